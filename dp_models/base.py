@@ -1,0 +1,115 @@
+"""`Synthesizer` -> `Plan` -> `Model`: price first, fit what was priced, sample what was fitted.
+
+A synthesizer is a frozen value that holds hyper-parameters. `plan` fixes every parameter and the event from public
+facts alone, so a server can price a request without torch and without a row. `fit` runs that plan and nothing else;
+whoever calls it compares ``noise.event`` with ``plan.event`` and throws the model away when they differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from synthgate.budget import PrivacyBudget
+from synthgate.dataset import PublicSizes, SizeOrigin
+from synthgate.domain import Domain
+from synthgate.events import DpEvent, event_from_json
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a fit will do, fixed before the rows are touched.
+
+    ``engine`` is the registered name of the synthesizer that fits it (never ``auto``), ``because`` why it was chosen.
+    ``budget`` is what was asked; ``event`` costs no more. ``parameters`` are JSON-ready and belong to the engine.
+    """
+
+    engine: str
+    because: str
+    domain: str
+    """The digest of the domain that the plan was made for."""
+    sizes: PublicSizes
+    budget: PrivacyBudget
+    event: DpEvent
+    parameters: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values; `from_json` reads them back to an equal plan."""
+        sizes, budget = self.sizes, self.budget
+        return {
+            "version": 1,
+            "engine": self.engine,
+            "because": self.because,
+            "domain": self.domain,
+            "sizes": {"rows": sizes.rows, "units": sizes.units, "max_rows": sizes.max_rows, "origin": str(sizes.origin)},
+            "budget": {"epsilon_units": budget.epsilon_units, "delta_units": budget.delta_units},
+            "event": self.event.to_json(),
+            "parameters": dict(self.parameters),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan of this version."""
+        sizes = dict(document["sizes"])
+        origin = SizeOrigin(sizes.pop("origin"))
+        return cls(
+            engine=document["engine"],
+            because=document["because"],
+            domain=document["domain"],
+            sizes=PublicSizes(**sizes, origin=origin),
+            budget=PrivacyBudget(**document["budget"]),
+            event=event_from_json(document["event"]),
+            parameters=document["parameters"],
+        )
+
+
+class Noise(Protocol):
+    """The one source of everything random that touches rows. It records the events that it ran."""
+
+    @property
+    def event(self) -> DpEvent:
+        """The composition of all that ran so far, in order, as the plan writes it."""
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """What an auditor must know about the source (floating point, generator), in plain words."""
+
+    def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
+        """The counts (any shape) with exact discrete Gaussian noise of scale ``sigma``, as one event."""
+
+    def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
+        """An index drawn with probability proportional to exp(epsilon score / (2 sensitivity)), as one event."""
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """A generator keyed by the operating system's entropy for ``purpose``; for DP-SGD's noise and its sampling."""
+
+    def ran(self, event: DpEvent) -> None:
+        """Record an event that an engine made from a generator (DP-SGD)."""
+
+
+class Model(Protocol):
+    """A fitted generator. It holds what the noise paid for and public facts, never a row."""
+
+    def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
+        """``rows`` synthetic rows in the canonical Arrow schema of the domain."""
+
+
+class Synthesizer(Protocol):
+    """A frozen value of hyper-parameters that can plan and fit."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+        """The whole fit from public facts. Raises FailedPrecondition where it cannot be done (too wide a domain, a
+        unit of several rows that the engine does not support), saying what to change."""
+
+    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
+        """Run the plan on ``rows``: the canonical columns and ``UNIT_COLUMN``."""

@@ -1,0 +1,1 @@
+"""The importable face: vocabulary, errors, offline verification. Loads nothing heavy."""

@@ -1,0 +1,113 @@
+"""`Dataset` and what is public about it: `PrivacyUnit`, `PublicSizes`, its state. Never the rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from synthgate.domain import Domain
+from synthgate.errors import InvalidDomain
+
+MAX_ROWS = 100_000_000
+HOLDOUT_SHARE = 0.2
+MIN_SAMPLE_ROWS = 1_000
+MAX_ROWS_PER_UNIT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyUnit:
+    """What is protected. Without ``column`` a row (a person only if the steward attests one row per person); with it
+    everything of one value of that column, at most ``max_rows`` rows, the rest cut at ingest by keyed choice."""
+
+    column: str | None = None
+    max_rows: int = 1
+
+    def __post_init__(self) -> None:
+        if self.column is not None and not self.column:
+            raise InvalidDomain("the unit's column needs a name")
+        if isinstance(self.max_rows, bool) or not isinstance(self.max_rows, int):
+            raise InvalidDomain("max_rows is a whole number")
+        if not 1 <= self.max_rows <= MAX_ROWS_PER_UNIT:
+            raise InvalidDomain(f"max_rows lies between 1 and {MAX_ROWS_PER_UNIT}")
+        if self.column is None and self.max_rows != 1:
+            raise InvalidDomain("a row unit has one row; name the unit's column to protect several rows together")
+
+
+class SizeOrigin(StrEnum):
+    """Where a public size comes from. ``counted`` publishes the exact number of rows, which no budget covers."""
+
+    DECLARED = "declared"
+    COUNTED = "counted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicSizes:
+    """The sizes that everything derives from: rates, steps, divisors, output size. Never a true count, unless the
+    steward chose ``counted``.
+
+    ``rows`` is n0, the rows after the cut to ``max_rows`` rows a unit; ``units`` the privacy units (equal for
+    ``max_rows`` 1).
+    """
+
+    rows: int
+    units: int
+    max_rows: int = 1
+    origin: SizeOrigin = SizeOrigin.DECLARED
+
+    def __post_init__(self) -> None:
+        for name, value in (("rows", self.rows), ("units", self.units)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ROWS:
+                raise InvalidDomain(f"{name} is a whole number between 1 and {MAX_ROWS:,}")
+        if self.units > self.rows:
+            raise InvalidDomain("there cannot be more units than rows")
+        if self.rows > self.units * self.max_rows:
+            raise InvalidDomain("there cannot be more rows than units times max_rows")
+
+    @property
+    def train_units(self) -> int:
+        """Units that a synthesizer trains on."""
+        return round((1 - HOLDOUT_SHARE) * self.units)
+
+    @property
+    def train_rows(self) -> int:
+        """Rows that a synthesizer trains on."""
+        return round((1 - HOLDOUT_SHARE) * self.rows)
+
+    @property
+    def holdout_units(self) -> int:
+        """Units that are never trained on and serve as control."""
+        return self.units - self.train_units
+
+    @property
+    def sample_rows(self) -> int:
+        """Rows of the canonical sample that is judged and released."""
+        return max(self.rows, MIN_SAMPLE_ROWS)
+
+
+class DatasetState(StrEnum):
+    """CREATED -> INGESTING -> READY | FAILED; any of them -> DELETED."""
+
+    CREATED = "CREATED"
+    INGESTING = "INGESTING"
+    READY = "READY"
+    FAILED = "FAILED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A registered table: everything but its rows. ``sizes`` is None until counted, where counting was chosen.
+
+    ``failure`` says what is wrong with the structure of the upload; ``warnings`` speak of public facts alone.
+    """
+
+    name: str
+    domain: Domain
+    unit: PrivacyUnit
+    sizes: PublicSizes | None
+    account: str
+    policy: str
+    state: DatasetState
+    registered_by: str
+    created_at: datetime
+    failure: str = ""
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,288 @@
+"""`Domain` and `Column`: the attributes as the steward declared them, never as the rows show them.
+
+Everything that depends on values (categories, bounds, bin edges, codes) derives from here, so that none of it can
+leak. A cell that the declaration does not cover has a place too: `null` where the column is nullable, else `other`.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from synthgate.errors import InvalidDomain
+
+MAX_COLUMNS = 300
+MAX_CATEGORIES = 1_000
+MAX_BINS = 32
+MAX_NAME = 128
+MAX_INTEGER = 2**53
+
+OTHER = "\x00other"
+"""How a stored private row marks a categorical cell whose value is not declared. No declared category can equal it."""
+
+UNIT_COLUMN = "\x00unit"
+"""The column of a stored private table that numbers the privacy units 0, 1, ... within its file."""
+
+
+class Kind(StrEnum):
+    """What the cells of a column are."""
+
+    CATEGORICAL = "categorical"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATETIME = "datetime"
+
+
+NUMERIC = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DATETIME})
+
+
+class Role(StrEnum):
+    """What an attacker is taken to know. Identifiers are never modelled and never released."""
+
+    IDENTIFIER = "identifier"
+    AUXILIARY = "auxiliary"
+    SENSITIVE = "sensitive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One declared attribute.
+
+    Categorical columns declare ``categories``; integer, float and datetime columns declare the bounds ``low`` and
+    ``high`` (datetimes as ISO 8601 without a zone), to which cells are clamped, and may declare ``bins``: increasing
+    cut points strictly inside the bounds. Without them a column is cut in at most 32 bins of equal width.
+    ``secret`` columns are the ones that inference attacks try to guess.
+    """
+
+    name: str
+    kind: Kind
+    categories: tuple[str, ...] = ()
+    low: float | int | datetime | None = None
+    high: float | int | datetime | None = None
+    bins: tuple[float | int | datetime, ...] = ()
+    nullable: bool = False
+    role: Role = Role.AUXILIARY
+    secret: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or len(self.name) > MAX_NAME or not self.name.isprintable():
+            raise InvalidDomain(f"a column's name is 1 to {MAX_NAME} printable characters")
+        if self.role is Role.IDENTIFIER:
+            if self.secret:
+                raise InvalidDomain(f"column {self.name}: an identifier is never released, so it cannot be a secret")
+            return
+        if self.kind is Kind.CATEGORICAL:
+            self._check_categories()
+        elif self.categories:
+            raise InvalidDomain(f"column {self.name}: only categorical columns declare categories")
+        if self.kind in NUMERIC:
+            self._check_bounds()
+        elif self.low is not None or self.high is not None or self.bins:
+            raise InvalidDomain(f"column {self.name}: only integer, float and datetime columns have bounds and bins")
+
+    def _check_categories(self) -> None:
+        if not 1 <= len(self.categories) <= MAX_CATEGORIES:
+            raise InvalidDomain(
+                f"column {self.name}: declare 1 to {MAX_CATEGORIES} categories, got {len(self.categories)}"
+            )
+        if len(set(self.categories)) != len(self.categories):
+            raise InvalidDomain(f"column {self.name}: a category is declared twice")
+        if not all(isinstance(c, str) and c and c == c.strip() and "\x00" not in c for c in self.categories):
+            raise InvalidDomain(f"column {self.name}: categories are non-empty strings without surrounding blanks")
+
+    def _check_bounds(self) -> None:
+        low, high = self.low, self.high
+        for bound in (low, high, *self.bins):
+            self._check_number(bound)
+        if not self.number(low) < self.number(high):
+            raise InvalidDomain(f"column {self.name}: low must be less than high")
+        points = [self.number(p) for p in (low, *self.bins, high)]
+        if any(a >= b for a, b in zip(points, points[1:], strict=False)):
+            raise InvalidDomain(f"column {self.name}: bins are increasing cut points strictly inside the bounds")
+        if len(self.bins) >= MAX_BINS:
+            raise InvalidDomain(f"column {self.name}: at most {MAX_BINS - 1} cut points, that is {MAX_BINS} bins")
+
+    def _check_number(self, value: Any) -> None:
+        wanted = {Kind.INTEGER: int, Kind.FLOAT: (int, float), Kind.DATETIME: datetime}[self.kind]
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise InvalidDomain(f"column {self.name}: bounds and bins of a {self.kind} column must be declared as such")
+        if isinstance(value, datetime):
+            if value.tzinfo is not None:
+                raise InvalidDomain(f"column {self.name}: datetimes are declared without a zone")
+        elif not math.isfinite(value) or abs(value) > (MAX_INTEGER if self.kind is Kind.INTEGER else 1e300):
+            raise InvalidDomain(f"column {self.name}: bounds and bins must be finite and not beyond 2^53 (integers)")
+
+    @staticmethod
+    def number(value: Any) -> float:
+        """A bound as a number: datetimes become seconds since 1970-01-01."""
+        return (value - datetime(1970, 1, 1)).total_seconds() if isinstance(value, datetime) else float(value)
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The cut points of the bins with both bounds, as numbers: bin i is [edges[i], edges[i+1]), the last closed.
+
+        Declared bins, else equal widths: 32, or one bin a value where an integer column has at most 32 values.
+        """
+        low, high = self.number(self.low), self.number(self.high)
+        if self.bins:
+            return (low, *(self.number(b) for b in self.bins), high)
+        if self.kind is Kind.INTEGER:
+            values = int(high - low) + 1
+            if values <= MAX_BINS:
+                return (*(low + i for i in range(values)), high)
+            cuts = sorted({math.ceil(low + i * values / MAX_BINS) for i in range(1, MAX_BINS)})
+            return (low, *map(float, cuts), high)
+        return (*(low + (high - low) * i / MAX_BINS for i in range(MAX_BINS)), high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The declaration as JSON-ready values, without defaults."""
+        out: dict[str, Any] = {"name": self.name, "kind": str(self.kind)}
+        if self.categories:
+            out["categories"] = list(self.categories)
+        if self.low is not None:
+            out |= {"low": _plain(self.low), "high": _plain(self.high)}
+        if self.bins:
+            out["bins"] = [_plain(b) for b in self.bins]
+        return out | {"nullable": self.nullable, "role": str(self.role), "secret": self.secret}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Column":
+        """Read a column. Raises InvalidDomain for unknown keys, missing kinds and faulty values."""
+        if not isinstance(document, Mapping):
+            raise InvalidDomain("a column is a mapping with at least name and kind")
+        known = {"name", "kind", "categories", "low", "high", "bins", "nullable", "role", "secret"}
+        if unknown := set(map(str, document)) - known:
+            raise InvalidDomain(f"unknown key {sorted(unknown)[0]!r} in a column; known are {', '.join(sorted(known))}")
+        name = document.get("name")
+        if not isinstance(name, str):
+            raise InvalidDomain("every column needs a name")
+        for key in ("nullable", "secret"):
+            if not isinstance(document.get(key, False), bool):
+                raise InvalidDomain(f"column {name}: {key} is true or false")
+        for key in ("categories", "bins"):
+            if not isinstance(document.get(key) or [], (list, tuple)):
+                raise InvalidDomain(f"column {name}: {key} is a list")
+        try:
+            role = Role(document.get("role", "auxiliary"))
+            kind = Kind(document.get("kind", "categorical" if role is Role.IDENTIFIER else ""))
+        except ValueError:
+            raise InvalidDomain(
+                f"column {name}: kind is one of {', '.join(Kind)}; role is one of {', '.join(Role)}"
+            ) from None
+        point = _moment if kind is Kind.DATETIME else (lambda value: value)
+        return cls(
+            name=name,
+            kind=kind,
+            categories=tuple(document.get("categories") or ()),
+            low=point(document.get("low")),
+            high=point(document.get("high")),
+            bins=tuple(point(b) for b in document.get("bins") or ()),
+            nullable=document.get("nullable", False),
+            role=role,
+            secret=document.get("secret", False),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """The declared columns, in order, with the prediction ``target`` and the two halves that linkability joins.
+
+    ``link`` holds two disjoint groups of column names known to two different attackers; left empty, the auxiliary
+    columns are dealt alternately.
+    """
+
+    columns: tuple[Column, ...]
+    target: str | None = None
+    link: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.columns]
+        if len(set(names)) != len(names):
+            raise InvalidDomain("a column name is declared twice")
+        if not self.modelled:
+            raise InvalidDomain("declare at least one column that is not an identifier")
+        if len(names) > MAX_COLUMNS:
+            raise InvalidDomain(f"at most {MAX_COLUMNS} columns, got {len(names)}")
+        modelled = {c.name for c in self.modelled}
+        if self.target is not None and self.target not in modelled:
+            raise InvalidDomain("the target must be one of the declared columns, and no identifier")
+        if len(self.link) != 2 or bool(self.link[0]) != bool(self.link[1]):
+            raise InvalidDomain("link is two groups of column names, both of them non-empty")
+        linked = [name for half in self.link for name in half]
+        if len(set(linked)) != len(linked) or not set(linked) <= modelled:
+            raise InvalidDomain("link names declared columns, each in one half only, and no identifier")
+
+    def __getitem__(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+    @property
+    def modelled(self) -> tuple[Column, ...]:
+        """The columns that a synthesizer models and a release holds: all but identifiers."""
+        return tuple(c for c in self.columns if c.role is not Role.IDENTIFIER)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the columns that inference attacks guess."""
+        return tuple(c.name for c in self.columns if c.secret)
+
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        """The names of the columns that an attacker is taken to know."""
+        return tuple(c.name for c in self.columns if c.role is Role.AUXILIARY)
+
+    @property
+    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The two groups that linkability joins: ``link``, else the auxiliary columns dealt alternately."""
+        return self.link if self.link[0] else (self.auxiliary[::2], self.auxiliary[1::2])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The declaration as JSON-ready values."""
+        return {
+            "columns": [c.to_dict() for c in self.columns],
+            "target": self.target,
+            "link": [list(half) for half in self.link],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Domain":
+        """Read a domain. Raises InvalidDomain."""
+        columns = document.get("columns")
+        if not isinstance(columns, (list, tuple)) or not columns:
+            raise InvalidDomain("columns is a non-empty list of declared columns")
+        if len(columns) > MAX_COLUMNS:
+            raise InvalidDomain(f"at most {MAX_COLUMNS} columns, got {len(columns)}")
+        link = document.get("link") or ((), ())
+        target = document.get("target")
+        if not (isinstance(link, (list, tuple)) and all(isinstance(half, (list, tuple)) for half in link)):
+            raise InvalidDomain("link is two lists of column names")
+        if target is not None and not isinstance(target, str):
+            raise InvalidDomain("target is the name of a column")
+        halves = tuple(tuple(map(str, half)) for half in link)
+        return cls(columns=tuple(map(Column.from_dict, columns)), target=target, link=halves)  # type: ignore[arg-type]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, in hex. Public: it holds nothing but declarations."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _moment(value: Any) -> Any:
+    """YAML reads unquoted dates itself; JSON brings strings."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidDomain("datetime bounds and bins are ISO 8601, for instance 2024-01-31") from None
+    if value is not None and not isinstance(value, datetime) and hasattr(value, "isoformat"):
+        return datetime.fromisoformat(value.isoformat())
+    return value

@@ -1,0 +1,168 @@
+"""`Policy`, `Rule`, `Verdict`: what must hold before data leave, as values. How they decide is in ``server.policy``."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from synthgate.domain import Domain
+from synthgate.errors import InvalidPolicy
+
+INFERENCE = "risk.inference."
+RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability")
+COPIES = "risk.copies"
+FIXED_SCORES = frozenset(
+    {*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3", "utility.association",
+     "utility.tstr", "utility.tstr_gap"}
+)  # fmt: skip
+ATTACKS = (*RISKS, INFERENCE + "*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One bound on one score's pessimistic end. ``score`` is a name of a report, or ``risk.inference.*`` for the
+    inference risk of every declared secret. Exactly one of ``at_most`` and ``at_least`` is set."""
+
+    score: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score not in FIXED_SCORES and not self.score.startswith(INFERENCE):
+            raise InvalidPolicy(f"no metric gives a score of that name; known are {', '.join(sorted(FIXED_SCORES))}, "
+                                f"{INFERENCE}* and {INFERENCE}COLUMN")  # fmt: skip
+        bounds = [b for b in (self.at_most, self.at_least) if b is not None]
+        if len(bounds) != 1 or isinstance(bounds[0], bool) or not isinstance(bounds[0], (int, float)):
+            raise InvalidPolicy(f"rule {self.score}: set exactly one of at_most and at_least, to a number")
+        if not math.isfinite(bounds[0]):
+            raise InvalidPolicy(f"rule {self.score}: the bound must be finite")
+
+    @property
+    def name(self) -> str:
+        """The rule in words, for attestations and verdicts: the score, the relation, the threshold."""
+        return f"{self.score} <= {self.at_most:g}" if self.at_most is not None else f"{self.score} >= {self.at_least:g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        bound = {"at_most": self.at_most} if self.at_most is not None else {"at_least": self.at_least}
+        return {"score": self.score, **bound}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The conditions of a release. A policy without rules refuses everything.
+
+    ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
+    ``verdicts_max`` bounds the unaccounted verdicts of an account for its life; ``approvals`` is how many officers
+    must approve a passing release.
+    """
+
+    name: str
+    epsilon_max: float
+    certified_only: bool
+    verdicts_max: int
+    approvals: int
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or len(self.name) > 64 or not self.name.isprintable():
+            raise InvalidPolicy("a policy's name is 1 to 64 printable characters")
+        if type(self.epsilon_max) not in (int, float) or not 0 < self.epsilon_max < math.inf:
+            raise InvalidPolicy("epsilon_max is a positive finite number")
+        if not isinstance(self.certified_only, bool):
+            raise InvalidPolicy("certified_only is true or false")
+        for name, value, most in (("verdicts_max", self.verdicts_max, 1_000), ("approvals", self.approvals, 10)):
+            if type(value) is not int or not 0 <= value <= most:
+                raise InvalidPolicy(f"{name} is a whole number between 0 and {most}")
+        if len({r.score for r in self.rules}) != len(self.rules):
+            raise InvalidPolicy("a score has two rules; keep the stricter")
+
+    def concrete(self, domain: Domain) -> tuple[Rule, ...]:
+        """The rules with ``risk.inference.*`` written out for every declared secret."""
+        out: list[Rule] = []
+        for rule in self.rules:
+            if rule.score == INFERENCE + "*":
+                out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in domain.secrets]
+            else:
+                out.append(rule)
+        return tuple(out)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, in hex: what a release pins."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        plain = {k: getattr(self, k) for k in ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals")}
+        return plain | {"rules": [r.to_dict() for r in self.rules]}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Policy":
+        """Read a policy; what it leaves out is as in DEFAULT_POLICY. Raises InvalidPolicy."""
+        if not isinstance(document, Mapping):
+            raise InvalidPolicy("a policy is a mapping")
+        base = DEFAULT_POLICY.to_dict()
+        if unknown := set(map(str, document)) - set(base):
+            raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(base)}")
+        merged = base | dict(document)
+        rules = merged.pop("rules")
+        if not isinstance(rules, (list, tuple)) or not all(isinstance(r, Mapping) for r in rules):
+            raise InvalidPolicy("rules is a list of mappings with score and at_most or at_least")
+        if any(set(r) - {"score", "at_most", "at_least"} or not isinstance(r.get("score"), str) for r in rules):
+            raise InvalidPolicy("a rule has the keys score and at_most or at_least, and no others")
+        return cls(**merged, rules=tuple(Rule(**r) for r in rules))
+
+
+RISK_THRESHOLD = 0.09
+DEFAULT_POLICY = Policy(
+    name="default",
+    epsilon_max=3.0,
+    certified_only=True,
+    verdicts_max=3,
+    approvals=0,
+    rules=(
+        *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
+        Rule(score=COPIES, at_most=0.01),
+        Rule(score="utility.tv2_excess", at_most=0.20),
+    ),
+)
+
+
+class Outcome(StrEnum):
+    """What a rule found. Everything but PASSED refuses."""
+
+    PASSED = "PASSED"
+    ABOVE = "ABOVE_THRESHOLD"
+    BELOW = "BELOW_THRESHOLD"
+    MISSING = "SCORE_MISSING"
+    INCONCLUSIVE = "SCORE_INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule and what came of it."""
+
+    rule: Rule
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The decision about one canonical sample. Without a single finding it has not passed."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule, and at least one, passed."""
+        return bool(self.findings) and all(f.outcome is Outcome.PASSED for f in self.findings)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Reason codes of a refusal, such as ``risk.copies ABOVE_THRESHOLD``."""
+        failed = tuple(f"{f.rule.score} {f.outcome}" for f in self.findings if f.outcome is not Outcome.PASSED)
+        return failed if self.findings else ("EMPTY_POLICY",)

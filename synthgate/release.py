@@ -1,0 +1,84 @@
+"""`Release` and `ReleaseState`: the life of one request for synthetic data.
+
+    PENDING -> TRAINING -> EVALUATING -> RELEASED | REJECTED | AWAITING_APPROVAL
+    AWAITING_APPROVAL -> RELEASED | REJECTED;  RELEASED -> REVOKED
+    PENDING, TRAINING, EVALUATING, AWAITING_APPROVAL -> FAILED | CANCELLED
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ReleaseState(StrEnum):
+    """-ING in motion, -ED at rest; an analyst sees PENDING, RELEASED or CLOSED alone."""
+
+    PENDING = "PENDING"
+    TRAINING = "TRAINING"
+    EVALUATING = "EVALUATING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    RELEASED = "RELEASED"
+    REJECTED = "REJECTED"
+    REVOKED = "REVOKED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    CLOSED = "CLOSED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether no decision about it is pending (a RELEASED one may still be REVOKED)."""
+        return self not in (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
+
+    @property
+    def seen_by_analyst(self) -> "ReleaseState":
+        """The one bit that a verdict shows: RELEASED or CLOSED, and PENDING before."""
+        if self is ReleaseState.RELEASED:
+            return self
+        return ReleaseState.CLOSED if self.terminal else ReleaseState.PENDING
+
+
+ACTIVE = (ReleaseState.PENDING, ReleaseState.TRAINING, ReleaseState.EVALUATING)
+_OPEN = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
+TRANSITIONS: dict[ReleaseState, frozenset[ReleaseState]] = {
+    ReleaseState.PENDING: frozenset({ReleaseState.TRAINING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
+    ReleaseState.TRAINING: frozenset({ReleaseState.EVALUATING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
+    ReleaseState.EVALUATING: frozenset(
+        {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED,
+         ReleaseState.CANCELLED}
+    ),
+    ReleaseState.AWAITING_APPROVAL: frozenset(
+        {ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED, ReleaseState.CANCELLED}
+    ),
+    ReleaseState.RELEASED: frozenset({ReleaseState.REVOKED}),
+}  # fmt: skip
+"""Which state may follow which; a state that is no key is final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One request and what became of it, as one role may see it.
+
+    To an analyst ``state`` is PENDING, RELEASED or CLOSED, ``updated_at`` is the tick of its publication and
+    ``stage``, ``reasons`` are empty. ``epsilon``, ``delta`` are what was asked; ``share_ppm`` is what the plan takes of
+    the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one.
+    """
+
+    id: str
+    dataset: str
+    account: str
+    engine: str
+    because: str
+    epsilon: float
+    delta: float
+    share_ppm: int
+    state: ReleaseState
+    requested_by: str
+    created_at: datetime
+    updated_at: datetime
+    stage: str = ""
+    reasons: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    approvals_needed: int = 0
+    sha256: str = ""
+    bytes: int = 0
+    rows: int = 0

@@ -1,0 +1,104 @@
+"""`Score` and `Report`: what an evaluation found.
+
+A score carries a one-sided interval and says which direction is better; whoever gates on it reads its pessimistic end.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Better(StrEnum):
+    """Which direction of a score is the good one."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One figure with its bounds (one-sided 95 % each; equal to ``value`` where nothing was estimated).
+
+    ``conclusive`` is false where the work stopped before it could tell. ``note`` explains how the figure came about
+    (attacks made, queries exhausted, a naive baseline) and never quotes a cell.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    better: Better
+    conclusive: bool = True
+    note: str = ""
+
+    @property
+    def pessimistic(self) -> float:
+        """The end that a rule reads."""
+        return self.high if self.better is Better.LOWER else self.low
+
+    @property
+    def usable(self) -> bool:
+        """Whether a rule may read it at all: conclusive, finite, and low <= value <= high."""
+        numbers = (self.low, self.value, self.high)
+        finite = all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+        return finite and self.conclusive is True and self.low <= self.value <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; non-finite numbers become null."""
+        numbers = {k: _finite(getattr(self, k)) for k in ("value", "low", "high")}
+        return {"name": self.name, **numbers, "better": str(self.better), "conclusive": self.conclusive, "note": self.note}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Score":
+        """Read a score; null numbers become NaN, which no rule accepts."""
+        numbers = {k: math.nan if document[k] is None else float(document[k]) for k in ("value", "low", "high")}
+        return cls(
+            name=document["name"],
+            **numbers,
+            better=Better(document["better"]),
+            conclusive=document["conclusive"] is True,
+            note=document.get("note", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The scores of one canonical sample, and the figures behind the pictures.
+
+    ``scores`` is in a fixed order with unique names. ``details`` holds JSON-ready aggregates for rendering (per-pair
+    distances, per-column shares of bins) under the metric's name; it is exact, private, and shown to stewards and
+    officers alone. ``seconds`` is the wall time of each metric.
+    """
+
+    scores: tuple[Score, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Score:
+        return next(s for s in self.scores if s.name == name)
+
+    def get(self, name: str) -> Score | None:
+        """The score of that name; None where it is missing or not unique."""
+        found = [s for s in self.scores if s.name == name]
+        return found[0] if len(found) == 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "version": 1,
+            "scores": [s.to_dict() for s in self.scores],
+            "details": dict(self.details),
+            "seconds": dict(self.seconds),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Report":
+        """Read a report of this version."""
+        scores = tuple(Score.from_dict(s) for s in document["scores"])
+        return cls(scores=scores, details=document["details"], seconds=document["seconds"])
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
