@@ -1,0 +1,118 @@
+"""The catalog: datasets, releases, and the answers given to request ids. Protocols with two implementations each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from synthgate.dataset import Dataset, DatasetState
+from synthgate.policy import Policy
+from synthgate.release import Release, ReleaseState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord:
+    """A dataset with what only the gateway and its steward need: the pinned policy and what ingest found."""
+
+    dataset: Dataset
+    policy: Policy
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What ingest tells the steward (counts of clamped, null and undeclared cells). Private."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRecord:
+    """A release with its whole truth. ``release`` holds the internal state, never the analyst's view.
+
+    ``plan`` is the frozen plan's JSON, ``policy`` the policy that the release pinned, ``verdict_number`` which
+    unaccounted decision of the account this is, ``artifacts`` the sha256 of what is stored for it by kind (``data``,
+    ``report_json``, ``report_html``, ``attestation``), ``approvals`` the officers' names in order.
+    """
+
+    release: Release
+    plan: Mapping[str, Any]
+    policy: Policy
+    verdict_number: int
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+    """Why it FAILED, in public words, for stewards and officers."""
+
+
+class DatasetCatalog(Protocol):
+    """Registered datasets by name."""
+
+    def add(self, record: DatasetRecord) -> None:
+        """Raises AlreadyExists, also for the name of a deleted dataset."""
+
+    def get(self, name: str) -> DatasetRecord:
+        """Raises NotFound; a DELETED dataset is returned as such."""
+
+    def list(self) -> tuple[DatasetRecord, ...]:
+        """All but the DELETED ones, in the order of registration."""
+
+    def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
+        """Write a changed record. Raises WrongState unless the stored one is in ``expected``."""
+
+
+class ReleaseCatalog(Protocol):
+    """Releases by id."""
+
+    def add(self, record: ReleaseRecord) -> None:
+        """Raises AlreadyExists."""
+
+    def get(self, release: str) -> ReleaseRecord:
+        """Raises NotFound."""
+
+    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
+        """In the order of creation, of one dataset and in some states where given."""
+
+    def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
+        """Write a changed record. Raises WrongState unless the stored one is in ``expected`` and
+        ``synthgate.release.TRANSITIONS`` allows the new state (or the state stays)."""
+
+    def verdicts(self, account: str) -> int:
+        """How many unaccounted verdicts the account has used or set aside: releases of it, without those whose charge was
+        voided (state CANCELLED or FAILED while never committed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a mutating call answered: the digest of its payload and the name of the resource it made or changed."""
+
+    payload: str
+    resource: str
+
+
+class RequestLog(Protocol):
+    """The answers to request ids, for ever, by (principal, method, request id)."""
+
+    def recall(self, principal: str, method: str, request_id: str, *, payload: str) -> str | None:
+        """The resource that the same request gave before; None for a new one. Raises RequestIdReused where the payload's
+        digest differs."""
+
+    def remember(self, principal: str, method: str, request_id: str, *, payload: str, resource: str) -> None:
+        """Keep the answer. Raises AlreadyExists where one is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One line of the audit log: who did what to which resource, hash-chained like the ledger. Public facts only."""
+
+    sequence: int
+    at: datetime
+    principal: str
+    action: str
+    resource: str
+    detail: Mapping[str, str]
+    previous: str
+    digest: str
+
+
+class AuditLog(Protocol):
+    """Append-only, hash-chained."""
+
+    def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
+        """Record a change in the transaction that makes it."""
+
+    def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
+        """In order."""
