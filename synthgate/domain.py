@@ -5,6 +5,7 @@ leak. A cell that the declaration does not cover has a place too: `null` where t
 """
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -102,7 +103,7 @@ class Column:
         if not self.number(low) < self.number(high):
             raise InvalidDomain(f"column {self.name}: low must be less than high")
         points = [self.number(p) for p in (low, *self.bins, high)]
-        if any(a >= b for a, b in zip(points, points[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(points)):
             raise InvalidDomain(f"column {self.name}: bins are increasing cut points strictly inside the bounds")
         if len(self.bins) >= MAX_BINS:
             raise InvalidDomain(f"column {self.name}: at most {MAX_BINS - 1} cut points, that is {MAX_BINS} bins")

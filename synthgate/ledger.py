@@ -38,8 +38,8 @@ class ReservationState(StrEnum):
 class Account:
     """One population's budget. Several datasets may share it.
 
-    ``order`` is the frozen Rényi order alpha*, ``capacity`` is K at that order in units of 1e-12 (0: meter B is closed).
-    ``sandbox`` accounts are for public data: engines without a guarantee may run, and attestations say so.
+    ``order`` is the frozen Rényi order alpha*, ``capacity`` is K at that order in units of 1e-12 (0: meter B is
+    closed). ``sandbox`` accounts are for public data: engines without a guarantee may run, and attestations say so.
     ``verdicts_granted`` is how many unaccounted verdicts an officer allowed beyond the policy's.
     """
 
@@ -76,9 +76,9 @@ class Reservation:
 class Entry:
     """One line of the append-only, hash-chained book.
 
-    ``digest`` is sha256 over the canonical JSON of every other field, ``previous`` the digest of the entry before it in
-    the whole ledger (64 zeros for the first). ``reservation`` and ``charge`` belong to reserve, commit and void; ``cap``,
-    ``order``, ``capacity``, ``sandbox``, ``verdicts_granted`` to open and amend.
+    ``digest`` is sha256 over the canonical JSON of every other field, ``previous`` the digest of the entry before it
+    in the whole ledger (64 zeros for the first). ``reservation`` and ``charge`` belong to reserve, commit and void;
+    ``cap``, ``order``, ``capacity``, ``sandbox``, ``verdicts_granted`` to open and amend.
     """
 
     sequence: int

@@ -14,6 +14,8 @@ from synthgate.errors import InvalidPolicy
 INFERENCE = "risk.inference."
 RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability")
 COPIES = "risk.copies"
+EPSILON = "privacy.epsilon"
+"""Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
 FIXED_SCORES = frozenset(
     {*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3", "utility.association",
      "utility.tstr", "utility.tstr_gap"}
@@ -31,7 +33,7 @@ class Rule:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in FIXED_SCORES and not self.score.startswith(INFERENCE):
+        if self.score not in FIXED_SCORES | {EPSILON} and not self.score.startswith(INFERENCE):
             raise InvalidPolicy(f"no metric gives a score of that name; known are {', '.join(sorted(FIXED_SCORES))}, "
                                 f"{INFERENCE}* and {INFERENCE}COLUMN")  # fmt: skip
         bounds = [b for b in (self.at_most, self.at_least) if b is not None]
@@ -79,10 +81,13 @@ class Policy:
                 raise InvalidPolicy(f"{name} is a whole number between 0 and {most}")
         if len({r.score for r in self.rules}) != len(self.rules):
             raise InvalidPolicy("a score has two rules; keep the stricter")
+        if any(r.score == EPSILON for r in self.rules):
+            raise InvalidPolicy("the bound on epsilon is set by epsilon_max, not by a rule")
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
-        """The rules with ``risk.inference.*`` written out for every declared secret."""
-        out: list[Rule] = []
+        """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every declared secret; nothing
+        for a policy without rules."""
+        out = [Rule(score=EPSILON, at_most=self.epsilon_max)] if self.rules else []
         for rule in self.rules:
             if rule.score == INFERENCE + "*":
                 out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in domain.secrets]

@@ -48,7 +48,8 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; non-finite numbers become null."""
         numbers = {k: _finite(getattr(self, k)) for k in ("value", "low", "high")}
-        return {"name": self.name, **numbers, "better": str(self.better), "conclusive": self.conclusive, "note": self.note}
+        told = {"better": str(self.better), "conclusive": self.conclusive, "note": self.note}
+        return {"name": self.name, **numbers, **told}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Score":

@@ -1,0 +1,75 @@
+"""Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``)."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+CHUNK_BYTES = MIB
+MESSAGE_BYTES = 16 * MIB
+BUILT_IN_ENGINES = ("independent", "tree", "vae")
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Every field is also an environment variable ``SYNTHGATE_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNTHGATE_", frozen=True, extra="ignore")
+
+    state: Path = Field(default=Path("synthgate-state"), description="Folder of database, rows, artifacts and keys.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; development identity is loopback only.")
+    port: int = Field(default=0, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    certified_engines: tuple[str, ...] = Field(
+        default=BUILT_IN_ENGINES, description="Engines that the operator holds to be private end to end."
+    )
+    verdict_tick_s: float = Field(default=15.0, gt=0, le=3_600, description="Verdicts are published on it.")
+    jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run side by side.")
+    fit_timeout_s: float = Field(default=1_800.0, gt=0, description="A fit that takes longer is FAILED.")
+    evaluate_timeout_s: float = Field(default=1_800.0, gt=0, description="An evaluation that takes longer is FAILED.")
+    ingest_timeout_s: float = Field(default=1_800.0, gt=0, description="An ingest that takes longer is FAILED.")
+    job_memory_mib: int = Field(default=8_192, ge=256, description="Resident memory of one job, watched.")
+    upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
+    reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if not ip_address(host).is_loopback:
+            raise ValueError("tokens of the development identity travel in the clear: listen on a loopback address")
+        return host
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state / "gateway.db"
+
+    @property
+    def keys(self) -> Path:
+        """Keys, outside the database and its backups."""
+        return self.state / "keys"
+
+    @property
+    def tokens(self) -> Path:
+        """One file a role."""
+        return self.state / "tokens"
+
+    @property
+    def rows(self) -> Path:
+        """Ingested private rows, one folder a dataset."""
+        return self.state / "rows"
+
+    @property
+    def uploads(self) -> Path:
+        """Uploads on their way to ingest."""
+        return self.state / "uploads"
+
+    @property
+    def work(self) -> Path:
+        """Folders of running jobs, destroyed when they end and at every start."""
+        return self.state / "work"
+
+    @property
+    def artifacts(self) -> Path:
+        """Released data, reports and attestations by content."""
+        return self.state / "artifacts"

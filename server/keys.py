@@ -1,0 +1,71 @@
+"""Keys on disk, outside the database and its backups: the signing key, and one key an account for its split.
+
+Files are 0600 in a folder that is 0700, written once by rename after fsync, never replaced.
+"""
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from synthgate.errors import InternalError
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys under one folder."""
+
+    folder: Path
+
+    def signing(self) -> Ed25519PrivateKey:
+        """The gateway's signing key, made at the first call."""
+        path = self.folder / "signing.pem"
+        if not path.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            write_once(path, pem)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise InternalError("keys/signing.pem is no Ed25519 key; restore it from where keys are kept")
+        return key
+
+    def create_account(self, account: str) -> None:
+        """Make the account's key, 32 bytes, unless it exists."""
+        path = self._account(account)
+        if not path.exists():
+            write_once(path, secrets.token_bytes(32))
+
+    def account(self, account: str) -> bytes:
+        """The account's key. Without it no row of its datasets can be split as before, so a lost key is an error."""
+        path = self._account(account)
+        if not path.exists():
+            raise InternalError("the account's key is missing from the keys folder; restore it from its copy")
+        return path.read_bytes()
+
+    def _account(self, account: str) -> Path:
+        if not _NAME.fullmatch(account):
+            raise InternalError("an account's key was asked for under a malformed name")
+        return self.folder / f"account-{account}.key"
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a private file durably; another process that was first wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink()

@@ -1,0 +1,109 @@
+"""`admit` and `decide`: the two halves of the gate. Pure functions whose default is no.
+
+`admit` looks at public facts alone, before any charge; its refusals may say everything. `decide` reads the report of
+the one canonical sample; a score that is missing, inconclusive or not finite refuses, and so does a policy without
+rules.
+"""
+
+import math
+from collections.abc import Iterator
+
+from dp_models.base import Plan
+from synthgate.domain import Domain
+from synthgate.policy import EPSILON, INFERENCE, RISKS, Finding, Outcome, Policy, Rule, Verdict
+from synthgate.report import Better, Report, Score
+from synthgate.statement import PrivacyStatement
+
+Z95 = 1.645
+"""One-sided 95 %."""
+
+
+def half_width(holdout_units: int) -> float:
+    """The least half-width that an excess of two shares of ``holdout_units`` each can have: 1.645 sqrt(1/(2m)).
+
+    An attack's threshold below it could never be passed with confidence, whatever the table.
+    """
+    return Z95 * math.sqrt(1 / (2 * holdout_units)) if holdout_units > 0 else math.inf
+
+
+def admit(
+    policy: Policy, plan: Plan, domain: Domain, *, certified: bool, sandbox: bool, verdicts: int, granted: int
+) -> tuple[str, ...]:
+    """Why the policy refuses the plan on public facts; empty where it does not.
+
+    ``certified`` says whether the plan's engine is on the operator's list, ``verdicts`` how many unaccounted verdicts
+    the account has used or set aside, ``granted`` how many an officer allowed beyond the policy's.
+    """
+    return tuple(_refusals(policy, plan, domain, certified or sandbox, verdicts, policy.verdicts_max + granted))
+
+
+def _refusals(
+    policy: Policy, plan: Plan, domain: Domain, engine_allowed: bool, verdicts: int, allowed: int
+) -> Iterator[str]:
+    if not policy.rules:
+        yield "the policy has no rules, and an empty policy refuses everything: declare at least one rule"
+    if plan.budget.epsilon > policy.epsilon_max:
+        yield f"epsilon {plan.budget.epsilon:g} is above the policy's limit of {policy.epsilon_max:g}"
+    if policy.certified_only and not engine_allowed:
+        yield f"engine {plan.engine} is not certified by the operator; choose a certified one"
+    if verdicts >= allowed:
+        yield (
+            f"the account has used or set aside {verdicts} of {allowed} unaccounted verdicts; "
+            "an officer can grant more with `synthgate ledger amend`"
+        )
+    units = plan.sizes.holdout_units
+    for rule in policy.rules:
+        if (missing := _undeclared(rule, domain)) is not None:
+            yield f"rule {rule.name} needs {missing}"
+        if _is_attack(rule) and rule.at_most is not None and half_width(units) > rule.at_most:
+            yield (
+                f"rule {rule.name} cannot be passed with the public holdout of {units} units: the uncertainty alone is "
+                f"{half_width(units):.3f}; a larger table or another policy is needed"
+            )
+
+
+def _is_attack(rule: Rule) -> bool:
+    return rule.score in RISKS or rule.score.startswith(INFERENCE)
+
+
+def _undeclared(rule: Rule, domain: Domain) -> str | None:
+    if rule.score == INFERENCE + "*" and not domain.secrets:
+        return "at least one column declared `secret: true`"
+    if rule.score.startswith(INFERENCE):
+        name = rule.score.removeprefix(INFERENCE)
+        if name not in ("*", *domain.secrets):
+            return "a column of that name declared `secret: true`"
+        secrets = domain.secrets if name == "*" else (name,)
+        if any(not set(domain.auxiliary) - {secret} for secret in secrets):
+            return "at least one auxiliary column besides each secret"
+    if rule.score == "risk.linkability" and not all(domain.halves):
+        return "two groups of columns under `link`"
+    if rule.score.startswith("utility.tstr") and domain.target is None:
+        return "a declared target"
+    return None
+
+
+def decide(policy: Policy, domain: Domain, statement: PrivacyStatement, report: Report) -> Verdict:
+    """The verdict on one canonical sample: every concrete rule, read at the score's pessimistic end.
+
+    The bound on epsilon reads the statement of what ran, not the request.
+    """
+    rules = policy.concrete(domain)
+    return Verdict(findings=tuple(Finding(rule=rule, outcome=_outcome(rule, statement, report)) for rule in rules))
+
+
+def _outcome(rule: Rule, statement: PrivacyStatement, report: Report) -> Outcome:
+    if rule.score == EPSILON:
+        epsilon = statement.epsilon
+        score: Score | None = Score(name=EPSILON, value=epsilon, low=epsilon, high=epsilon, better=Better.LOWER)
+    else:
+        score = report.get(rule.score)
+    if score is None:
+        return Outcome.MISSING
+    if not score.usable:
+        return Outcome.INCONCLUSIVE
+    if rule.at_most is not None and not max(score.pessimistic, score.value) <= rule.at_most:
+        return Outcome.ABOVE
+    if rule.at_least is not None and not min(score.pessimistic, score.value) >= rule.at_least:
+        return Outcome.BELOW
+    return Outcome.PASSED
