@@ -58,7 +58,7 @@ class ReleaseCatalog(Protocol):
     """Releases by id."""
 
     def add(self, record: ReleaseRecord) -> None:
-        """Raises AlreadyExists."""
+        """Raises AlreadyExists, and NotFound where its dataset is not registered."""
 
     def get(self, release: str) -> ReleaseRecord:
         """Raises NotFound."""
@@ -71,8 +71,8 @@ class ReleaseCatalog(Protocol):
         ``synthgate.release.TRANSITIONS`` allows the new state (or the state stays)."""
 
     def verdicts(self, account: str) -> int:
-        """How many unaccounted verdicts the account has used or set aside: releases of it, without those whose charge was
-        voided (state CANCELLED or FAILED while never committed)."""
+        """How many unaccounted verdicts the account has used or set aside: releases of it, without those whose charge
+        was voided (the ledger has a void entry for the release's id)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class RequestLog(Protocol):
     """The answers to request ids, for ever, by (principal, method, request id)."""
 
     def recall(self, principal: str, method: str, request_id: str, *, payload: str) -> str | None:
-        """The resource that the same request gave before; None for a new one. Raises RequestIdReused where the payload's
-        digest differs."""
+        """The resource that the same request gave before; None for a new one. Raises RequestIdReused where the digest
+        of the payload differs."""
 
     def remember(self, principal: str, method: str, request_id: str, *, payload: str, resource: str) -> None:
         """Keep the answer. Raises AlreadyExists where one is kept."""

@@ -14,15 +14,18 @@ class Ledger(Protocol):
     """The verbs that move budget or record an account."""
 
     def open(self, account: Account, *, reason: str) -> Entry:
-        """Record a new account. Raises AlreadyExists."""
+        """Record a new account (`server.ledger.meter.new_account` makes it). Raises AlreadyExists, and InvalidArgument
+        where its order and capacity are not the ones that its cap gives."""
 
-    def amend(self, name: str, *, cap: PrivacyBudget, capacity: int, verdicts_granted: int, by: str, reason: str) -> Entry:
-        """Record a new cap (with K at the frozen order) or grant. Raises NotFound, and FailedPrecondition where the new
-        cap lies below what is already committed and reserved on both meters."""
+    def amend(self, name: str, *, cap: PrivacyBudget, verdicts_granted: int, by: str, reason: str) -> Entry:
+        """Record a new cap (K follows from it at the frozen order) or grant (the new total, not an addition). Raises
+        NotFound, InvalidArgument without a reason, and FailedPrecondition where the new cap lies below what is already
+        committed and reserved on both meters."""
 
     def reserve(self, account: str, reservation: str, charge: Charge, *, by: str) -> Entry:
-        """Set ``charge`` aside. Raises NotFound, BudgetExhausted (facts: cap, share_ppm, asked_ppm), and AlreadyExists
-        where the reservation's id is taken."""
+        """Set ``charge`` aside. Raises NotFound, BudgetExhausted (facts: account, cap_epsilon, cap_delta and, all of
+        the meter that comes closest, committed_ppm, reserved_ppm, taken_ppm, asked_ppm), AlreadyExists where the
+        reservation's id is taken, and InvalidArgument for a charge that no meter can count."""
 
     def commit(self, reservation: str, *, by: str) -> Entry:
         """Make the charge final, for ever. Raises NotFound, WrongState unless RESERVED."""

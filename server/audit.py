@@ -1,0 +1,89 @@
+"""The audit log: who did what to which resource, appended in the transaction that did it, hash-chained like the ledger.
+
+Public facts only: names, states, shares. Never a score, a size or a cell.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from server import tables
+from server.catalog.base import AuditRecord
+from server.ledger import chain
+
+Clock = Callable[[], datetime]
+
+
+class MemoryAudit:
+    """The log over a list that belongs to one transaction."""
+
+    def __init__(self, kept: list[AuditRecord], *, clock: Clock) -> None:
+        self._kept = kept
+        self._clock = clock
+
+    def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
+        """Record a change."""
+        newest = self._kept[-1] if self._kept else None
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=newest)
+        self._kept.append(record)
+        return record
+
+    def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
+        """Records with a sequence number above ``after``, in order."""
+        return tuple(self._kept[after : after + max(0, limit)])
+
+
+class SqlAudit:
+    """The log over the table ``audit``, inside one transaction of ``connection``."""
+
+    def __init__(self, connection: Connection, *, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
+        """Record a change."""
+        table = tables.audit
+        row = self._connection.execute(select(table).order_by(table.c.sequence.desc()).limit(1)).mappings().first()
+        record = _record(self._clock(), principal, action, resource, detail)
+        record = chain.seal(record, after=_read(row) if row else None)
+        self._connection.execute(
+            insert(table).values(
+                sequence=record.sequence,
+                at=chain.moment(record.at),
+                principal=record.principal,
+                action=record.action,
+                resource=record.resource,
+                detail=chain.canonical(record.detail),
+                previous=record.previous,
+                digest=record.digest,
+            )
+        )
+        return record
+
+    def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
+        """Records with a sequence number above ``after``, in order."""
+        table = tables.audit
+        query = select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(max(0, limit))
+        return tuple(_read(row) for row in self._connection.execute(query).mappings())
+
+
+def _record(at: datetime, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
+    return AuditRecord(
+        sequence=0, at=at, principal=principal, action=action, resource=resource, detail=dict(detail), previous="",
+        digest="",
+    )  # fmt: skip
+
+
+def _read(row: RowMapping) -> AuditRecord:
+    return AuditRecord(
+        sequence=row["sequence"],
+        at=datetime.fromisoformat(row["at"]),
+        principal=row["principal"],
+        action=row["action"],
+        resource=row["resource"],
+        detail=json.loads(row["detail"]),
+        previous=row["previous"],
+        digest=row["digest"],
+    )

@@ -1,0 +1,99 @@
+"""The catalog in memory: canonical texts in dictionaries that belong to one transaction."""
+
+from server.catalog import codec, rules
+from server.catalog.base import Answer, DatasetRecord, ReleaseRecord
+from synthgate.dataset import DatasetState
+from synthgate.ledger import Entry, EntryKind
+from synthgate.release import ReleaseState
+
+
+class MemoryDatasets:
+    """Registered datasets by name."""
+
+    def __init__(self, kept: dict[str, str]) -> None:
+        self._kept = kept
+
+    def add(self, record: DatasetRecord) -> None:
+        """Register a new name."""
+        if record.dataset.name in self._kept:
+            rules.dataset_taken(record.dataset.name)
+        self._kept[record.dataset.name] = codec.write_dataset(record)
+
+    def get(self, name: str) -> DatasetRecord:
+        """The record, DELETED or not."""
+        if name not in self._kept:
+            rules.no_dataset(name)
+        return codec.read_dataset(self._kept[name])
+
+    def list(self) -> tuple[DatasetRecord, ...]:
+        """All but the DELETED ones, in the order of registration."""
+        records = map(codec.read_dataset, self._kept.values())
+        return tuple(r for r in records if r.dataset.state is not DatasetState.DELETED)
+
+    def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
+        """Write a changed record."""
+        name = record.dataset.name
+        rules.check_dataset_state(name, self.get(name).dataset.state, expected)
+        self._kept[name] = codec.write_dataset(record)
+
+
+class MemoryReleases:
+    """Releases by id. ``datasets`` and ``entries`` are read only: what exists, and what was voided."""
+
+    def __init__(self, kept: dict[str, str], *, datasets: dict[str, str], entries: list[Entry]) -> None:
+        self._kept = kept
+        self._datasets = datasets
+        self._entries = entries
+
+    def add(self, record: ReleaseRecord) -> None:
+        """Record a new request."""
+        if record.release.id in self._kept:
+            rules.release_taken(record.release.id)
+        if record.release.dataset not in self._datasets:
+            rules.no_dataset(record.release.dataset)
+        self._kept[record.release.id] = codec.write_release(record)
+
+    def get(self, release: str) -> ReleaseRecord:
+        """The record."""
+        if release not in self._kept:
+            rules.no_release(release)
+        return codec.read_release(self._kept[release])
+
+    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
+        """In the order of creation."""
+        records = map(codec.read_release, self._kept.values())
+        return tuple(
+            r for r in records if dataset in ("", r.release.dataset) and (not states or r.release.state in states)
+        )
+
+    def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
+        """Write a changed record."""
+        rules.check_release_change(self.get(record.release.id), record, expected)
+        self._kept[record.release.id] = codec.write_release(record)
+
+    def verdicts(self, account: str) -> int:
+        """Releases of the account whose charge was not voided."""
+        voided = {e.reservation for e in self._entries if e.kind is EntryKind.VOID}
+        return sum(r.release.account == account and r.release.id not in voided for r in self.list())
+
+
+class MemoryRequests:
+    """Answers by (principal, method, request id)."""
+
+    def __init__(self, kept: dict[tuple[str, str, str], Answer]) -> None:
+        self._kept = kept
+
+    def recall(self, principal: str, method: str, request_id: str, *, payload: str) -> str | None:
+        """The resource that the same request gave before; None for a new one."""
+        answer = self._kept.get((principal, method, request_id))
+        if answer is None:
+            return None
+        rules.answer_kept(payload, kept=answer.payload)
+        return answer.resource
+
+    def remember(self, principal: str, method: str, request_id: str, *, payload: str, resource: str) -> None:
+        """Keep the answer for ever."""
+        key = (principal, method, request_id)
+        if key in self._kept:
+            rules.request_taken(request_id)
+        self._kept[key] = Answer(payload=payload, resource=resource)

@@ -1,0 +1,132 @@
+"""The catalog in SQL: canonical texts in rows, with the columns that queries need beside them."""
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from server import tables
+from server.catalog import codec, rules
+from server.catalog.base import Answer, DatasetRecord, ReleaseRecord
+from synthgate.dataset import DatasetState
+from synthgate.ledger import EntryKind
+from synthgate.release import ReleaseState
+
+_datasets, _releases, _requests = tables.datasets, tables.releases, tables.requests
+
+
+class SqlDatasets:
+    """Registered datasets by name, inside one transaction of ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, record: DatasetRecord) -> None:
+        """Register a new name."""
+        name = record.dataset.name
+        if self._document(name) is not None:
+            rules.dataset_taken(name)
+        row = {"name": name, "state": str(record.dataset.state), "document": codec.write_dataset(record)}
+        self._connection.execute(insert(_datasets).values(row))
+
+    def get(self, name: str) -> DatasetRecord:
+        """The record, DELETED or not."""
+        document = self._document(name)
+        if document is None:
+            rules.no_dataset(name)
+        return codec.read_dataset(document)
+
+    def list(self) -> tuple[DatasetRecord, ...]:
+        """All but the DELETED ones, in the order of registration."""
+        query = select(_datasets.c.document).where(_datasets.c.state != str(DatasetState.DELETED))
+        found = self._connection.scalars(query.order_by(_datasets.c.ordinal))
+        return tuple(codec.read_dataset(document) for document in found)
+
+    def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
+        """Write a changed record."""
+        name = record.dataset.name
+        rules.check_dataset_state(name, self.get(name).dataset.state, expected)
+        row = {"state": str(record.dataset.state), "document": codec.write_dataset(record)}
+        self._connection.execute(update(_datasets).where(_datasets.c.name == name).values(row))
+
+    def _document(self, name: str) -> str | None:
+        return self._connection.scalar(select(_datasets.c.document).where(_datasets.c.name == name))
+
+
+class SqlReleases:
+    """Releases by id, inside one transaction of ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, record: ReleaseRecord) -> None:
+        """Record a new request."""
+        release = record.release
+        if self._document(release.id) is not None:
+            rules.release_taken(release.id)
+        if self._connection.scalar(select(_datasets.c.ordinal).where(_datasets.c.name == release.dataset)) is None:
+            rules.no_dataset(release.dataset)
+        row = {"id": release.id, "dataset": release.dataset, "account": release.account}
+        row |= {"state": str(release.state), "document": codec.write_release(record)}
+        self._connection.execute(insert(_releases).values(row))
+
+    def get(self, release: str) -> ReleaseRecord:
+        """The record."""
+        document = self._document(release)
+        if document is None:
+            rules.no_release(release)
+        return codec.read_release(document)
+
+    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
+        """In the order of creation."""
+        query = select(_releases.c.document).order_by(_releases.c.ordinal)
+        if dataset:
+            query = query.where(_releases.c.dataset == dataset)
+        if states:
+            query = query.where(_releases.c.state.in_([str(s) for s in states]))
+        return tuple(codec.read_release(document) for document in self._connection.scalars(query))
+
+    def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
+        """Write a changed record."""
+        release = record.release
+        rules.check_release_change(self.get(release.id), record, expected)
+        row = {"state": str(release.state), "document": codec.write_release(record)}
+        self._connection.execute(update(_releases).where(_releases.c.id == release.id).values(row))
+
+    def verdicts(self, account: str) -> int:
+        """Releases of the account whose charge was not voided."""
+        entries = tables.entries
+        voided = select(entries.c.reservation).where(
+            entries.c.reservation == _releases.c.id, entries.c.kind == str(EntryKind.VOID)
+        )
+        query = select(func.count()).select_from(_releases).where(_releases.c.account == account, ~voided.exists())
+        return self._connection.scalars(query).one()
+
+    def _document(self, release: str) -> str | None:
+        return self._connection.scalar(select(_releases.c.document).where(_releases.c.id == release))
+
+
+class SqlRequests:
+    """Answers by (principal, method, request id), inside one transaction of ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def recall(self, principal: str, method: str, request_id: str, *, payload: str) -> str | None:
+        """The resource that the same request gave before; None for a new one."""
+        answer = self._answer(principal, method, request_id)
+        if answer is None:
+            return None
+        rules.answer_kept(payload, kept=answer.payload)
+        return answer.resource
+
+    def remember(self, principal: str, method: str, request_id: str, *, payload: str, resource: str) -> None:
+        """Keep the answer for ever."""
+        if self._answer(principal, method, request_id) is not None:
+            rules.request_taken(request_id)
+        row = {"principal": principal, "method": method, "request_id": request_id}
+        self._connection.execute(insert(_requests).values(row | {"payload": payload, "resource": resource}))
+
+    def _answer(self, principal: str, method: str, request_id: str) -> Answer | None:
+        query = select(_requests.c.payload, _requests.c.resource).where(
+            _requests.c.principal == principal, _requests.c.method == method, _requests.c.request_id == request_id
+        )
+        row = self._connection.execute(query).first()
+        return Answer(payload=row.payload, resource=row.resource) if row else None

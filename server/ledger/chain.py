@@ -1,0 +1,75 @@
+"""Hash chains: every line of the ledger and of the audit log names the digest of the line before it.
+
+A digest is sha256 over the canonical JSON (sorted keys, no blanks, UTF-8, times as ISO 8601 in UTC with microseconds)
+of every field of the line but the digest itself. So no line can be edited, dropped or moved without breaking every
+later digest. What a chain alone cannot show is a cut at its end: keep the head elsewhere (attestations carry it).
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from server.catalog.base import AuditRecord
+from synthgate.errors import DataCorrupted, InvalidArgument
+from synthgate.ledger import Entry
+
+GENESIS = "0" * 64
+"""What the first line names as the digest before it."""
+
+Line = TypeVar("Line", Entry, AuditRecord)
+
+
+def canonical(document: Mapping[str, Any]) -> str:
+    """The one JSON text of a document. Raises InvalidArgument for what JSON cannot hold (NaN, foreign types)."""
+    try:
+        return json.dumps(
+            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument("a stored document holds JSON values only: finite numbers, texts, lists, maps") from error
+
+
+def moment(at: datetime) -> str:
+    """A time as text: UTC, ISO 8601, microseconds. Raises InvalidArgument for a time without a zone."""
+    if at.tzinfo is None:
+        raise InvalidArgument("times carry a zone; this one has none")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def digest(line: Entry | AuditRecord) -> str:
+    """The digest that ``line`` must carry, in hex."""
+    fields = {k: v for k, v in dataclasses.asdict(line).items() if k != "digest"}
+    return hashlib.sha256(canonical(fields).encode()).hexdigest()
+
+
+def seal(line: Line, *, after: Line | None) -> Line:
+    """``line`` with the sequence number and digests that make it the successor of ``after`` (None: the first)."""
+    sequence, previous = (after.sequence + 1, after.digest) if after else (1, GENESIS)
+    placed = dataclasses.replace(line, sequence=sequence, previous=previous, digest="")
+    return dataclasses.replace(placed, digest=digest(placed))
+
+
+def verify(lines: Iterable[Line], *, after: Line | None = None) -> Line | None:
+    """Check that ``lines`` continue the chain after ``after`` without a gap; returns the last one.
+
+    Raises DataCorrupted naming the first line that does not hold.
+    """
+    last = after
+    for line in lines:
+        if line != seal(line, after=last):
+            raise DataCorrupted(
+                f"line {line.sequence} does not continue the hash chain; restore the database from a backup and "
+                "compare its head with the one in the newest attestation",
+                facts={"sequence": str(line.sequence)},
+            )
+        last = line
+    return last
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return moment(value)
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,111 @@
+"""The arithmetic of an account's two meters (DESIGN 5.10), as pure functions on integers.
+
+Meter A adds epsilons and deltas (basic composition), meter B adds Rényi divergence at one order that is frozen when the
+account is opened; each of them has half the account's delta. K, what meter B holds, follows from the conversion of
+Canonne, Kamath and Steinke 2020 (proposition 12) of Rényi divergence to (epsilon, delta). It is computed in decimals of
+50 digits, so that the floor is the same on every machine. Invariant: what is spent rounds up, what limits rounds down.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+from functools import lru_cache
+
+from synthgate.budget import DELTA_MIN, DELTA_UNIT, EPSILON_UNIT, PrivacyBudget
+from synthgate.errors import InvalidBudget
+from synthgate.ledger import Account, Balance, Charge
+
+ORDERS = range(2, 257)
+"""The Rényi orders that an account may be frozen at."""
+
+RDP_MAX = 1_000.0
+"""Above this a divergence counts as infinite: no cap that a budget can express gives meter B as much."""
+
+REQUESTS_PER_DELTA = 20
+"""A request's default delta is this fraction of the account's: ten of them fill meter A's half."""
+
+STEPS_PER_EPSILON = 1_000
+"""The grid of `largest_epsilon`: thousandths."""
+
+_RDP_UNIT = Decimal("1e-12")
+_DIGITS = Context(prec=50)
+
+
+def order_and_capacity(cap: PrivacyBudget) -> tuple[int, int]:
+    """The order alpha* in 2..256 that maximises K(alpha)/alpha, and K there in units of 1e-12, rounded down.
+
+    The capacity is 0, and meter B closed, where no order has K > 0. The order is still fixed then: a later amendment
+    opens the meter at it.
+    """
+    order = _best_order(cap)
+    return order, capacity(cap, order)
+
+
+def capacity(cap: PrivacyBudget, order: int) -> int:
+    """K at ``order`` in units of 1e-12, rounded down; 0 where it is not positive."""
+    if order not in ORDERS:
+        raise InvalidBudget(f"the Rényi order lies between {ORDERS[0]} and {ORDERS[-1]}")
+    with localcontext(_DIGITS):
+        return max(0, int((_k(cap, order) / _RDP_UNIT).to_integral_value(rounding=ROUND_FLOOR)))
+
+
+def new_account(name: str, cap: PrivacyBudget, *, sandbox: bool, by: str, at: datetime) -> Account:
+    """The account that `Ledger.open` records: its order frozen, its meter B filled."""
+    order, k = order_and_capacity(cap)
+    return Account(name=name, cap=cap, order=order, capacity=k, sandbox=sandbox, opened_by=by, opened_at=at)
+
+
+def charge(*, budget: PrivacyBudget, rdp: float) -> Charge:
+    """What a plan takes: ``budget`` on meter A, on meter B its Rényi divergence ``rdp`` at the account's order.
+
+    An infinite divergence (an opaque event) becomes None: meter A alone can hold it. Raises InvalidBudget where ``rdp``
+    is no number or negative.
+    """
+    if math.isnan(rdp) or rdp < 0:
+        raise InvalidBudget("a Rényi divergence is a number that is not negative")
+    units = None
+    if rdp <= RDP_MAX:
+        with localcontext(_DIGITS):
+            units = int((Decimal(repr(float(rdp))) / _RDP_UNIT).to_integral_value(rounding=ROUND_CEILING))
+    return Charge(epsilon=budget.epsilon_units, delta=budget.delta_units, rdp=units)
+
+
+def default_delta(cap: PrivacyBudget) -> float:
+    """The delta of a request that names none: a twentieth of the account's, and never below what a budget can hold."""
+    return max(DELTA_MIN, float(cap.delta_units // REQUESTS_PER_DELTA * DELTA_UNIT))
+
+
+def largest_epsilon(balance: Balance, price: Callable[[float], Charge]) -> float:
+    """The largest epsilon whose charge the account still admits, rounded down to thousandths; 0.0 where none does.
+
+    ``price`` turns an epsilon into the charge of the asked engine's plan and does not fall as epsilon grows; it is
+    called about twelve times and what it raises is passed on. Never above the cap's epsilon, though meter B may hold
+    more.
+    """
+
+    def fits(steps: int) -> bool:
+        return balance.admits(price(steps / STEPS_PER_EPSILON))
+
+    low, high = 0, int(balance.account.cap.epsilon_units * EPSILON_UNIT * STEPS_PER_EPSILON)
+    if high > 0 and fits(high):
+        return high / STEPS_PER_EPSILON
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low / STEPS_PER_EPSILON
+
+
+@lru_cache(maxsize=1_024)
+def _best_order(cap: PrivacyBudget) -> int:
+    with localcontext(_DIGITS):
+        return max(ORDERS, key=lambda order: _k(cap, order) / order)
+
+
+def _k(cap: PrivacyBudget, order: int) -> Decimal:
+    """K(alpha) = eps* - ln(1 - 1/alpha) + ln(alpha delta*/2) / (alpha - 1)."""
+    if cap.delta_units <= 0:
+        return Decimal(-1)
+    alpha = Decimal(order)
+    epsilon, delta = cap.epsilon_units * EPSILON_UNIT, cap.delta_units * DELTA_UNIT / 2
+    return epsilon - (1 - 1 / alpha).ln() + (alpha * delta).ln() / (alpha - 1)
