@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from synthgate.domain import Domain
 from synthgate.errors import InvalidDomain
+from synthgate.policy import Policy
 
 MAX_ROWS = 100_000_000
 HOLDOUT_SHARE = 0.2
@@ -111,3 +112,23 @@ class Dataset:
     created_at: datetime
     failure: str = ""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnFindings:
+    """How the cells of one column fared at ingest: exact counts of cells, private, for the steward alone."""
+
+    column: str
+    empty: int = 0
+    unparsable: int = 0
+    clamped: int = 0
+    undeclared: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetView:
+    """A dataset as a reader sees it: with the policy it pinned and, for stewards, what ingest found."""
+
+    dataset: Dataset
+    policy: Policy
+    findings: tuple[ColumnFindings, ...] = ()

@@ -156,5 +156,19 @@ class Balance:
         return min(shares)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """An account as a reader sees it: the balance and the figures that the gateway derives from it.
+
+    ``taken_ppm`` is the share taken in millionths, ``largest_epsilon`` what still fits at the default delta for one
+    Gaussian release (0 for none), ``verdicts`` the unaccounted verdicts used or set aside.
+    """
+
+    balance: Balance
+    taken_ppm: int
+    largest_epsilon: float
+    verdicts: int
+
+
 def _ppm(part: int, whole: int) -> int:
     return -(-part * PPM // whole) if whole > 0 else PPM + 1

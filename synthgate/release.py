@@ -82,3 +82,26 @@ class Release:
     sha256: str = ""
     bytes: int = 0
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A price from public facts: nothing was charged and no row was opened.
+
+    ``plan_epsilon`` is what the plan costs alone by PLD at ``delta``; ``share_ppm``, ``taken_ppm``, ``after_ppm`` are
+    millionths of the account: what the request takes alone, what is taken already, what would be taken after it.
+    ``largest_epsilon`` of this engine still fits at the default delta (0 for none). ``refusals`` says why the request
+    would be refused and is empty where it would be admitted; ``rows`` is how many rows a release would have.
+    """
+
+    engine: str
+    because: str
+    epsilon: float
+    delta: float
+    plan_epsilon: float
+    share_ppm: int
+    taken_ppm: int
+    after_ppm: int
+    largest_epsilon: float
+    refusals: tuple[str, ...]
+    rows: int

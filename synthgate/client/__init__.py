@@ -1,0 +1,1 @@
+"""The client of the gateway, and the conversions that both ends share."""
