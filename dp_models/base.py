@@ -47,7 +47,12 @@ class Plan:
             "engine": self.engine,
             "because": self.because,
             "domain": self.domain,
-            "sizes": {"rows": sizes.rows, "units": sizes.units, "max_rows": sizes.max_rows, "origin": str(sizes.origin)},
+            "sizes": {
+                "rows": sizes.rows,
+                "units": sizes.units,
+                "max_rows": sizes.max_rows,
+                "origin": str(sizes.origin),
+            },
             "budget": {"epsilon_units": budget.epsilon_units, "delta_units": budget.delta_units},
             "event": self.event.to_json(),
             "parameters": dict(self.parameters),

@@ -1,0 +1,1 @@
+"""The declared domain as integer codes and as Arrow columns."""

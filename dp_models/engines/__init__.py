@@ -1,0 +1,1 @@
+"""One file per synthesizer, found through the entry-point group ``synthgate.engines``."""

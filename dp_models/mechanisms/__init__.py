@@ -1,0 +1,1 @@
+"""Noise, what it costs, and how much of it a budget asks for."""

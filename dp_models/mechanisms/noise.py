@@ -1,0 +1,80 @@
+"""`SystemNoise`: the operating system's entropy, and nothing else, behind everything random that touches rows.
+
+Counts get an exact discrete Gaussian and selections an exact exponential mechanism, both by OpenDP, which draws from
+the operating system and computes with rational numbers: no floating-point gap to attack (Mironov 2012). DP-SGD takes a
+Philox generator with a 128-bit key of system entropy; that noise is floating point, and `weaknesses` says so.
+"""
+
+import math
+import secrets
+from typing import Any
+
+import numpy as np
+
+from dp_models.base import FloatArray, IntArray
+from dp_models.mechanisms.events import compose
+from synthgate.errors import FailedPrecondition
+from synthgate.events import DiscreteGaussian, DpEvent, Exponential
+
+FLOATING_POINT = (
+    "The noise and the batches of gradient training come from a Philox generator keyed with 128 bits of the operating"
+    " system's entropy, in floating point; it is not hardened against attacks on floating-point arithmetic."
+)
+
+
+class SystemNoise:
+    """The `Noise` of every real fit. One instance serves one fit; it takes no seed."""
+
+    def __init__(self) -> None:
+        self._events: list[DpEvent] = []
+        self._weaknesses: list[str] = []
+
+    @property
+    def event(self) -> DpEvent:
+        """The composition of all that ran. Raises FailedPrecondition where nothing ran."""
+        if not self._events:
+            raise FailedPrecondition("no mechanism has run yet")
+        return compose(self._events)
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """What an auditor must know about the source; empty while only exact draws were made."""
+        return tuple(dict.fromkeys(self._weaknesses))
+
+    def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
+        """The counts with exact discrete Gaussian noise (Canonne, Kamath, Steinke 2020), in the same shape."""
+        event = DiscreteGaussian(sigma, sensitivity)
+        dp = _opendp()
+        space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="i64")
+        noisy = dp.m.make_gaussian(*space, scale=sigma)(counts.ravel().tolist())
+        self.ran(event)
+        return np.asarray(noisy, dtype=np.int64).reshape(counts.shape)
+
+    def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
+        """An index of the exponential mechanism (McSherry, Talwar 2007), as the largest score after Gumbel noise of
+        scale 2 sensitivity / epsilon, compared exactly. Raises FailedPrecondition for empty or non-finite scores."""
+        event = Exponential(epsilon)
+        if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
+            raise FailedPrecondition("a selection needs a row of finite scores")
+        dp = _opendp()
+        space = dp.vector_domain(dp.atom_domain(T="f64", nan=False)), dp.linf_distance(T="f64")
+        scale = math.nextafter(2 * sensitivity / epsilon, math.inf)
+        chosen = dp.m.make_noisy_max(*space, dp.zero_concentrated_divergence(), scale=scale)(scores.tolist())
+        self.ran(event)
+        return int(chosen)
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """A fresh generator; ``purpose`` names what it is for in a replayed attempt and is not used here."""
+        self._weaknesses.append(FLOATING_POINT)
+        return np.random.Generator(np.random.Philox(key=secrets.randbits(128)))
+
+    def ran(self, event: DpEvent) -> None:
+        """Record an event that an engine made from a generator."""
+        self._events.append(event)
+
+
+def _opendp() -> Any:
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    return dp

@@ -1,0 +1,1 @@
+"""Contingency tables: counting, making noisy ones consistent, drawing from them."""

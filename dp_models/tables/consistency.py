@@ -1,0 +1,51 @@
+"""Making noisy tables consistent: post-processing of what was paid for, with public totals and known noise.
+
+The estimates here read noisy tables, the noise scale and the public number of rows, never a true count.
+"""
+
+import numpy as np
+
+from dp_models.base import FloatArray, IntArray
+
+
+def to_simplex(noisy: FloatArray | IntArray, total: float) -> FloatArray:
+    """The closest table (least squares) without negative cells that sums to ``total``, in the same shape.
+
+    Unlike clipping and rescaling it takes noise off the large cells too, so that many empty cells do not gain mass
+    (Duchi et al. 2008, figure 1).
+    """
+    flat = np.asarray(noisy, dtype=np.float64).ravel()
+    falling = np.sort(flat)[::-1]
+    excess = (np.cumsum(falling) - total) / np.arange(1, flat.size + 1)
+    last = np.nonzero(falling > excess)[0][-1]
+    return np.asarray(np.maximum(flat - excess[last], 0.0).reshape(np.shape(noisy)))
+
+
+def shrink(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float) -> FloatArray:
+    """An empirical-Bayes blend of a noisy table with a coarser model's expectation, cell by cell, never negative.
+
+    The deviation of a cell from the model is taken to have variance c times its expectation; c is estimated from the
+    whole table by moments (what the squared deviations exceed sigma^2 by). Cells where noise dominates stay with the
+    model, cells where the data speak keep their count. ``sigma`` is the known noise of a cell.
+    """
+    spread = np.maximum(towards, 1e-9)
+    gap = np.asarray(noisy, dtype=np.float64) - towards
+    surplus = max(0.0, float((gap**2).sum()) - gap.size * sigma**2)
+    scale = surplus / float(spread.sum())
+    weight = scale * spread / (scale * spread + sigma**2)
+    return np.asarray(np.maximum(towards + weight * gap, 0.0))
+
+
+def rake(table: FloatArray, margins: dict[int, FloatArray], *, rounds: int = 30) -> FloatArray:
+    """Scale ``table`` until summing out axis ``a`` gives ``margins[a]`` (iterative proportional fitting).
+
+    The margins must agree with each other in their own margins. Slices that the table holds empty while a margin does
+    not are filled evenly, so that every margin can be met.
+    """
+    fitted = np.asarray(table, dtype=np.float64) + 1e-9 * max(float(np.max(table)), 1e-9)
+    for _ in range(rounds):
+        for axis, margin in margins.items():
+            sums = fitted.sum(axis=axis)
+            ratio = np.divide(margin, sums, out=np.zeros_like(sums), where=sums > 0)
+            fitted = fitted * np.expand_dims(ratio, axis)
+    return fitted

@@ -1,0 +1,54 @@
+"""Merging codes that the noise could not tell apart anyway, from noisy one-way counts and public facts."""
+
+import numpy as np
+
+from dp_models.base import FloatArray, IntArray
+from dp_models.encoding.codes import ColumnCodes
+
+
+def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float) -> IntArray:
+    """The group (size,) of each code, numbered from 0, at most ``levels`` (2 or more) of them.
+
+    ``weights`` are estimated counts. Neighbouring bins are merged to about equal counts, categories rarest first, none
+    of them below ``least`` where that can be helped. ``null`` and ``other`` form one group if they weigh ``least``
+    together, else they join the heaviest.
+    """
+    values = column.values
+    absent = float(weights[values:].sum())
+    apart = absent >= least
+    room = levels - apart
+    declared = weights[:values]
+    merged = _neighbours(declared, room, least) if column.ordered else _rarest(declared, room, least)
+    heaviest = merged[int(np.argmax(declared))]
+    rest = merged.max() + 1 if apart else heaviest
+    return np.concatenate((merged, np.full(column.size - values, rest, dtype=np.int64)))
+
+
+def _neighbours(weights: FloatArray, levels: int, least: float) -> IntArray:
+    """Walk up the bins and close a group when it holds its fair share of what is left."""
+    groups = np.zeros(len(weights), dtype=np.int64)
+    remaining, current, index = float(weights.sum()), 0.0, 0
+    for code, weight in enumerate(weights):
+        fair = max(least, (remaining + current) / max(levels - index, 1))
+        # A heavy bin does not swallow its lighter neighbours: it starts a group of its own.
+        if current >= least and current + weight > 1.5 * fair and index < levels - 1:
+            index, current = index + 1, 0.0
+            fair = max(least, remaining / max(levels - index, 1))
+        groups[code] = index
+        current += weight
+        remaining -= weight
+        if current >= fair and index < levels - 1 and code < len(weights) - 1 and remaining >= least:
+            index, current = index + 1, 0.0
+    return groups
+
+
+def _rarest(weights: FloatArray, levels: int, least: float) -> IntArray:
+    """Keep the heaviest categories apart and the rest together."""
+    order = np.argsort(-weights, kind="stable")
+    kept = order[: levels if len(weights) <= levels else levels - 1]
+    kept = kept[weights[kept] >= least]
+    if len(kept) >= len(weights) - 1 or len(kept) == 0:
+        kept = order[: min(len(weights), levels) - (len(weights) > levels)] if len(kept) else kept
+    groups = np.full(len(weights), len(kept), dtype=np.int64)
+    groups[kept] = np.arange(len(kept))
+    return groups
