@@ -1,0 +1,112 @@
+"""What the attacks share: equal-sized targets, the tally of successes, and the excess that a policy gates on.
+
+An attack is tried on units that were trained on and, alike, on as many that never were. What it gets right about the
+second group it owes to the population, not to the release; only the excess is leakage. anonymeter's ratio
+``(a - c) / (1 - c)`` (Giomi et al., A unified framework for quantifying privacy risk in synthetic data, PoPETs 2023)
+stands in the note: its interval explodes as c nears 1, so that it cannot be gated on.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anonymeter.stats.confidence import EvaluationResults
+
+from evaluation.base import Comparison
+from evaluation.risk.intervals import independent_difference
+from synthgate.report import Better, Score
+
+MAX_ATTACKS = 2_000
+"""Targets, or queries, of one attack at most."""
+
+MIN_TARGETS = 30
+"""With fewer units on either side an attack says nothing."""
+
+MAX_PAIRS = 400_000_000
+"""Distances between targets and released rows that one nearest-neighbour attack computes at most on one side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How often an attack was tried on each side, and how often it, and a naive guess on the first side, succeeded."""
+
+    attacks: int
+    main: int
+    control: int
+    naive: int
+
+    @property
+    def ratio(self) -> float:
+        """anonymeter's risk, ``(a - c) / (1 - c)`` of the Wilson centres, in [0, 1]. Shown, never gated."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that an attack is weaker than a guess is said in the note
+            results = EvaluationResults(
+                n_attacks=self.attacks, n_success=self.main, n_baseline=self.naive, n_control=self.control
+            )
+            return float(results.risk().value)
+
+    def score(self, name: str, *, remark: str = "", conclusive: bool = True) -> Score:
+        """The excess a - c with Newcombe's one-sided 95 % ends."""
+        low, high = independent_difference(self.main, self.control, (self.attacks, self.attacks))
+        words = [
+            f"{self.attacks} attacks; successes: {self.main} on trained units, {self.control} on control units, "
+            f"{self.naive} by naive guesses; anonymeter's ratio {self.ratio:.3f}"
+        ]
+        if self.main < self.naive:
+            words.append("uninformative: weaker than naive guesses, which is normal under differential privacy")
+        if remark:
+            words.append(remark)
+        return Score(
+            name=name,
+            value=(self.main - self.control) / self.attacks,
+            low=low,
+            high=high,
+            better=Better.LOWER,
+            conclusive=conclusive,
+            note="; ".join(words),
+        )
+
+
+def untold(name: str, reason: str, *, better: Better = Better.LOWER) -> Score:
+    """A score that could not be told. It is never left out, and no rule accepts it."""
+    return Score(name=name, value=math.nan, low=math.nan, high=math.nan, better=better, conclusive=False, note=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Units of both sides, equally many: ``main`` were trained on, ``control`` never were."""
+
+    main: pd.DataFrame
+    control: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    def first(self, size: int) -> "Targets":
+        """The first ``size`` units of each side; their order is already drawn by the key."""
+        return Targets(main=self.main.iloc[:size], control=self.control.iloc[:size])
+
+
+def targets(comparison: Comparison, *, generator: np.random.Generator) -> Targets:
+    """As many units of either side as the smaller side has, by keyed choice and in keyed order."""
+    size = min(len(comparison.train), len(comparison.holdout))
+    return Targets(
+        main=choose(comparison.train, size, generator=generator),
+        control=choose(comparison.holdout, size, generator=generator),
+    )
+
+
+def choose(frame: pd.DataFrame, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
+    """``size`` rows without repetition in keyed order, with a fresh index."""
+    return frame.iloc[generator.permutation(len(frame))[:size]].reset_index(drop=True)
+
+
+def shortage(comparison: Comparison) -> str:
+    """Why no attack can be judged on these tables, or nothing."""
+    if len(comparison.sample) == 0:
+        return "the sample is empty"
+    if min(len(comparison.train), len(comparison.holdout)) < MIN_TARGETS:
+        return f"fewer than {MIN_TARGETS} units in training or holdout"
+    return ""

@@ -1,0 +1,41 @@
+"""Linkability: can two parties that each know half of a person's columns tell, by the release, that it is one person?
+
+anonymeter's attack (Giomi et al., PoPETs 2023, section 4.2): a target is linked when both halves have the same nearest
+released row. The halves are declared (``Domain.halves``).
+"""
+
+import numpy as np
+from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
+
+from evaluation.base import Comparison, Findings
+from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, shortage, targets, untold
+from evaluation.risk.neighbours import nearest
+
+
+class Linkability:
+    """The score ``risk.linkability``: excess of linked trained units over linked control units."""
+
+    name = "risk.linkability"
+
+    def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
+        """Attack min(2,000, holdout) targets on each side; one nearest released row for each half."""
+        halves = comparison.domain.halves
+        reason = shortage(comparison) or ("" if all(halves) else "there are not two halves of known columns to join")
+        if reason:
+            return Findings(scores=(untold(self.name, reason),))
+        sample, domain = comparison.sample, comparison.domain
+        both = targets(comparison, generator=generator).first(min(MAX_ATTACKS, MAX_PAIRS // len(sample)))
+
+        def links(side: str) -> int:
+            rows = getattr(both, side)
+            found = [nearest(rows, sample, domain, half)[:, np.newaxis] for half in halves]
+            return int(LinkabilityIndexes(*found).count_links(n_neighbors=1))
+
+        guesses = generator.integers(len(sample), size=(2, len(both)))
+        tally = Tally(
+            attacks=len(both),
+            main=links("main"),
+            control=links("control"),
+            naive=int(np.count_nonzero(guesses[0] == guesses[1])),
+        )
+        return Findings(scores=(tally.score(self.name),))

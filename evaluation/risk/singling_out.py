@@ -1,0 +1,135 @@
+"""Singling out: does the release hold a question that exactly one person of the private table answers with yes?
+
+anonymeter's queries (Giomi et al., PoPETs 2023, section 4.1; predicates after Cohen and Nissim, arXiv 1904.06009):
+univariate ones about rare and extreme values, multivariate ones that join up to three columns of a released row. They
+are made from the sample once and asked of both sides, which are equally large. A query succeeds where exactly one unit
+answers; equal rows are not merged, for two equal persons are two.
+
+Where fewer queries exist than are wanted, the *exhausted* search is conclusive: what is missing counts as failed. A
+search that *stopped* at its limit of counted work is not.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from anonymeter.evaluators.singling_out_evaluator import (
+    multivariate_singling_out_queries,
+    univariate_singling_out_queries,
+)
+
+from evaluation.base import Comparison, Findings
+from evaluation.risk.attack import MAX_ATTACKS, Tally, choose, shortage, targets, untold
+from evaluation.risk.queries import all_queries, naive_queries, plain
+from synthgate.report import Score
+
+QUERY_COLUMNS = 3
+"""Columns that a multivariate query joins (fewer where the table has fewer)."""
+
+ATTEMPTS_PER_QUERY = (5, 50)
+"""Random attempts at a multivariate query, for each one wanted: before the whole space is searched, and, where that
+space is too large to be searched, at most."""
+
+MAX_UNIVARIATE_CELLS = 400_000
+"""Released cells that univariate queries are made from at most; longer samples are cut by keyed choice."""
+
+CHUNK = 500
+"""Queries that are asked in one pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Queries that single out in the sample, at most as many as were wanted, and whether there can be no others."""
+
+    queries: tuple[pl.Expr, ...]
+    exhausted: bool
+
+
+class SinglingOut:
+    """The scores ``risk.singling_out.univariate`` and ``risk.singling_out.multivariate``."""
+
+    name = "risk.singling_out"
+
+    def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
+        """Ask min(2,000, holdout) queries of a keyed training sample and of a holdout of the same size."""
+        names = (f"{self.name}.univariate", f"{self.name}.multivariate")
+        if reason := shortage(comparison):
+            return Findings(scores=tuple(untold(n, reason) for n in names))
+        sides = targets(comparison, generator=generator)
+        wanted = min(MAX_ATTACKS, len(sides))
+        frames = [plain(frame, comparison.domain) for frame in (sides.main, sides.control)]
+        sample = comparison.sample
+        rows = choose(sample, max(1, MAX_UNIVARIATE_CELLS // len(sample.columns)), generator=generator)
+        small = plain(rows, comparison.domain).unique(maintain_order=True)
+        whole = plain(sample, comparison.domain).unique(maintain_order=True)
+        searches = (
+            univariate(small, wanted, generator=generator),
+            multivariate(whole, wanted, generator=generator),
+        )
+        columns = (1, min(QUERY_COLUMNS, whole.width))
+        scores = [
+            _score(n, search, wanted, frames, naive_queries(whole, wanted, k, generator=generator))
+            for n, search, k in zip(names, searches, columns, strict=True)
+        ]
+        return Findings(scores=tuple(scores))
+
+
+def univariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator) -> Search:
+    """All of anonymeter's univariate queries, and a keyed choice of ``wanted`` among them.
+
+    anonymeter groups rows in an order of its own and shuffles by the generator that it is given; asking for every
+    query and choosing from the sorted list makes the choice depend on the key alone.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it also asks for "equals null", which no row does
+        found = univariate_singling_out_queries(sample, n_queries=2**62, rng=np.random.default_rng(0))
+    ordered = sorted(found, key=str)
+    chosen = generator.permutation(len(ordered))[:wanted]
+    return Search(queries=tuple(ordered[i] for i in chosen), exhausted=True)
+
+
+def multivariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator) -> Search:
+    """anonymeter's random multivariate queries; where they fall short, every query that the sample can give."""
+    width = min(QUERY_COLUMNS, sample.width)
+
+    def draw(attempts: int) -> Search:
+        found = multivariate_singling_out_queries(
+            sample, n_queries=wanted, n_cols=width, max_attempts=attempts * wanted, rng=generator
+        )
+        return Search(queries=tuple(found), exhausted=False)
+
+    few, many = ATTEMPTS_PER_QUERY
+    quick = draw(few)
+    if len(quick.queries) >= wanted:
+        return quick
+    every = all_queries(sample, width)
+    if every is None:
+        return draw(many)
+    chosen = generator.permutation(len(every))[:wanted]
+    return Search(queries=tuple(every[i] for i in chosen), exhausted=len(every) <= wanted)
+
+
+def _score(name: str, search: Search, wanted: int, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...]) -> Score:
+    main, control = (int(np.count_nonzero(ask(frame, search.queries) == 1)) for frame in frames)
+    baseline = int(np.count_nonzero(ask(frames[0], naive) == 1))
+    tally = Tally(attacks=wanted, main=main, control=control, naive=baseline)
+    found = len(search.queries)
+    if found >= wanted:
+        return tally.score(name)
+    if search.exhausted:
+        remark = f"exhausted: the sample holds {found} distinct queries, the others count as failed"
+        return tally.score(name, remark=remark)
+    remark = f"stopped: {found} queries found within the limit of work, and there may be others"
+    return tally.score(name, remark=remark, conclusive=False)
+
+
+def ask(frame: pl.DataFrame, queries: tuple[pl.Expr, ...]) -> npt.NDArray[np.int64]:
+    """How many rows answer each query with yes, shape (len(queries),)."""
+    counts: list[int] = []
+    for start in range(0, len(queries), CHUNK):
+        chunk = queries[start : start + CHUNK]
+        sums = [query.fill_null(value=False).cast(pl.Int64).sum().alias(str(i)) for i, query in enumerate(chunk)]
+        counts += frame.select(sums).row(0)
+    return np.array(counts, dtype=np.int64)

@@ -1,0 +1,74 @@
+"""``evaluate``: three files in, one `Report` out. What it finds depends on the files, the domain and the seed alone.
+
+Limits are counts of work fixed by sizes, never seconds. The content of cells cannot make it fail: what cannot be told
+is a score that is not conclusive, which no rule accepts.
+"""
+
+import hmac
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.base import Comparison
+from evaluation.registry import Registry, default
+from evaluation.tables import read
+from synthgate.domain import Domain
+from synthgate.report import Report, Score
+
+
+def evaluate(
+    domain: Domain,
+    train_path: Path,
+    holdout_path: Path,
+    sample_path: Path,
+    *,
+    seed: bytes,
+    progress: Callable[[str], None],
+    registry: Registry | None = None,
+) -> Report:
+    """Attack and measure one canonical sample (Parquet) against the private rows (Parquet, as ingest stored them).
+
+    ``seed`` keys all randomness (at least 16 bytes; a purpose's share of an attempt's secret); ``progress`` is told the
+    name of each metric as it starts. ``registry`` defaults to the built-in metrics. Raises InvalidTable where a file
+    lacks a declared column, ValueError for a short seed or two scores of one name.
+    """
+    if len(seed) < 16:
+        raise ValueError("the seed of an evaluation has at least 16 bytes")
+    progress("reading")
+    comparison = Comparison(
+        domain=domain,
+        train=read(train_path, domain),
+        holdout=read(holdout_path, domain),
+        sample=read(sample_path, domain),
+    )
+    return compare(comparison, seed=seed, progress=progress, registry=registry)
+
+
+def compare(
+    comparison: Comparison, *, seed: bytes, progress: Callable[[str], None], registry: Registry | None = None
+) -> Report:
+    """The same for frames that are read and normalised already (see `evaluation.tables`)."""
+    scores: list[Score] = []
+    details: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    for metric in default() if registry is None else registry:
+        progress(metric.name)
+        start = time.perf_counter()
+        findings = metric.measure(comparison, generator=keyed(seed, metric.name))
+        seconds[metric.name] = time.perf_counter() - start
+        scores += findings.scores
+        if findings.details:
+            details[metric.name] = dict(findings.details)
+    names = [score.name for score in scores]
+    if len(set(names)) != len(names):
+        raise ValueError("two metrics give a score of the same name")
+    return Report(scores=tuple(scores), details=details, seconds=seconds)
+
+
+def keyed(seed: bytes, label: str) -> np.random.Generator:
+    """A generator of its own for each purpose (HMAC-SHA256 of the label), so that one metric never shifts another."""
+    digest = hmac.digest(seed, b"synthgate evaluation 1 " + label.encode(), "sha256")
+    return np.random.default_rng(int.from_bytes(digest, "big"))
