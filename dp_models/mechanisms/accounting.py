@@ -29,8 +29,7 @@ from synthgate.events import (
 
 ACCOUNTANT = "pld"
 ORDERS = (*range(2, 65), *range(66, 129, 2), *range(132, 257, 4), 320, 384, 512, 1024)
-_FINE, _COARSE = 1e-4, 1e-3
-_COARSE_FROM, _ROUGH_DELTA = 12.0, 1e-9
+_FINEST, _COARSEST, _ROUGH_DELTA = 1e-6, 1e-3, 1e-9
 
 
 @lru_cache(maxsize=65536)
@@ -71,18 +70,24 @@ def epsilon_by_rdp(event: DpEvent, delta: float) -> float:
 def substitute_one_epsilon(event: DpEvent, delta: float) -> float:
     """A valid epsilon at ``delta`` when one unit is replaced by another, by group privacy over two zero-out steps.
 
-    Two steps of (e, d) each give (2 e, d (1 + exp(e))); the largest d with d (1 + exp(e(d))) <= delta is used. Infinity
-    where none is found.
+    Two steps of (e, d) each give (2 e, d (1 + exp(e))); the largest d found with d (1 + exp(e(d))) <= delta is used.
+    Infinity where none is found.
     """
-    best, low, high = math.inf, math.log(delta) - 60.0, math.log(delta / 2)
-    for _ in range(40):
+
+    def step(log_d: float) -> float:
+        d = math.exp(log_d)
+        one = min(epsilon(event, d), epsilon_by_rdp(event, d))
+        return one if log_d + float(np.logaddexp(0.0, one)) <= math.log(delta) else math.inf
+
+    top = math.log(delta / 2)
+    low = next((d for d in np.arange(top, top - 150, -math.log(2)) if step(float(d)) < math.inf), None)
+    if low is None:
+        return math.inf
+    high = min(low + math.log(2), top)
+    for _ in range(12):
         middle = (low + high) / 2
-        step = epsilon(event, math.exp(middle))
-        if step < 700 and math.exp(middle) * (1 + math.exp(step)) <= delta:
-            best, low = min(best, 2 * step), middle
-        else:
-            high = middle
-    return best
+        low, high = (middle, high) if step(middle) < math.inf else (low, middle)
+    return 2 * step(float(low))
 
 
 def to_dp_accounting(event: DpEvent) -> Any:
@@ -129,9 +134,30 @@ _PRICED = (Gaussian, DiscreteGaussian, Exponential, PoissonGaussian)
 
 
 def _epsilon_by_pld(leaves: frozenset[tuple[DpEvent, int]], delta: float) -> float:
+    if all(isinstance(e, Gaussian) for e, _ in leaves):
+        return _gaussian_epsilon(math.sqrt(math.fsum(n * 2 * _rdp(e, 1) for e, n in leaves)), delta)
+    return float(_composed_pld(leaves, _interval(leaves)).get_epsilon_for_delta(delta))
+
+
+@lru_cache(maxsize=4096)
+def _interval(leaves: frozenset[tuple[DpEvent, int]]) -> float:
+    """How finely losses are cut: well below the typical loss of one mechanism. Coarser is faster and costs more."""
     rough = epsilon_by_rdp(Composed(tuple(Repeated(e, n) for e, n in leaves)), _ROUGH_DELTA)
-    pld = _composed_pld(leaves, _COARSE if rough > _COARSE_FROM else _FINE)
-    return float(pld.get_epsilon_for_delta(delta))
+    wanted = rough / (200 * math.sqrt(sum(n for _, n in leaves)))
+    return float(2.0 ** math.floor(math.log2(min(max(wanted, _FINEST), _COARSEST))))
+
+
+def _gaussian_epsilon(mu: float, delta: float) -> float:
+    """Gaussian queries of total signal ``mu`` (sensitivity over noise), exactly (Balle, Wang 2018, theorem 8)."""
+    from scipy.optimize import brentq
+    from scipy.special import log_ndtr
+
+    def surplus(e: float) -> float:
+        first, second = log_ndtr(mu / 2 - e / mu), e + log_ndtr(-mu / 2 - e / mu)
+        return float(first + np.log1p(-np.exp(min(second - first, -1e-300)))) - math.log(delta)
+
+    high = mu**2 / 2 + mu * math.sqrt(2 * math.log(1 / delta)) + 1e-9
+    return 0.0 if surplus(0.0) <= 0 else float(brentq(surplus, 0.0, high, xtol=1e-12)) + 1e-12
 
 
 @lru_cache(maxsize=32)

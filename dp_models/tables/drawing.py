@@ -31,3 +31,10 @@ def draw(
     codes = np.empty(rows, dtype=np.int64)
     codes[order] = np.clip(found, 0, table.shape[1] - 1)
     return codes
+
+
+def draw_each(probabilities: FloatArray, *, generator: np.random.Generator) -> IntArray:
+    """One code from each row of ``probabilities`` (n, k)."""
+    cumulative = np.cumsum(probabilities, axis=1)
+    share = generator.random((len(probabilities), 1)) * cumulative[:, -1:]
+    return np.asarray((cumulative <= share).sum(axis=1).clip(max=probabilities.shape[1] - 1), dtype=np.int64)
