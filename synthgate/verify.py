@@ -1,0 +1,125 @@
+"""Verification without a network: the data file, its attestation, and the gateway's public key.
+
+    1. the key is an Ed25519 public key in PEM
+    2. the envelope is a DSSE envelope with one signature over an in-toto payload
+    3. the signature names this key and holds over the payload
+    4. the payload is a release attestation of this version
+    5. the sha256 of the file is the attested one
+
+The steps run in this order, so nothing unsigned is ever interpreted. Trust in the key comes from the fingerprint that
+the operator published, never from a key that came along with the data.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from synthgate.attestation import PAYLOAD_TYPE, Attestation, pae, read_json
+from synthgate.errors import VerificationFailed
+
+STEPS = 5
+MAX_ENVELOPE_BYTES = 4 * 2**20
+CHUNK_BYTES = 2**20
+
+
+def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
+    """Check ``file`` against its attestation and return what was attested.
+
+    ``envelope`` is the DSSE envelope's JSON, ``public_key`` PEM SPKI. Raises VerificationFailed whose ``facts["step"]``
+    is the number of the step above that did not hold. The file is read once, in pieces.
+    """
+    attestation = verify_envelope(envelope, public_key)
+    try:
+        found = file_sha256(file)
+    except OSError:
+        raise _failed(5, "the data file cannot be read") from None
+    if found != attestation.sha256:
+        raise _failed(5, "the file is not the attested one: its sha256 differs; download the release again")
+    return attestation
+
+
+def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
+    """Steps 1 to 4: check the signature and return what was attested, without looking at the data."""
+    key = _key(public_key)
+    payload, key_id, signature = _open(envelope)
+    if key_id != key_fingerprint(key):
+        raise _failed(3, "the attestation was signed with another key")
+    try:
+        key.verify(signature, pae(PAYLOAD_TYPE, payload))
+    except InvalidSignature:
+        raise _failed(3, "the signature does not hold; the attestation was altered") from None
+    try:
+        return Attestation.from_statement(payload)
+    except VerificationFailed as error:
+        raise _failed(4, error.message) from None
+
+
+def key_fingerprint(key: Ed25519PublicKey) -> str:
+    """The key id: sha256 of the DER SubjectPublicKeyInfo, in hex."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def file_sha256(file: Path) -> str:
+    """sha256 of a file in hex, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _key(pem: bytes) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _failed(1, "the key is not a public key in PEM") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise _failed(1, "the key is not an Ed25519 key")
+    written = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if pem.replace(b"\r\n", b"\n").rstrip(b"\n") != written.rstrip(b"\n"):
+        raise _failed(1, "the key's PEM has bits that belong to no key; fetch the key again")
+    return key
+
+
+def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
+    if len(envelope) > MAX_ENVELOPE_BYTES:
+        raise _failed(2, f"the attestation is larger than {MAX_ENVELOPE_BYTES:,} bytes")
+    try:
+        document = read_json(envelope)
+    except VerificationFailed as error:
+        raise _failed(2, f"the attestation is {error.message}") from None
+    fields = _exactly(document, "payload", "payloadType", "signatures")
+    if fields["payloadType"] != PAYLOAD_TYPE:
+        raise _failed(2, f"the attestation's payload type is not {PAYLOAD_TYPE}")
+    signatures = fields["signatures"]
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        raise _failed(2, "the attestation does not carry exactly one signature")
+    signed = _exactly(signatures[0], "keyid", "sig")
+    return _decoded(fields["payload"]), str(signed["keyid"]), _decoded(signed["sig"])
+
+
+def _exactly(document: Any, *names: str) -> Mapping[str, Any]:
+    if not isinstance(document, Mapping) or set(document) != set(names):
+        raise _failed(2, "the attestation is not a DSSE envelope")
+    return document
+
+
+def _decoded(text: Any) -> bytes:
+    """Base64 in its one canonical spelling: a decoder that ignores spare bits would accept altered envelopes."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (ValueError, TypeError):
+        raise _failed(2, "the attestation holds faulty base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise _failed(2, "the attestation holds base64 with bits that belong to nothing")
+    return data
+
+
+def _failed(step: int, message: str) -> VerificationFailed:
+    return VerificationFailed(f"step {step} of {STEPS}: {message}", facts={"step": str(step)})
