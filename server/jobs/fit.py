@@ -1,0 +1,80 @@
+"""Fit: run a frozen plan on the training rows, and draw the one canonical sample that the gate will judge.
+
+Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json()), ``train`` (path of the private training rows). The
+secret keys the draw from the fitted model, which is post-processing; the noise of the fit comes from the operating
+system and from nowhere else. Writes ``sample.parquet``. Result: ``sha256``, ``bytes``, ``rows``, ``event`` (what ran),
+``weaknesses`` of the noise, ``seconds`` of fit and sample.
+
+The engine may be anybody's. What it raises never leaves the log, and what it returns is held to the domain.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from dp_models.base import Plan
+from dp_models.mechanisms.noise import SystemNoise
+from dp_models.registry import synthesizer
+from server.jobs import canonical, worker
+from server.jobs.keys import Label, subkey
+from server.jobs.worker import Progress
+from synthgate.domain import Domain
+from synthgate.errors import FailedPrecondition, SynthgateError
+
+SAMPLE = "sample.parquet"
+
+
+class EngineFault(Exception):
+    """An engine raised on its own; its words may quote a row, so the job crashes without them."""
+
+
+def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progress) -> dict[str, Any]:
+    """Fit what was priced, sample what was fitted. Raises FailedPrecondition where another event ran than the plan's,
+    or where the sample is not what the domain allows."""
+    domain, plan = Domain.from_dict(spec["domain"]), Plan.from_json(spec["plan"])
+    if plan.domain != domain.digest:
+        raise FailedPrecondition("the plan was made for another domain; ask for a new release")
+    engine, noise = synthesizer(plan.engine), SystemNoise()
+    start = time.perf_counter()
+    progress("fitting")
+    with _foreign():
+        model = engine.fit(pq.read_table(spec["train"]), domain, plan, noise=noise)
+    event = noise.event
+    if event != plan.event:
+        raise FailedPrecondition("the engine ran other mechanisms than its plan priced; its model was thrown away")
+    fitted = time.perf_counter()
+    progress("sampling")
+    rows = plan.sizes.sample_rows
+    with _foreign():
+        drawn = model.sample(rows, generator=_generator(secret))
+    sha256, size = canonical.write(canonical.conform(drawn, domain, rows=rows), folder / SAMPLE)
+    return {
+        "sha256": sha256,
+        "bytes": size,
+        "rows": rows,
+        "event": event.to_json(),
+        "weaknesses": list(noise.weaknesses),
+        "seconds": {"fit": fitted - start, "sample": time.perf_counter() - fitted},
+    }
+
+
+def _generator(secret: bytes) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(subkey(secret, Label.SAMPLE), "big"))
+
+
+@contextmanager
+def _foreign() -> Iterator[None]:
+    """Errors of this project pass their words on; within an engine's code nobody knows what the words hold."""
+    try:
+        yield
+    except SynthgateError as error:
+        raise EngineFault from error
+
+
+if __name__ == "__main__":
+    worker.main(fit)
