@@ -171,3 +171,13 @@ class Verdict:
         """Reason codes of a refusal, such as ``risk.copies ABOVE_THRESHOLD``."""
         failed = tuple(f"{f.rule.score} {f.outcome}" for f in self.findings if f.outcome is not Outcome.PASSED)
         return failed if self.findings else ("EMPTY_POLICY",)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {"findings": [{"rule": f.rule.to_dict(), "outcome": str(f.outcome)} for f in self.findings]}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Verdict":
+        """Read a verdict that the gateway wrote."""
+        found = document["findings"]
+        return cls(findings=tuple(Finding(rule=Rule(**f["rule"]), outcome=Outcome(f["outcome"])) for f in found))
