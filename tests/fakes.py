@@ -1,0 +1,36 @@
+"""Doubles that stand in for what tests must hold still."""
+
+import numpy as np
+
+from dp_models.base import FloatArray, IntArray
+from dp_models.mechanisms.events import compose
+from synthgate.events import DiscreteGaussian, DpEvent, Exponential
+
+
+class ZeroNoise:
+    """A `Noise` that adds nothing and always picks the best: for what a fit computes, never for what it promises."""
+
+    def __init__(self) -> None:
+        self.events: list[DpEvent] = []
+
+    @property
+    def event(self) -> DpEvent:
+        return compose(self.events)
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        return ("there is no noise",)
+
+    def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
+        self.ran(DiscreteGaussian(sigma, sensitivity))
+        return counts.copy()
+
+    def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
+        self.ran(Exponential(epsilon))
+        return int(np.argmax(scores))
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        return np.random.default_rng(len(purpose))
+
+    def ran(self, event: DpEvent) -> None:
+        self.events.append(event)
