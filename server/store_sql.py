@@ -76,13 +76,13 @@ class SqlStore:
 
 
 def _url(place: str | Path) -> URL:
-    if isinstance(place, Path) or "://" not in place:
-        return URL.create("sqlite", database=str(place))
-    try:
-        url = make_url(place)
-    except ArgumentError:
-        url = None
-    if url is None or url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    url: URL | None = URL.create("sqlite", database=str(place))
+    if isinstance(place, str) and "://" in place:
+        try:
+            url = make_url(place)
+        except ArgumentError:
+            url = None
+    if url is None or url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or url.query:
         raise InvalidArgument("the store is a path or sqlite:///path; there is no other database yet")
     return url
 
