@@ -171,8 +171,9 @@ class _Fit:
         """Tables (groups of the column, groups of the target) in counts, raked to the one-way tables."""
         if self.target is None:
             return {i: merged[i][:, None] for i in self.others}
-        sigma, star = self.parameters["sigma_star"], {}
+        star = {}
         for i in self.others:
+            sigma = self.parameters["sigma_star"]
             expected = np.outer(merged[i], t_weights) / self.total
             noisy = self._noisy([codes[i], t], expected.shape, sigma)
             blended = shrink(noisy, expected, sigma=sigma)

@@ -1,0 +1,123 @@
+"""DP-SGD does what its event says: Poisson batches, bounded units, full noise. Each claim with a planted fault."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2
+
+from dp_models.dpsgd.sampling import poisson_batches
+from dp_models.dpsgd.training import KeyedOptimizer, Schedule, train
+from dp_models.engines.vae_network import Network
+from synthgate.events import PoissonGaussian
+
+SCHEDULE = Schedule(
+    sampling_rate=1.0, noise_multiplier=1.5, steps=1, clip_norm=0.7, learning_rate=0.0, expected_batch=40.0
+)
+
+
+class Quiet:
+    """A generator whose noise is nothing."""
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(shape)
+
+
+def _units(n: int, rows: int = 2) -> torch.Tensor:
+    rng = np.random.default_rng(4)
+    units = np.stack([rng.integers(0, size, (n, rows)) for size in (3, 5)], axis=-1)
+    units[::3, 1:] = -1
+    return torch.from_numpy(units)
+
+
+def _gradient(units: torch.Tensor, schedule: Schedule = SCHEDULE, noise: object = None) -> np.ndarray:
+    """The summed, clipped, noisy gradient of one step on every unit, in units of the clip norm."""
+    torch.manual_seed(1)
+    network = Network((3, 5), hidden=6, latent=2)
+    draws = torch.from_numpy(np.random.default_rng(5).standard_normal((64, 2, 2))).float()
+    train(
+        network,
+        lambda module, batch: 30 * module(batch, draws[: len(batch)]),
+        units,
+        schedule,
+        noise=noise or Quiet(),
+        batches=np.random.default_rng(0),
+    )
+    flat = np.concatenate([p.grad.numpy().ravel() for p in network.parameters()])
+    return flat * schedule.expected_batch / SCHEDULE.clip_norm
+
+
+def test_a_unit_moves_the_gradient_by_at_most_the_clip_norm() -> None:
+    """Every unit in turn is put last and left out; some of them are clipped to the full norm."""
+    units, moved = _units(9), []
+    for last in range(9):
+        order = [*(u for u in range(9) if u != last), last]
+        moved.append(np.linalg.norm(_gradient(units[order]) - _gradient(units[order[:-1]])))
+    assert max(moved) <= 1 + 1e-4
+    assert max(moved) > 0.99
+
+
+def test_an_unclipped_gradient_is_convicted() -> None:
+    units, unclipped = _units(9), replace(SCHEDULE, clip_norm=1e6)
+    assert np.linalg.norm(_gradient(units, unclipped) - _gradient(units[:8], unclipped)) > 2
+
+
+def test_every_coordinate_gets_the_whole_noise() -> None:
+    units = _units(5)
+    clean = _gradient(units)
+    generator = np.random.default_rng(3)
+    noise = np.concatenate([_gradient(units, noise=generator) - clean for _ in range(30)])
+    assert noise.std() == pytest.approx(SCHEDULE.noise_multiplier, rel=0.04)
+    halved = replace(SCHEDULE, noise_multiplier=SCHEDULE.noise_multiplier / 2)
+    assert np.concatenate(
+        [_gradient(units, halved, generator) - clean for _ in range(30)]
+    ).std() < 0.6 * SCHEDULE.noise_multiplier
+
+
+def test_an_empty_batch_is_a_noisy_step() -> None:
+    noisy = _gradient(_units(5)[:0], noise=np.random.default_rng(3))
+    assert noisy.std() == pytest.approx(SCHEDULE.noise_multiplier, rel=0.15)
+
+
+def test_the_divisor_is_public() -> None:
+    """Half the units, the same schedule: the gradient is a sum over a public constant, not a mean over the batch."""
+    few, many = _gradient(_units(9)[:4]), _gradient(_units(9))
+    assert np.linalg.norm(many) > 1.5 * np.linalg.norm(few)
+
+
+def test_the_schedule_states_its_event() -> None:
+    assert SCHEDULE.event == PoissonGaussian(1.0, 1.5, 1)
+    assert issubclass(KeyedOptimizer, torch.optim.Optimizer)
+
+
+def _inclusion(batches: list[np.ndarray], units: int) -> np.ndarray:
+    return np.array([np.isin(np.arange(units), batch) for batch in batches])
+
+
+def _sizes_p_value(batches: list[np.ndarray], units: int, rate: float) -> float:
+    """How surprising the spread of batch sizes is if every unit were drawn on its own (dispersion test, two-sided)."""
+    sizes = np.array([len(batch) for batch in batches])
+    statistic = ((sizes - units * rate) ** 2).sum() / (units * rate * (1 - rate))
+    tail = chi2.cdf(statistic, len(sizes))
+    return float(2 * min(tail, 1 - tail))
+
+
+def test_units_are_sampled_on_their_own() -> None:
+    batches = list(poisson_batches(200, rate=0.1, steps=600, generator=np.random.default_rng(0)))
+    assert len(batches) == 600
+    assert _sizes_p_value(batches, 200, 0.1) > 1e-4
+    inside = _inclusion(batches, 200)
+    assert inside.mean(axis=0) == pytest.approx(0.1, abs=0.06)
+    assert np.corrcoef(inside[:-1, 0], inside[1:, 0])[0, 1] == pytest.approx(0, abs=0.15)
+
+
+def test_shuffled_batches_are_convicted() -> None:
+    rng = np.random.default_rng(0)
+    shuffled = [part for _ in range(60) for part in np.split(rng.permutation(200), 10)]
+    assert _sizes_p_value(shuffled, 200, 0.1) < 1e-9
+
+
+def test_no_unit_and_rate_one() -> None:
+    assert [len(b) for b in poisson_batches(0, rate=0.5, steps=3, generator=np.random.default_rng(0))] == [0, 0, 0]
+    assert [len(b) for b in poisson_batches(4, rate=1.0, steps=2, generator=np.random.default_rng(0))] == [4, 4]
