@@ -93,6 +93,7 @@ def pairs(distances: Sequence[tuple[str, str, float]], names: Sequence[str]) -> 
         bar.outline.set_visible(False)
         if bar.solids is not None:
             bar.solids.set_rasterized(False)  # else it becomes an embedded bitmap, which the content policy blocks
+            bar.solids.set_edgecolor("face")
     return inline(figure, prefix="pairs", label="Total variation of pairs of columns")
 
 

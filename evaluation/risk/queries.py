@@ -65,21 +65,22 @@ def naive_queries(
     return tuple(query() for _ in range(size))
 
 
-def all_queries(sample: pl.DataFrame, width: int) -> list[pl.Expr] | None:
-    """Every multivariate query of ``width`` columns that singles out one row of the sample; None where too costly.
+def all_queries(sample: pl.DataFrame, width: int, *, comparisons: int = MAX_COMPARISONS) -> list[pl.Expr] | None:
+    """Every multivariate query of ``width`` columns that singles out one row of the sample; None where that would take
+    more than ``comparisons``.
 
     As in anonymeter a query takes a released row's value in each column: equal for text, null for null, and for
     numbers at least (above the column's median) or at most (else) that value.
     """
     work = COMBINATION_COST * comb(sample.width, width)
-    if work > MAX_COMPARISONS:
+    if work > comparisons:
         return None
     coded = [_coded(sample[name]) for name in sample.columns]
     found: list[pl.Expr] = []
     for places in combinations(range(sample.width), width):
         tuples, counts = np.unique(np.column_stack([coded[p].codes for p in places]), axis=0, return_counts=True)
         work += len(tuples) ** 2 * width
-        if work > MAX_COMPARISONS:
+        if work > comparisons:
             return None
         matched = np.ones((len(tuples), len(tuples)), dtype=bool)
         for i, place in enumerate(places):

@@ -22,7 +22,7 @@ from anonymeter.evaluators.singling_out_evaluator import (
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MAX_ATTACKS, Tally, choose, shortage, targets, untold
-from evaluation.risk.queries import all_queries, naive_queries, plain
+from evaluation.risk.queries import MAX_COMPARISONS, all_queries, naive_queries, plain
 from synthgate.report import Score
 
 QUERY_COLUMNS = 3
@@ -52,6 +52,9 @@ class SinglingOut:
 
     name = "risk.singling_out"
 
+    def __init__(self, *, comparisons: int = MAX_COMPARISONS) -> None:
+        self._comparisons = comparisons
+
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Ask min(2,000, holdout) queries of a keyed training sample and of a holdout of the same size."""
         names = (f"{self.name}.univariate", f"{self.name}.multivariate")
@@ -66,7 +69,7 @@ class SinglingOut:
         whole = plain(sample, comparison.domain).unique(maintain_order=True)
         searches = (
             univariate(small, wanted, generator=generator),
-            multivariate(whole, wanted, generator=generator),
+            multivariate(whole, wanted, generator=generator, comparisons=self._comparisons),
         )
         columns = (1, min(QUERY_COLUMNS, whole.width))
         scores = [
@@ -90,8 +93,11 @@ def univariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Genera
     return Search(queries=tuple(ordered[i] for i in chosen), exhausted=True)
 
 
-def multivariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator) -> Search:
-    """anonymeter's random multivariate queries; where they fall short, every query that the sample can give."""
+def multivariate(
+    sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
+) -> Search:
+    """anonymeter's random multivariate queries; where they fall short, a keyed choice of all that the sample can give
+    (if listing them takes at most ``comparisons``)."""
     width = min(QUERY_COLUMNS, sample.width)
 
     def draw(attempts: int) -> Search:
@@ -104,7 +110,7 @@ def multivariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Gene
     quick = draw(few)
     if len(quick.queries) >= wanted:
         return quick
-    every = all_queries(sample, width)
+    every = all_queries(sample, width, comparisons=comparisons)
     if every is None:
         return draw(many)
     chosen = generator.permutation(len(every))[:wanted]

@@ -1,0 +1,182 @@
+"""The attacks on small tables: theorems, and numbers that can be checked by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.base import Comparison, Metric
+from evaluation.risk.attack import Tally, targets
+from evaluation.risk.copies import Copies
+from evaluation.risk.inference import Inference
+from evaluation.risk.linkability import Linkability
+from evaluation.risk.neighbours import nearest
+from evaluation.risk.singling_out import SinglingOut
+from evaluation.tables import MISSING
+from synthgate.domain import Column, Domain, Kind
+from synthgate.report import Score
+
+FLOATS = Domain(
+    columns=tuple(Column(name=n, kind=Kind.FLOAT, low=0.0, high=1.0, secret=n == "d") for n in "abcd"),
+)
+COARSE = Domain(
+    columns=tuple(Column(name=n, kind=Kind.CATEGORICAL, categories=("x", "y"), secret=n == "d") for n in "abcd"),
+)
+
+
+def _floats(size: int, seed: int) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(seed).random((size, 4)), columns=list("abcd"))
+
+
+def _coarse(size: int, seed: int) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(seed).choice(["x", "y"], (size, 4)).astype(object), columns=list("abcd"))
+
+
+def _scores(
+    metric: Metric, domain: Domain, train: pd.DataFrame, holdout: pd.DataFrame, sample: pd.DataFrame
+) -> list[Score]:
+    comparison = Comparison(domain=domain, train=train, holdout=holdout, sample=sample)
+    return list(metric.measure(comparison, generator=np.random.default_rng(7)).scores)
+
+
+ATTACKS: list[Metric] = [SinglingOut(), Linkability(), Inference(), Copies()]
+
+
+@pytest.mark.parametrize("metric", [Linkability(), Inference(), Copies()], ids=lambda m: m.name)
+def test_a_sample_of_training_rows_is_attacked_with_success_near_one(metric: Metric) -> None:
+    train = _floats(200, 1)
+    (score,) = _scores(metric, FLOATS, train, _floats(200, 2), train)
+    assert score.value > 0.85
+    assert score.low > 0.8
+
+
+def test_a_sample_of_training_rows_singles_out() -> None:
+    train = _floats(200, 1)
+    for score in _scores(SinglingOut(), FLOATS, train, _floats(200, 2), train):
+        assert score.low > 0.2, score
+
+
+@pytest.mark.parametrize("metric", ATTACKS, ids=lambda m: m.name)
+def test_where_the_control_is_the_training_table_there_is_no_excess(metric: Metric) -> None:
+    rows = _floats(200, 1)
+    for score in _scores(metric, FLOATS, rows, rows, rows):
+        assert score.value == 0.0
+        assert score.conclusive
+
+
+@pytest.mark.parametrize("metric", ATTACKS, ids=lambda m: m.name)
+def test_strangers_in_the_sample_are_no_excess(metric: Metric) -> None:
+    for score in _scores(metric, FLOATS, _floats(800, 1), _floats(400, 2), _floats(800, 3)):
+        assert score.low <= 0.0 <= score.high <= 0.09, score
+
+
+def test_a_tally_by_hand() -> None:
+    """56 of 80 against 48 of 80 is an excess of a tenth; the naive guess was better than the attack."""
+    score = Tally(attacks=80, main=56, control=48, naive=60).score("risk.linkability", remark="by hand")
+    assert score.value == pytest.approx(0.1)
+    assert score.low < 0.1 < score.high
+    for words in ("80 attacks", "56 on trained", "48 on control", "60 by naive", "uninformative", "by hand", "ratio"):
+        assert words in score.note
+
+
+def test_targets_are_equally_many_on_both_sides_and_come_from_their_own() -> None:
+    train, holdout = _floats(300, 1), _floats(100, 2)
+    comparison = Comparison(domain=FLOATS, train=train, holdout=holdout, sample=train)
+    both = targets(comparison, generator=np.random.default_rng(0))
+    assert len(both.main) == len(both.control) == len(both) == 100
+    assert set(both.main["a"]) < set(train["a"])
+    assert set(both.control["a"]) == set(holdout["a"])
+
+
+def test_distances_use_declared_ranges_not_observed_ones() -> None:
+    """a spans 0 to 1 and b 0 to 100: from (0.5, 50) the row (0.5, 80) is 0.3 away, the row (0.9, 50) 0.4. By the
+    observed ranges (0.4 and 30) both would be 1 away."""
+    domain = Domain(
+        columns=(
+            Column(name="a", kind=Kind.FLOAT, low=0.0, high=1.0),
+            Column(name="b", kind=Kind.FLOAT, low=0.0, high=100.0),
+        )
+    )
+    candidates = pd.DataFrame({"a": [0.9, 0.5], "b": [50.0, 80.0]})
+    assert nearest(pd.DataFrame({"a": [0.5], "b": [50.0]}), candidates, domain, ("a", "b")).tolist() == [1]
+
+
+def test_a_null_is_nearest_to_a_null() -> None:
+    domain = Domain(
+        columns=(
+            Column(name="a", kind=Kind.FLOAT, low=0.0, high=1.0, nullable=True),
+            Column(name="b", kind=Kind.CATEGORICAL, categories=("x",), nullable=True),
+        )
+    )
+    candidates = pd.DataFrame({"a": [0.5, np.nan, np.nan], "b": ["x", MISSING, "x"]})
+    queries = pd.DataFrame({"a": [np.nan, np.nan, 0.4], "b": ["x", MISSING, "x"]})
+    assert nearest(queries, candidates, domain, ("a", "b")).tolist() == [2, 1, 0]
+
+
+def test_a_numeric_guess_is_right_within_five_per_cent_above_the_declared_bound() -> None:
+    """Secrets lie 100 above a bound of -50; the sample's neighbour guesses 104 (right: 4/104) or 106 (wrong: 6/106)."""
+    domain = Domain(
+        columns=(
+            Column(name="key", kind=Kind.FLOAT, low=0.0, high=1.0),
+            Column(name="secret", kind=Kind.FLOAT, low=-50.0, high=500.0, secret=True),
+        )
+    )
+    keys = np.linspace(0, 1, 60)
+    private = pd.DataFrame({"key": keys, "secret": np.full(60, 50.0)})
+    for guess, expected in ((54.0, 60), (56.0, 0)):
+        sample = private.assign(secret=guess)
+        (score,) = _scores(Inference(), domain, private, private, sample)
+        assert f"{expected} on trained units" in score.note
+
+
+def test_what_lacks_columns_or_units_is_told_as_inconclusive() -> None:
+    sensitive = Domain(
+        columns=tuple(
+            Column(name=n, kind=Kind.FLOAT, low=0.0, high=1.0, secret=n == "d", role="sensitive")  # type: ignore[arg-type]
+            for n in "abcd"
+        )
+    )
+    rows = _floats(100, 1)
+    for metric in (Linkability(), Inference()):
+        (score,) = _scores(metric, sensitive, rows, rows, rows)
+        assert not score.conclusive
+        assert not score.usable
+        assert score.note
+    for metric in ATTACKS:
+        for score in _scores(metric, FLOATS, rows, rows.iloc[:29], rows):
+            assert not score.usable
+
+
+def test_copies_by_hand() -> None:
+    """100 released rows: 10 from training alone, 2 from the holdout alone, 88 strangers: (10 - 2) / 100."""
+    train, holdout = _floats(200, 1), _floats(200, 2)
+    shared = pd.concat([train.iloc[:50], holdout.iloc[50:]], ignore_index=True)  # a quarter recurs: not unique
+    sample = pd.concat([train.iloc[60:70], holdout.iloc[60:62], _floats(88, 3)], ignore_index=True)
+    (score,) = _scores(Copies(), FLOATS, train, shared, sample)
+    assert score.value == pytest.approx(0.08)
+    assert "100 of 100 released rows are rare; 10 of them occur in training, 2 in the holdout" in score.note
+
+
+def test_copies_of_practically_unique_rows_use_all_training_rows() -> None:
+    """1,000 of 100,000 ... in small: 20 of 1,000 released rows are training rows: 0.02, however small the holdout."""
+    train, holdout = _floats(1000, 1), _floats(250, 2)
+    sample = pd.concat([train.iloc[:20], _floats(980, 3)], ignore_index=True)
+    (score,) = _scores(Copies(), FLOATS, train, holdout, sample)
+    assert score.value == pytest.approx(0.02)
+    assert "scaled by 4" in score.note
+    sample = pd.concat([holdout.iloc[:5], train.iloc[:20], _floats(975, 3)], ignore_index=True)
+    (score,) = _scores(Copies(), FLOATS, train, holdout, sample)
+    assert score.value == pytest.approx(0.02 - 4 * 0.005)
+
+
+def test_coarse_strangers_are_no_copies() -> None:
+    """Three columns of twelve values: real rows meet strangers everywhere, and neither side is favoured."""
+    domain = Domain(columns=tuple(Column(name=n, kind=Kind.INTEGER, low=0, high=11) for n in "abc"))
+
+    def rows(size: int, seed: int) -> pd.DataFrame:
+        return pd.DataFrame(np.random.default_rng(seed).integers(0, 12, (size, 3)).astype(float), columns=list("abc"))
+
+    values = [
+        _scores(Copies(), domain, rows(4000, 3 * s), rows(1000, 3 * s + 1), rows(5000, 3 * s + 2))[0].value
+        for s in range(10)
+    ]
+    assert abs(np.mean(values)) < 0.02

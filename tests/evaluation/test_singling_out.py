@@ -1,0 +1,89 @@
+"""Singling-out queries: reproducible, complete where they claim to be, exhausted told apart from stopped."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from anonymeter.evaluators.singling_out_evaluator import multivariate_singling_out_queries
+
+from evaluation.base import Comparison
+from evaluation.risk.queries import all_queries, plain
+from evaluation.risk.singling_out import SinglingOut, ask, multivariate, univariate
+from evaluation.tables import MISSING
+from synthgate.domain import Column, Domain, Kind
+
+DOMAIN = Domain(
+    columns=(
+        Column(name="select", kind=Kind.CATEGORICAL, categories=("it's", 'a "b"', "c"), nullable=True),
+        Column(name="^n.*$", kind=Kind.INTEGER, low=0, high=9, nullable=True),
+        Column(name="m", kind=Kind.INTEGER, low=0, high=4),
+        Column(name="b", kind=Kind.BOOLEAN),
+    )
+)
+
+
+def _rows(size: int, seed: int) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "select": draw.choice(np.array(["it's", 'a "b"', "c", MISSING], dtype=object), size),
+            "^n.*$": draw.choice([*map(float, range(10)), np.nan], size),
+            "m": draw.integers(0, 5, size).astype(float),
+            "b": draw.choice(np.array(["true", "false"], dtype=object), size),
+        }
+    )
+
+
+def _sample(size: int = 60, seed: int = 1) -> pl.DataFrame:
+    return plain(_rows(size, seed), DOMAIN).unique(maintain_order=True)
+
+
+def test_all_queries_are_what_anonymeter_finds_in_the_long_run() -> None:
+    sample = _sample(30)
+    every = all_queries(sample, 3)
+    assert every is not None
+    found = multivariate_singling_out_queries(sample, 10_000, 3, 8_000, np.random.default_rng(0))
+    assert {str(q) for q in found} == {str(q) for q in every}
+    assert (ask(sample, tuple(every)) == 1).all()
+
+
+def test_every_univariate_query_singles_out_and_the_choice_hangs_on_the_key_alone() -> None:
+    sample = _sample().with_columns(pl.Series("x", np.random.default_rng(2).random(_sample().height)))
+    runs = [univariate(sample, 20, generator=np.random.default_rng(seed)).queries for seed in (5, 5, 6)]
+    assert [str(q) for q in runs[0]] == [str(q) for q in runs[1]]
+    assert [str(q) for q in runs[0]] != [str(q) for q in runs[2]]
+    assert (ask(sample, runs[0]) == 1).all()
+
+
+def test_a_plain_frame_holds_no_name_and_no_text() -> None:
+    frame = _sample()
+    assert frame.columns == ["c0", "c1", "c2", "c3"]
+    assert set(frame["c0"].drop_nulls()) == {"0", "1", "2"}
+    assert frame["c1"].null_count() > 0
+
+
+@pytest.mark.parametrize(("comparisons", "conclusive", "word"), [(10**9, True, "exhausted"), (0, False, "stopped")])
+def test_a_short_list_is_conclusive_only_where_it_is_complete(comparisons: int, conclusive: bool, word: str) -> None:
+    comparison = Comparison(domain=DOMAIN, train=_rows(900, 1), holdout=_rows(900, 2), sample=_rows(60, 3))
+    found = SinglingOut(comparisons=comparisons).measure(comparison, generator=np.random.default_rng(1))
+    _, score = found.scores
+    assert score.conclusive is conclusive
+    assert word in score.note
+    assert "900 attacks" in score.note
+
+
+def test_missing_queries_count_as_failed() -> None:
+    """A sample of one distinct row gives a handful of queries; 500 attacks are counted all the same."""
+    rows = _rows(500, 1)
+    comparison = Comparison(domain=DOMAIN, train=rows, holdout=rows, sample=rows.iloc[[0] * 50])
+    for score in SinglingOut().measure(comparison, generator=np.random.default_rng(1)).scores:
+        assert score.conclusive
+        assert "exhausted" in score.note
+        assert score.high < 0.01
+
+
+def test_a_large_space_gives_as_many_as_wanted() -> None:
+    frame = pl.DataFrame(np.random.default_rng(1).random((300, 5)), schema=[f"c{i}" for i in range(5)])
+    search = multivariate(frame, 200, generator=np.random.default_rng(1))
+    assert len({str(q) for q in search.queries}) == 200
+    assert (ask(frame, search.queries) == 1).all()

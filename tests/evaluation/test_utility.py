@@ -1,0 +1,129 @@
+"""Utility by hand, and what is shown of private shares."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.base import Comparison
+from evaluation.tables import MISSING, codes
+from evaluation.utility.association import Association, strength
+from evaluation.utility.marginals import Marginals, chosen
+from evaluation.utility.shares import MIN_CELL, shares
+from evaluation.utility.tstr import TrainOnSynthetic
+from synthgate.domain import Column, Domain, Kind
+
+TWO = Domain(columns=tuple(Column(name=n, kind=Kind.CATEGORICAL, categories=("0", "1")) for n in "ab"))
+
+
+def _two(*counts: int) -> pd.DataFrame:
+    """Rows of (0,0), (0,1), (1,0), (1,1), so many of each."""
+    cells = [(a, b) for (a, b), n in zip(("00", "01", "10", "11"), counts, strict=True) for _ in range(n)]
+    return pd.DataFrame(cells, columns=["a", "b"], dtype=object)
+
+
+def _measure(metric: object, domain: Domain, train: pd.DataFrame, holdout: pd.DataFrame, sample: pd.DataFrame) -> dict:
+    comparison = Comparison(domain=domain, train=train, holdout=holdout, sample=sample)
+    found = metric.measure(comparison, generator=np.random.default_rng(3))  # type: ignore[attr-defined]
+    return {s.name: s for s in found.scores} | {"details": found.details}
+
+
+def test_total_variation_of_a_two_by_two_table() -> None:
+    """Training is 40 10 10 40, the sample 25 each: cells differ by .15 four times, so 0.30; the columns agree.
+    The holdout, 30 20 20 30, is 0.20 away; the excess is 0.10. Three columns there are not."""
+    found = _measure(Marginals(), TWO, _two(40, 10, 10, 40), _two(30, 20, 20, 30), _two(25, 25, 25, 25))
+    assert found["utility.tv1"].value == pytest.approx(0.0)
+    assert found["utility.tv2"].value == pytest.approx(0.30)
+    assert found["utility.tv2_excess"].value == pytest.approx(0.10)
+    assert not found["utility.tv3"].conclusive
+    assert found["details"]["tv2"] == [["a", "b", 0.3]]
+    assert "worst 0.3000 for a, b" in found["utility.tv2"].note
+
+
+def test_groups_are_all_or_a_keyed_choice() -> None:
+    draw = np.random.default_rng(1)
+    assert chosen(4, 2, 10, generator=draw) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    for columns in (20, 300):
+        some = chosen(columns, 3, 200, generator=draw)
+        assert len(set(some)) == 200
+        assert all(a < b < c < columns for a, b, c in some)
+
+
+def test_strengths_by_hand() -> None:
+    a, b = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    both = (False, False)
+    assert strength(a, a, numeric=both) == pytest.approx(1.0)
+    assert strength(a, b, numeric=both) == pytest.approx(0.0)
+    assert strength(a, 1 - 2 * a, numeric=(True, True)) == pytest.approx(1.0)
+    assert strength(a, np.array([1.0, 3.0, 5.0, 7.0]), numeric=(False, True)) == pytest.approx((16 / 20) ** 0.5)
+    assert strength(a, np.zeros(4), numeric=(True, True)) == 0.0
+
+
+def test_association_of_a_lost_relation_is_its_strength() -> None:
+    found = _measure(Association(), TWO, _two(50, 0, 0, 50), _two(1, 0, 0, 1), _two(25, 25, 25, 25))
+    assert found["utility.association"].value == pytest.approx(1.0)
+
+
+def _labelled(size: int, seed: int, *, linked: bool) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    x = draw.random(size)
+    y = x if linked else draw.random(size)
+    return pd.DataFrame({"x": x, "y": y, "c": np.where(y > 0.5, "true", "false").astype(object)})
+
+
+@pytest.mark.parametrize(("target", "measure"), [("c", "AUC"), ("y", "R squared")])
+def test_a_learnable_target_is_learned_and_a_broken_sample_shows(target: str, measure: str) -> None:
+    other = "y" if target == "c" else "c"
+    columns = {
+        "x": Column(name="x", kind=Kind.FLOAT, low=0.0, high=1.0),
+        "y": Column(name="y", kind=Kind.FLOAT, low=0.0, high=1.0),
+        "c": Column(name="c", kind=Kind.BOOLEAN),
+    }
+    del columns[other]
+    domain = Domain(columns=tuple(columns.values()), target=target)
+    train, holdout = _labelled(600, 1, linked=True), _labelled(300, 2, linked=True)
+    good = _measure(TrainOnSynthetic(), domain, train, holdout, _labelled(600, 3, linked=True))
+    bad = _measure(TrainOnSynthetic(), domain, train, holdout, _labelled(600, 3, linked=False))
+    assert good["utility.tstr"].value > 0.97
+    assert abs(good["utility.tstr_gap"].value) < 0.02
+    assert bad["utility.tstr_gap"].value > 0.3
+    assert measure in good["utility.tstr"].note
+
+
+def test_without_a_target_there_is_no_score() -> None:
+    found = _measure(TrainOnSynthetic(), TWO, _two(9, 9, 9, 9), _two(9, 9, 9, 9), _two(9, 9, 9, 9))
+    assert set(found) == {"details"}
+
+
+NUMBER = Column(name="n", kind=Kind.INTEGER, low=0, high=7, nullable=True)
+WORD = Column(name="w", kind=Kind.CATEGORICAL, categories=tuple("abcdefg"), nullable=True)
+
+
+@pytest.mark.parametrize("column", [NUMBER, WORD], ids=lambda c: c.kind)
+@given(counts=st.lists(st.integers(0, 25), min_size=8, max_size=9))
+def test_no_shown_cell_holds_fewer_than_ten_people(column: Column, counts: list[int]) -> None:
+    size = 9 if column is NUMBER else 8
+    counts = [*counts, 0][:size]
+    train = np.repeat(np.arange(size), counts)
+    shown = shares(column, np.arange(size), train)
+    people = [round(s * len(train)) for s in shown["train"]]
+    assert all(n >= MIN_CELL for n in people)
+    assert sum(people) == (len(train) if people else 0)
+    assert bool(people) == (len(train) >= MIN_CELL)
+    assert len(shown["labels"]) == len(shown["sample"]) == len(people) == len(set(shown["labels"]))
+
+
+def test_shares_by_hand() -> None:
+    """10, 3, 12 and 9 people, 4 without a value: the 3 join the 12; the 9 and the 4 join them."""
+    column = Column(name="n", kind=Kind.INTEGER, low=0, high=3, nullable=True)
+    shown = shares(column, np.arange(5), np.repeat(np.arange(5), [10, 3, 12, 9, 4]))
+    assert shown["labels"] == ["0", "1 to 3 or missing"]
+    assert shown["train"] == [round(10 / 38, 6), round(28 / 38, 6)]
+    assert shown["sample"] == [0.2, 0.8]
+
+
+def test_codes_follow_the_declared_bins() -> None:
+    frame = pd.DataFrame({"n": [0.0, 6.9, 7.0, np.nan], "w": ["a", "g", "undeclared", MISSING]})
+    assert codes(frame, NUMBER)[0].tolist() == [0, 6, 7, 8]
+    assert codes(frame, WORD)[0].tolist() == [0, 6, 7, 7]
