@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from server.catalog.base import AuditLog, DatasetCatalog, ReleaseCatalog, RequestLog
+from server.catalog.base import AuditLog, DatasetCatalog, PrincipalCatalog, ReleaseCatalog, RequestLog
 from server.ledger.base import Ledger, LedgerView
 from synthgate.errors import Unavailable
 
@@ -28,6 +28,7 @@ class Transaction:
     releases: ReleaseCatalog
     requests: RequestLog
     audit: AuditLog
+    principals: PrincipalCatalog
 
 
 class Store(Protocol):

@@ -8,7 +8,7 @@ from typing import Self
 
 from server.audit import MemoryAudit
 from server.catalog.base import Answer, AuditRecord
-from server.catalog.memory import MemoryDatasets, MemoryReleases, MemoryRequests
+from server.catalog.memory import MemoryDatasets, MemoryPrincipals, MemoryReleases, MemoryRequests
 from server.ledger.memory import MemoryLedger
 from server.store import Transaction, Turn, utc_now
 from synthgate.errors import Unavailable
@@ -22,11 +22,13 @@ class _Kept:
     releases: dict[str, str] = field(default_factory=dict)
     requests: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
+    principals: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def copy(self) -> Self:
         return type(self)(
-            self.entries.copy(), self.datasets.copy(), self.releases.copy(), self.requests.copy(), self.audit.copy()
-        )
+            self.entries.copy(), self.datasets.copy(), self.releases.copy(), self.requests.copy(), self.audit.copy(),
+            self.principals.copy(),
+        )  # fmt: skip
 
 
 class MemoryStore:
@@ -50,6 +52,7 @@ class MemoryStore:
                 releases=MemoryReleases(draft.releases, datasets=draft.datasets, entries=draft.entries),
                 requests=MemoryRequests(draft.requests),
                 audit=MemoryAudit(draft.audit, clock=self._clock),
+                principals=MemoryPrincipals(draft.principals),
             )
             self._kept = draft.copy()
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, Operati
 
 from server import tables
 from server.audit import SqlAudit
-from server.catalog.sql import SqlDatasets, SqlReleases, SqlRequests
+from server.catalog.sql import SqlDatasets, SqlPrincipals, SqlReleases, SqlRequests
 from server.ledger.sql import SqlLedger
 from server.store import Transaction, Turn, utc_now
 from synthgate.errors import DataCorrupted, FailedPrecondition, InvalidArgument, Unavailable
@@ -66,6 +66,7 @@ class SqlStore:
                     releases=SqlReleases(connection),
                     requests=SqlRequests(connection),
                     audit=SqlAudit(connection, clock=self._clock),
+                    principals=SqlPrincipals(connection),
                 )
 
     def close(self) -> None:

@@ -119,6 +119,15 @@ requests = Table(
     sqlite_strict=True,
 )
 
+principals = Table(
+    "principals",
+    metadata,
+    _text("name", unique=True),
+    _text("office"),
+    _text("token_sha256", unique=True),
+    sqlite_strict=True,
+)
+
 _NO_UPDATE = (entries, audit, requests)
 _NO_DELETE = (entries, audit, requests, datasets, releases)
 _CHAINED = (entries, audit)

@@ -25,14 +25,16 @@ class ReleaseRecord:
     """A release with its whole truth. ``release`` holds the internal state, never the analyst's view.
 
     ``plan`` is the frozen plan's JSON, ``policy`` the policy that the release pinned, ``verdict_number`` which
-    unaccounted decision of the account this is, ``artifacts`` the sha256 of what is stored for it by kind (``data``,
-    ``report_json``, ``report_html``, ``attestation``), ``approvals`` the officers' names in order.
+    unaccounted decision of the account this is (from the commit on), ``artifacts`` the sha256 of what is stored for it
+    by kind (``data``, ``report_json``, ``report_html``, ``attestation``).
     """
 
     release: Release
     plan: Mapping[str, Any]
     policy: Policy
-    verdict_number: int
+    verdict_number: int = 0
+    statement: Mapping[str, Any] = field(default_factory=dict)
+    """The privacy statement's JSON, from EVALUATING on."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
     """Why it FAILED, in public words, for stewards and officers."""
@@ -81,6 +83,16 @@ class Answer:
 
     payload: str
     resource: str
+
+
+class PrincipalCatalog(Protocol):
+    """Who may call, by the sha256 of their token; the tokens themselves are never stored."""
+
+    def replace(self, name: str, office: str, token_sha256: str) -> None:
+        """Make this the principal's only token."""
+
+    def list(self) -> tuple[tuple[str, str, str], ...]:
+        """(name, office, sha256 of the token) of each."""
 
 
 class RequestLog(Protocol):

@@ -58,6 +58,7 @@ def write_release(record: ReleaseRecord) -> str:
         "plan": dict(record.plan),
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
+        "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),
         "failure": record.failure,
     })  # fmt: skip

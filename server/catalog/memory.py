@@ -97,3 +97,18 @@ class MemoryRequests:
         if key in self._kept:
             rules.request_taken(request_id)
         self._kept[key] = Answer(payload=payload, resource=resource)
+
+
+class MemoryPrincipals:
+    """A `server.catalog.base.PrincipalCatalog`."""
+
+    def __init__(self, kept: dict[str, tuple[str, str]]) -> None:
+        self._kept = kept
+
+    def replace(self, name: str, office: str, token_sha256: str) -> None:
+        """Make this the principal's only token."""
+        self._kept[name] = (office, token_sha256)
+
+    def list(self) -> tuple[tuple[str, str, str], ...]:
+        """(name, office, sha256 of the token) of each."""
+        return tuple((name, *rest) for name, rest in self._kept.items())

@@ -1,6 +1,6 @@
 """The catalog in SQL: canonical texts in rows, with the columns that queries need beside them."""
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from server import tables
 from server.catalog import codec, rules
@@ -130,3 +130,21 @@ class SqlRequests:
         )
         row = self._connection.execute(query).first()
         return Answer(payload=row.payload, resource=row.resource) if row else None
+
+
+class SqlPrincipals:
+    """A `server.catalog.base.PrincipalCatalog`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def replace(self, name: str, office: str, token_sha256: str) -> None:
+        """Make this the principal's only token."""
+        table = tables.principals
+        self._connection.execute(delete(table).where(table.c.name == name))
+        self._connection.execute(insert(table).values(name=name, office=office, token_sha256=token_sha256))
+
+    def list(self) -> tuple[tuple[str, str, str], ...]:
+        """(name, office, sha256 of the token) of each."""
+        rows = self._connection.execute(select(tables.principals))
+        return tuple((row.name, row.office, row.token_sha256) for row in rows)

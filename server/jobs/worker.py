@@ -46,6 +46,7 @@ def main(job: Job) -> NoReturn:
     secret = sys.stdin.buffer.read()
     progress = _claim_stdout()
     code = work(job, folder=folder, secret=secret, progress=progress) if len(secret) == SECRET_BYTES else EXIT_CRASHED
+    sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: numerical libraries are known to crash or hang while the interpreter is torn down, which must not
     # turn a result that is already on disk into a failure.

@@ -1,0 +1,85 @@
+"""Accounts: opened by stewards and officers, amended by officers with a reason, read by everyone."""
+
+import re
+
+from server import pricing
+from server.gateway import Call, Gateway, checked_reason
+from server.ledger import meter
+from server.store import Transaction
+from synthgate.budget import PrivacyBudget
+from synthgate.errors import InvalidArgument
+from synthgate.ledger import AccountView, Balance
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+def open_account(
+    gateway: Gateway, call: Call, *, name: str, epsilon: float, delta: float, sandbox: bool
+) -> AccountView:
+    """Open the budget of one population. Raises InvalidArgument, InvalidBudget, AlreadyExists."""
+    check_name(name)
+    cap = PrivacyBudget.cap(epsilon, delta)
+    account = meter.new_account(name, cap, sandbox=sandbox, by=call.principal.name, at=gateway.now())
+    with gateway.store.begin() as tx:
+        if call.answered(tx) is None:
+            gateway.keys.create_account(name)
+            tx.ledger.open(account, reason="opened")
+            call.answer(tx, name, epsilon=f"{epsilon:g}", delta=f"{delta:g}", sandbox=str(sandbox).lower())
+    return view(gateway, name)
+
+
+def amend_account(
+    gateway: Gateway,
+    call: Call,
+    *,
+    name: str,
+    epsilon: float | None,
+    delta: float | None,
+    verdicts_granted: int | None,
+    reason: str,
+) -> AccountView:
+    """Change a cap or a grant; what is left out stays. Raises NotFound, FailedPrecondition, InvalidArgument."""
+    reason = checked_reason(reason)
+    with gateway.store.begin() as tx:
+        if call.answered(tx) is None:
+            account = tx.ledger.balance(name).account
+            cap = PrivacyBudget.cap(
+                account.cap.epsilon if epsilon is None else epsilon, account.cap.delta if delta is None else delta
+            )
+            granted = account.verdicts_granted if verdicts_granted is None else verdicts_granted
+            tx.ledger.amend(name, cap=cap, verdicts_granted=granted, by=call.principal.name, reason=reason)
+            call.answer(tx, name, reason=reason)
+    return view(gateway, name)
+
+
+def view(gateway: Gateway, name: str) -> AccountView:
+    """One account as everyone may see it. Raises NotFound."""
+    with gateway.store.begin() as tx:
+        found = _read(tx, name)
+    return _view(*found)
+
+
+def views(gateway: Gateway) -> tuple[AccountView, ...]:
+    """Every account, in the order of opening."""
+    with gateway.store.begin() as tx:
+        found = [_read(tx, account.name) for account in tx.ledger.accounts()]
+    return tuple(_view(*each) for each in found)
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidArgument for a name that no account or dataset may have."""
+    if not NAME.fullmatch(name):
+        raise InvalidArgument("a name is 1 to 63 of a-z, 0-9 and '-', starting with a letter")
+
+
+def _read(tx: Transaction, name: str) -> tuple[Balance, int]:
+    return tx.ledger.balance(name), tx.releases.verdicts(name)
+
+
+def _view(balance: Balance, verdicts: int) -> AccountView:
+    return AccountView(
+        balance=balance,
+        taken_ppm=balance.share_ppm,
+        largest_epsilon=pricing.largest_gaussian_epsilon(balance),
+        verdicts=verdicts,
+    )

@@ -1,0 +1,140 @@
+"""The composition root: put the parts together, recover, listen, and go down in order.
+
+``serve`` writes ``<state>/endpoint`` and the tokens, and prints the address and the key's fingerprint once the gateway
+answers.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from server.artifacts import Artifacts
+from server.attestation import Signer
+from server.config import MESSAGE_BYTES, Settings
+from server.gateway import Gateway
+from server.identity import Principals, provision
+from server.keys import Keys
+from server.queue import Queue
+from server.recovery import recover
+from server.rpc.datasets import DatasetRpc
+from server.rpc.ledger import LedgerRpc
+from server.rpc.releases import ReleaseRpc
+from server.store_sql import SqlStore
+from synthgate.errors import Unavailable
+from synthgate.v1 import (
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+    release_service_pb2,
+    release_service_pb2_grpc,
+)
+
+GRACE_S = 5.0
+REQUEST_BYTES = 8 * 2**20
+SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (dataset_service_pb2, "DatasetService"),
+        (release_service_pb2, "ReleaseService"),
+        (ledger_service_pb2, "LedgerService"),
+    )
+)
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Hold the state folder for this process; two gateways on one folder would run jobs twice. Raises Unavailable."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state.chmod(0o700)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Unavailable("another gateway serves this state folder; stop it, or choose another --state") from None
+        yield
+
+
+def compose(settings: Settings) -> Gateway:
+    """The parts, on disk under ``settings.state``."""
+    keys = Keys(settings.keys)
+    return Gateway(
+        settings=settings, store=SqlStore(settings.database), artifacts=Artifacts(settings.artifacts), keys=keys,
+        signer=Signer(keys.signing()),
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
+    """A gateway that answers; yields it and its port."""
+    with only_one(settings.state):
+        gateway = compose(settings)
+        principals = provision(gateway.store, settings.tokens)
+        for release in recover(gateway):
+            log.warning("closed after a restart", release=release)
+        queue, (server, port) = Queue(gateway), await _listen(gateway, principals)
+        await server.start()
+        queue.start()
+        (settings.state / "endpoint").write_text(f"{settings.host}:{port}")
+        try:
+            yield gateway, port
+        finally:
+            await server.stop(GRACE_S)
+            await asyncio.to_thread(queue.stop)
+            gateway.store.close()
+
+
+async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Server, int]:
+    options = (
+        ("grpc.max_receive_message_length", REQUEST_BYTES),
+        ("grpc.max_send_message_length", MESSAGE_BYTES),
+        ("grpc.so_reuseport", 0),
+    )
+    server = grpc.aio.server(options=options)
+    dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
+    release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
+    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    for name in ("", *SERVICES):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if gateway.settings.reflection:
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    return server, server.add_insecure_port(f"{gateway.settings.host}:{gateway.settings.port}")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with running(settings) as (gateway, port):
+        sys.stdout.write(f"listening on {settings.host}:{port}\nkey {gateway.signer.fingerprint}\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def configure_logging() -> None:
+    """One JSON line an event, on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

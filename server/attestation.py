@@ -1,0 +1,155 @@
+"""The claim and its signature: the privacy statement of a release, and the attestation that releases it.
+
+`publish` is the only place where a release becomes RELEASED: state, ledger position and signature belong to one
+transaction, so nothing is attested that is not released, and nothing released that is not attested.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from dp_models.base import Plan
+from dp_models.mechanisms import accounting
+from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.store import Transaction
+from synthgate.attestation import (
+    PAYLOAD_TYPE,
+    Attestation,
+    Decision,
+    LedgerPosition,
+    PinnedPolicy,
+    envelope,
+    pae,
+)
+from synthgate.dataset import PrivacyUnit, SizeOrigin
+from synthgate.ledger import EntryKind
+from synthgate.release import ReleaseState
+from synthgate.statement import PrivacyStatement, Scope
+from synthgate.verify import key_fingerprint
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+
+SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
+
+
+class Signer:
+    """The gateway's Ed25519 key at work."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @property
+    def fingerprint(self) -> str:
+        """The key id: sha256 of the DER public key, in hex."""
+        return key_fingerprint(self._key.public_key())
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public key, PEM SPKI."""
+        return self._key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    def sign(self, attestation: Attestation) -> bytes:
+        """The DSSE envelope of the attestation."""
+        payload = attestation.to_statement_bytes()
+        return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
+
+
+def statement(
+    plan: Plan, dataset: DatasetRecord, *, weaknesses: tuple[str, ...], decision: Decision, guaranteed: bool
+) -> PrivacyStatement:
+    """What is claimed of the generator, and what is not. ``guaranteed`` is false for an engine off the operator's list.
+
+    The verdict compares with private rows exactly, so the scope is the generator alone (DESIGN 5.15).
+    """
+    event, delta = plan.event, plan.budget.delta
+    return PrivacyStatement(
+        scope=Scope.GENERATOR if guaranteed else Scope.NONE,
+        end_to_end=False,
+        unit=_unit(dataset.dataset.unit),
+        sizes=plan.sizes,
+        accountant="PLD (dp-accounting, connect-the-dots, pessimistic) of the frozen plan",
+        event=event,
+        epsilon=accounting.epsilon(event, delta),
+        delta=delta,
+        epsilon_substitute_one=accounting.substitute_one_epsilon(event, delta),
+        not_covered=_not_covered(plan, decision, guaranteed),
+        weakened_by=weaknesses,
+    )
+
+
+def _unit(unit: PrivacyUnit) -> str:
+    if unit.column is None:
+        return "one row; a person only if the steward attests one row per person"
+    return f"one value of the id column, at most {unit.max_rows} of its rows"
+
+
+def _not_covered(plan: Plan, decision: Decision, guaranteed: bool) -> tuple[str, ...]:
+    verdict = (
+        f"The verdict compares with private rows exactly and is outside this epsilon: two outcomes, decision "
+        f"{decision.number} of {decision.allowed} allowed on this account for its life. Such decisions can together "
+        f"multiply an attacker's chance of guessing any fact by at most 2 to their number."
+    )
+    found = [verdict, "What stewards and officers see of the report is exact and not covered."]
+    if plan.sizes.origin is SizeOrigin.COUNTED:
+        found.append("The number of rows was counted and published exactly.")
+    if not guaranteed:
+        found.insert(0, "The engine is not certified: there is no privacy guarantee. The account is for public data.")
+    return tuple(found)
+
+
+def versions() -> Mapping[str, str]:
+    """The software that fits and judges."""
+    return {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()}
+
+
+def publish(gateway: "Gateway", tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
+    """Sign the attestation and set RELEASED, in the caller's transaction.
+
+    ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
+    """
+    release = record.release
+    dataset = tx.datasets.get(release.dataset)
+    entries = tx.ledger.entries(release.account)
+    charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
+    released_at = gateway.now()
+    attestation = Attestation(
+        release=release.id,
+        sha256=record.artifacts["data"],
+        dataset=release.dataset,
+        domain_digest=dataset.dataset.domain.digest,
+        engine=release.engine,
+        statement=PrivacyStatement.from_dict(record.statement),
+        policy=PinnedPolicy(
+            name=record.policy.name, digest=record.policy.digest, rules=record.policy.concrete(dataset.dataset.domain)
+        ),
+        decision=decision_of(tx, record),
+        ledger=LedgerPosition(
+            account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
+        ),
+        released_at=released_at,
+        versions=versions(),
+        approvals=release.approvals,
+    )
+    stored = gateway.artifacts.put(gateway.signer.sign(attestation))
+    released = replace(
+        record,
+        release=replace(release, state=ReleaseState.RELEASED, updated_at=released_at),
+        artifacts={**record.artifacts, "attestation": stored},
+    )
+    tx.releases.replace(released, expected=release.state)
+    tx.audit.append(principal="gateway", action="Release", resource=release.id, detail={"sha256": attestation.sha256})
+    return released
+
+
+def decision_of(tx: Transaction, record: ReleaseRecord) -> Decision:
+    """Which unaccounted verdict of the account this is, of how many allowed."""
+    granted = tx.ledger.balance(record.release.account).account.verdicts_granted
+    return Decision(number=record.verdict_number, allowed=record.policy.verdicts_max + granted)

@@ -1,0 +1,91 @@
+"""`Gateway`: the parts that every operation needs, put together once by ``server.app``.
+
+Operations are functions in ``accounts``, ``datasets``, ``releases`` and ``pipeline`` that take it first. `Call` is what
+a mutating request brings besides its arguments.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from server.artifacts import Artifacts
+from server.attestation import Signer
+from server.config import Settings
+from server.identity import Principal
+from server.keys import Keys
+from server.store import Store, Transaction
+from synthgate.errors import InvalidArgument
+
+GATEWAY = "gateway"
+"""The principal of what the gateway does by itself."""
+
+REQUEST_ID_MAX = 128
+REASON_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, for which method, under which request id, with which payload (its digest)."""
+
+    principal: Principal
+    method: str
+    request_id: str
+    payload: str
+
+    def answered(self, tx: Transaction) -> str | None:
+        """The resource that the same request gave before. Raises RequestIdReused, InvalidArgument."""
+        if not 1 <= len(self.request_id) <= REQUEST_ID_MAX or not self.request_id.isprintable():
+            raise InvalidArgument(f"send a new request_id of 1 to {REQUEST_ID_MAX} printable characters")
+        return tx.requests.recall(self.principal.name, self.method, self.request_id, payload=self.payload)
+
+    def answer(self, tx: Transaction, resource: str, **detail: str) -> None:
+        """Keep the answer and write the audit record, in the transaction that makes the change."""
+        who = (self.principal.name, self.method, self.request_id)
+        tx.requests.remember(*who, payload=self.payload, resource=resource)
+        tx.audit.append(principal=self.principal.name, action=self.method, resource=resource, detail=detail)
+
+
+@dataclass(slots=True)
+class News:
+    """Tells watchers that a release changed, and keeps the stages of running jobs (memory alone)."""
+
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
+    stages: dict[str, str] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def publish(self, name: str, stage: str | None = None) -> None:
+        """Tell everyone; ``stage`` is what the work is at, empty when it ended."""
+        with self.lock:
+            if stage:
+                self.stages[name] = stage
+            elif stage == "":
+                self.stages.pop(name, None)
+            listeners = tuple(self.listeners)
+        for listener in listeners:
+            listener(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Everything that operations share. ``wake`` tells the queue that there is work, ``stopping`` that the
+    gateway goes down; ``now`` is the clock."""
+
+    settings: Settings
+    store: Store
+    artifacts: Artifacts
+    keys: Keys
+    signer: Signer
+    news: News = field(default_factory=News)
+    running: dict[str, threading.Event] = field(default_factory=dict)
+    """Jobs under way by name, with the event that cancels them."""
+    wake: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def checked_reason(reason: str) -> str:
+    """A reason that the audit log can keep. Raises InvalidArgument."""
+    if not 1 <= len(reason.strip()) <= REASON_MAX:
+        raise InvalidArgument(f"give a reason of 1 to {REASON_MAX} characters; it is kept in the audit log")
+    return reason.strip()

@@ -1,0 +1,60 @@
+"""What a request would cost, from public facts alone: plans, charges, and what still fits. No torch, no rows."""
+
+from functools import lru_cache
+
+from dp_models.base import Plan
+from dp_models.mechanisms.accounting import rdp
+from dp_models.mechanisms.calibration import calibrate
+from dp_models.registry import synthesizer
+from server.ledger import meter
+from synthgate.budget import EPSILON_MIN, PrivacyBudget
+from synthgate.dataset import PublicSizes
+from synthgate.domain import Domain
+from synthgate.errors import FailedPrecondition
+from synthgate.events import Gaussian
+from synthgate.ledger import Account, Balance, Charge
+
+DEFAULT_ENGINE = "auto"
+
+
+@lru_cache(maxsize=1_024)
+def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+    """The engine's plan. Raises UnknownEngine, FailedPrecondition. The same request gets the same plan, and a repeated
+    one is priced in microseconds."""
+    return synthesizer(engine or DEFAULT_ENGINE).plan(domain, sizes, budget)
+
+
+def charge(priced: Plan, account: Account) -> Charge:
+    """What the plan takes of the account's meters."""
+    return meter.charge(budget=priced.budget, rdp=rdp(priced.event, account.order))
+
+
+def default_delta(account: Account) -> float:
+    """The delta of a request that names none."""
+    return meter.default_delta(account.cap)
+
+
+def largest_epsilon(balance: Balance, engine: str, domain: Domain, sizes: PublicSizes) -> float:
+    """The largest epsilon of the engine's plan that still fits at the default delta; 0.0 for none."""
+    delta = default_delta(balance.account)
+
+    def price(epsilon: float) -> Charge:
+        try:
+            return charge(plan(engine, domain, sizes, PrivacyBudget.spend(epsilon, delta)), balance.account)
+        except FailedPrecondition:
+            return meter.charge(budget=PrivacyBudget.spend(epsilon, delta), rdp=float("inf"))
+
+    return meter.largest_epsilon(balance, price)
+
+
+def largest_gaussian_epsilon(balance: Balance) -> float:
+    """The same for one Gaussian release, as ``ledger show`` gives it."""
+    delta = default_delta(balance.account)
+    return meter.largest_epsilon(balance, lambda epsilon: _gaussian(epsilon, delta, balance.account.order))
+
+
+@lru_cache(maxsize=65_536)
+def _gaussian(epsilon: float, delta: float, order: int) -> Charge:
+    budget = PrivacyBudget.spend(max(epsilon, EPSILON_MIN), delta)
+    event = Gaussian(calibrate(Gaussian, budget))
+    return meter.charge(budget=budget, rdp=rdp(event, order))

@@ -1,0 +1,120 @@
+"""Releases as callers see and stop them. How they are asked for is in ``server.requests``, what happens to them in
+``server.pipeline``."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from server.catalog.base import ReleaseRecord
+from server.gateway import Call, Gateway
+from server.identity import Office, Principal
+from server.store import Transaction
+from synthgate.errors import NotFound, WrongState
+from synthgate.release import ACTIVE, Release, ReleaseState
+
+
+def read(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
+    """One release as the caller may see it. Raises NotFound for absent and forbidden ones alike."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+    if not may_see(record, principal):
+        raise NotFound(f"there is no release {release!r}")
+    return seen(gateway, record, principal)
+
+
+def read_all(gateway: Gateway, principal: Principal, dataset: str) -> tuple[ReleaseRecord, ...]:
+    """The releases that the caller may see, in the order of creation."""
+    with gateway.store.begin() as tx:
+        records = tx.releases.list(dataset=dataset)
+    return tuple(seen(gateway, record, principal) for record in records if may_see(record, principal))
+
+
+def may_see(record: ReleaseRecord, principal: Principal) -> bool:
+    """Analysts see what they asked for; everyone else all of it."""
+    return principal.sees_stages or record.release.requested_by == principal.name
+
+
+def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> ReleaseRecord:
+    """The record as the caller may see it now: to analysts one bit, from the tick after the state came to rest."""
+    release = record.release
+    if principal.sees_stages:
+        stage = gateway.news.stages.get(release.id, "")
+        return replace(record, release=replace(release, stage=stage or record.failure))
+    published = published_at(release, gateway.settings.verdict_tick_s)
+    state = release.state.seen_by_analyst
+    if state is ReleaseState.PENDING or gateway.now() < published:
+        state, updated = ReleaseState.PENDING, release.created_at
+    else:
+        updated = published
+    hidden: dict[str, Any] = {"stage": "", "reasons": (), "approvals": (), "approvals_needed": 0}
+    if state is not ReleaseState.RELEASED:
+        hidden |= {"sha256": "", "bytes": 0, "rows": 0}
+    shown = replace(release, state=state, updated_at=updated, **hidden)
+    return replace(record, release=shown, failure="", artifacts={} if hidden.get("rows") == 0 else record.artifacts)
+
+
+def published_at(release: Release, tick_s: float) -> datetime:
+    """When an analyst may see what the release came to: the next multiple of the tick after its last change."""
+    return datetime.fromtimestamp(math.ceil(release.updated_at.timestamp() / tick_s) * tick_s, UTC)
+
+
+def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
+    """Stop the work. The charge is voided while nothing was committed, and stays otherwise. Raises NotFound,
+    WrongState for a release at rest (to an analyst only once that is published)."""
+    record = read(gateway, call.principal, release)
+    with gateway.store.begin() as tx:
+        known = call.answered(tx)
+        if known is None:
+            if record.release.state.terminal:
+                raise WrongState(f"release {release!r} is {record.release.state} and cannot be cancelled")
+            call.answer(tx, release)
+    if known is None:
+        stop(gateway, release, by=call.principal.name, reason="cancelled on request")
+    return read(gateway, call.principal, release)
+
+
+def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
+    """Bring a release to CANCELLED: at once where nothing runs, else as soon as its job has ended. Idempotent."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+        state = record.release.state
+        if state is ReleaseState.PENDING:
+            tx.ledger.void(release, by=by, reason=reason)
+        if state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
+            move(gateway, tx, record, ReleaseState.CANCELLED)
+            tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
+    if state is ReleaseState.AWAITING_APPROVAL:
+        destroy_data(gateway, record)
+    if state in ACTIVE and (running := gateway.running.get(release)):
+        running.set()
+    gateway.news.publish(release)
+
+
+def move(
+    gateway: Gateway, tx: Transaction, record: ReleaseRecord, state: ReleaseState, *, failure: str = "", **changes: Any
+) -> ReleaseRecord:
+    """Write the record in another state, if the transition table allows it."""
+    release = replace(record.release, state=state, updated_at=gateway.now(), **changes)
+    moved = replace(record, release=release, failure=failure)
+    tx.releases.replace(moved, expected=record.release.state)
+    return moved
+
+
+def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
+    """Destroy the stored sample of a release that will never be served, unless another serves the same bytes."""
+    digest = record.artifacts.get("data")
+    with gateway.store.begin() as tx:
+        serving = tx.releases.list(states=(ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
+        if digest and all(other.artifacts.get("data") != digest for other in serving):
+            gateway.artifacts.destroy(digest)
+
+
+def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
+    """The record of a RELEASED release whose bytes the caller may have. Raises NotFound, WrongState."""
+    record = read(gateway, principal, release)
+    if principal.office is Office.AUDITOR:
+        raise NotFound(f"there is no release {release!r} to download")
+    if record.release.state is not ReleaseState.RELEASED:
+        raise WrongState(f"release {release!r} is {record.release.state}; only RELEASED data can be downloaded")
+    return record

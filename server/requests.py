@@ -1,0 +1,156 @@
+"""Requests for releases: `quote` prices one, `create` admits it, reserves its charge and queues the work.
+
+Everything here follows from public facts, so refusals say everything and cost nothing.
+"""
+
+import secrets
+
+from dp_models.base import Plan
+from dp_models.mechanisms.accounting import epsilon as pld_epsilon
+from server import policy, pricing
+from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.gateway import Call, Gateway
+from server.store import Transaction
+from synthgate.budget import PrivacyBudget
+from synthgate.dataset import DatasetState, PublicSizes
+from synthgate.errors import BudgetExhausted, EngineNotCertified, NotFound, PolicyRefused, WrongState
+from synthgate.ledger import PPM, Balance, Charge
+from synthgate.release import Quote, Release, ReleaseState
+
+NOTHING = Charge(epsilon=0, delta=0, rdp=0)
+
+
+def quote(gateway: Gateway, *, dataset: str, engine: str, epsilon: float, delta: float | None) -> Quote:
+    """Price a request: no charge, no row. What would refuse it is listed, not raised; a malformed request raises."""
+    with gateway.store.begin() as tx:
+        record = _ready(tx, dataset)
+        balance = tx.ledger.balance(record.dataset.account)
+        verdicts = tx.releases.verdicts(record.dataset.account)
+    plan, charge = _price(record, balance, engine, epsilon, delta)
+    refusals = _refusals(gateway, record, plan, balance, verdicts)
+    largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
+    if not balance.admits(charge):
+        refusals = (*refusals, _exhausted(balance, charge, plan, largest).message)
+    return Quote(
+        engine=plan.engine, because=plan.because, epsilon=plan.budget.epsilon, delta=plan.budget.delta,
+        plan_epsilon=pld_epsilon(plan.event, plan.budget.delta), share_ppm=_alone(balance, charge),
+        taken_ppm=balance.share_ppm, after_ppm=balance.after(charge).share_ppm, largest_epsilon=largest,
+        refusals=refusals, rows=plan.sizes.sample_rows,
+    )  # fmt: skip
+
+
+def create(
+    gateway: Gateway, call: Call, *, dataset: str, engine: str, epsilon: float, delta: float | None
+) -> ReleaseRecord:
+    """Admit, reserve the charge and queue the work, in one transaction; every refusal is free of charge.
+
+    Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted.
+    """
+    with gateway.store.begin() as tx:
+        if (known := call.answered(tx)) is not None:
+            return tx.releases.get(known)
+        record = _ready(tx, dataset)
+        balance = tx.ledger.balance(record.dataset.account)
+    plan, charge = _price(record, balance, engine, epsilon, delta)
+    try:
+        made = _reserve(gateway, call, record, plan, charge)
+    except BudgetExhausted:
+        largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
+        raise _exhausted(balance, charge, plan, largest) from None
+    gateway.wake.set()
+    return made
+
+
+def _reserve(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, charge: Charge) -> ReleaseRecord:
+    with gateway.store.begin() as tx:
+        if (known := call.answered(tx)) is not None:
+            return tx.releases.get(known)
+        record = _ready(tx, record.dataset.name)
+        balance = tx.ledger.balance(record.dataset.account)
+        verdicts = tx.releases.verdicts(record.dataset.account)
+        _check(gateway, record, plan, balance, verdicts)
+        release = _new(gateway, call, record, plan, balance, charge)
+        tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
+        made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
+        tx.releases.add(made)
+        call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
+        return made
+
+
+def _new(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, balance: Balance, charge: Charge) -> Release:
+    now = gateway.now()
+    return Release(
+        id=f"r-{secrets.token_hex(8)}", dataset=record.dataset.name, account=record.dataset.account,
+        engine=plan.engine, because=plan.because, epsilon=plan.budget.epsilon, delta=plan.budget.delta,
+        share_ppm=_alone(balance, charge), state=ReleaseState.PENDING, requested_by=call.principal.name, created_at=now,
+        updated_at=now, approvals_needed=record.policy.approvals,
+    )  # fmt: skip
+
+
+def _ready(tx: Transaction, dataset: str) -> DatasetRecord:
+    record = tx.datasets.get(dataset)
+    if record.dataset.state is DatasetState.DELETED:
+        raise NotFound(f"there is no dataset {dataset!r}")
+    if record.dataset.state is not DatasetState.READY:
+        raise WrongState(f"dataset {dataset!r} is not READY yet; upload its rows and wait until it is")
+    return record
+
+
+def _sizes(record: DatasetRecord) -> PublicSizes:
+    if record.dataset.sizes is None:
+        raise WrongState("the dataset's sizes are not known yet")
+    return record.dataset.sizes
+
+
+def _price(
+    record: DatasetRecord, balance: Balance, engine: str, epsilon: float, delta: float | None
+) -> tuple[Plan, Charge]:
+    delta = pricing.default_delta(balance.account) if delta is None else delta
+    budget = PrivacyBudget.spend(epsilon, delta)
+    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), budget)
+    return plan, pricing.charge(plan, balance.account)
+
+
+def _refusals(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> tuple[str, ...]:
+    return policy.admit(
+        record.policy, plan, record.dataset.domain, certified=plan.engine in gateway.settings.certified_engines,
+        sandbox=balance.account.sandbox, verdicts=verdicts, granted=balance.account.verdicts_granted,
+    )  # fmt: skip
+
+
+def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> None:
+    certified = plan.engine in gateway.settings.certified_engines
+    if not certified and not balance.account.sandbox:
+        known = ", ".join(gateway.settings.certified_engines)
+        raise EngineNotCertified(f"engine {plan.engine} is not certified by the operator; certified are {known}")
+    if refusals := _refusals(gateway, record, plan, balance, verdicts):
+        raise PolicyRefused("; ".join(refusals), facts={f"refusal_{i}": r for i, r in enumerate(refusals, 1)})
+
+
+def _exhausted(balance: Balance, charge: Charge, plan: Plan, largest: float) -> BudgetExhausted:
+    account, cap = balance.account, balance.account.cap
+    committed, asked = _alone(balance, balance.committed), _alone(balance, charge)
+    advice = (
+        f"the largest epsilon that still fits is {largest:g} for {plan.engine}"
+        if largest > 0
+        else "nothing fits any more; an officer can amend the account"
+    )
+    return BudgetExhausted(
+        f"account {account.name} with cap epsilon {cap.epsilon:g} at delta {cap.delta:g} has {_percent(committed)} "
+        f"committed ({_percent(balance.share_ppm)} with what is reserved), and epsilon {plan.budget.epsilon:g} asks "
+        f"for {_percent(asked)}; {advice}",
+        facts={
+            "cap_epsilon": f"{cap.epsilon:g}", "cap_delta": f"{cap.delta:g}", "committed_ppm": str(committed),
+            "taken_ppm": str(balance.share_ppm), "asked_ppm": str(asked), "largest_epsilon": f"{largest:g}",
+        },
+    )  # fmt: skip
+
+
+def _alone(balance: Balance, charge: Charge) -> int:
+    """The share of the account that ``charge`` takes when nothing else is there, in millionths."""
+    empty = Balance(account=balance.account, committed=NOTHING, reserved=NOTHING)
+    return empty.after(charge).share_ppm
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm * 100 / PPM:.1f} %"

@@ -1,0 +1,63 @@
+"""LedgerService: accounts and their book."""
+
+from server import accounts
+from server.gateway import Call
+from server.identity import Office
+from server.rpc.guard import PAGE_DEFAULT, PAGE_MAX, Guarded, answers
+from synthgate.client import convert
+from synthgate.errors import InvalidArgument
+from synthgate.v1 import ledger_service_pb2 as pb
+from synthgate.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+
+STEWARD, OFFICER, AUDITOR = Office.STEWARD, Office.OFFICER, Office.AUDITOR
+
+
+class LedgerRpc(Guarded, LedgerServiceServicer):
+    """Convert in, call, convert out."""
+
+    @answers(STEWARD, OFFICER)
+    def OpenAccount(self, request: pb.OpenAccountRequest, call: Call) -> pb.OpenAccountResponse:  # noqa: N802
+        """Open the budget of one population."""
+        view = accounts.open_account(
+            self.gateway, call, name=request.name, epsilon=request.epsilon, delta=request.delta, sandbox=request.sandbox
+        )
+        return pb.OpenAccountResponse(balance=convert.balance_to_proto(view))
+
+    @answers(OFFICER)
+    def AmendAccount(self, request: pb.AmendAccountRequest, call: Call) -> pb.AmendAccountResponse:  # noqa: N802
+        """Change a cap or a grant."""
+
+        def given(field: str) -> bool:
+            return request.HasField(field)
+
+        view = accounts.amend_account(
+            self.gateway, call, name=request.name,
+            epsilon=request.epsilon if given("epsilon") else None,
+            delta=request.delta if given("delta") else None,
+            verdicts_granted=request.verdicts_granted if given("verdicts_granted") else None,
+            reason=request.reason,
+        )  # fmt: skip
+        return pb.AmendAccountResponse(balance=convert.balance_to_proto(view))
+
+    @answers()
+    def ListAccounts(self, request: pb.ListAccountsRequest, call: Call) -> pb.ListAccountsResponse:  # noqa: N802
+        """Read all accounts."""
+        return pb.ListAccountsResponse(balances=map(convert.balance_to_proto, accounts.views(self.gateway)))
+
+    @answers()
+    def GetBalance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:  # noqa: N802
+        """Read one account."""
+        return pb.GetBalanceResponse(balance=convert.balance_to_proto(accounts.view(self.gateway, request.name)))
+
+    @answers(STEWARD, OFFICER, AUDITOR)
+    def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> pb.ListEntriesResponse:  # noqa: N802
+        """Read the book, in order."""
+        if not 0 <= request.page_size <= PAGE_MAX or not (request.page_token or "0").isdecimal():
+            raise InvalidArgument(f"page_size is at most {PAGE_MAX}, and page_token comes from the page before")
+        size, after = request.page_size or PAGE_DEFAULT, int(request.page_token or "0")
+        with self.gateway.store.begin() as tx:
+            if request.account:
+                tx.ledger.balance(request.account)
+            found = tx.ledger.entries(request.account, after=after, limit=size + 1)
+        token = str(found[size - 1].sequence) if len(found) > size else ""
+        return pb.ListEntriesResponse(entries=map(convert.entry_to_proto, found[:size]), next_page_token=token)

@@ -1,0 +1,160 @@
+"""ReleaseService: quotes, releases, what the gate let pass, and officers' decisions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from server import approvals, releases, requests
+from server.catalog.base import ReleaseRecord
+from server.config import CHUNK_BYTES
+from server.gateway import Call
+from server.identity import Office, Principal
+from server.rpc.guard import Guarded, answers, page, streams
+from synthgate.client import convert
+from synthgate.errors import InvalidArgument, WrongState
+from synthgate.release import ReleaseState
+from synthgate.v1 import release_service_pb2 as pb
+from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
+
+STEWARD, ANALYST, OFFICER, AUDITOR = Office.STEWARD, Office.ANALYST, Office.OFFICER, Office.AUDITOR
+HEARTBEAT_S = 30.0
+MARGIN_S = 0.05
+
+
+def shown(record: ReleaseRecord) -> pb.Release:
+    """The message of a record that was already cut to what the caller may see."""
+    return convert.release_to_proto(record.release)
+
+
+class ReleaseRpc(Guarded, ReleaseServiceServicer):
+    """Convert in, call, convert out."""
+
+    @answers(ANALYST, STEWARD)
+    def CreateRelease(self, request: pb.CreateReleaseRequest, call: Call) -> pb.CreateReleaseResponse:  # noqa: N802
+        """Reserve the charge and queue the work."""
+        record = requests.create(
+            self.gateway, call, dataset=request.dataset, engine=request.engine, epsilon=request.epsilon,
+            delta=request.delta if request.HasField("delta") else None,
+        )  # fmt: skip
+        return pb.CreateReleaseResponse(release=shown(releases.seen(self.gateway, record, call.principal)))
+
+    @answers(ANALYST, STEWARD, OFFICER)
+    def QuoteRelease(self, request: pb.QuoteReleaseRequest, call: Call) -> pb.QuoteReleaseResponse:  # noqa: N802
+        """Price a request."""
+        quote = requests.quote(
+            self.gateway, dataset=request.dataset, engine=request.engine, epsilon=request.epsilon,
+            delta=request.delta if request.HasField("delta") else None,
+        )  # fmt: skip
+        return convert.quote_to_proto(quote)
+
+    @answers()
+    def GetRelease(self, request: pb.GetReleaseRequest, call: Call) -> pb.GetReleaseResponse:  # noqa: N802
+        """Read one release."""
+        return pb.GetReleaseResponse(release=shown(releases.read(self.gateway, call.principal, request.id)))
+
+    @answers()
+    def ListReleases(self, request: pb.ListReleasesRequest, call: Call) -> pb.ListReleasesResponse:  # noqa: N802
+        """Read releases in the order of creation."""
+        records = releases.read_all(self.gateway, call.principal, request.dataset)
+        found, token = page(records, lambda r: r.release.id, request.page_size, request.page_token)
+        return pb.ListReleasesResponse(releases=map(shown, found), next_page_token=token)
+
+    @streams()
+    async def WatchRelease(  # noqa: N802
+        self, request: pb.WatchReleaseRequest, principal: Principal
+    ) -> AsyncIterator[pb.WatchReleaseResponse]:
+        """Send the release now and at every change that the caller may see, until it is at rest."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def told(name: str) -> None:
+            if name == request.id:
+                loop.call_soon_threadsafe(changed.set)
+
+        last: pb.Release | None = None
+        self.gateway.news.listeners.append(told)
+        try:
+            while True:
+                changed.clear()
+                record = await asyncio.to_thread(releases.read, self.gateway, principal, request.id)
+                message = shown(record)
+                if message != last:
+                    yield pb.WatchReleaseResponse(release=message)
+                last = message
+                if record.release.state.terminal:
+                    return
+                await self._change(changed, principal)
+        finally:
+            self.gateway.news.listeners.remove(told)
+
+    async def _change(self, changed: asyncio.Event, principal: Principal) -> None:
+        """Wait for news, and for analysts no longer than to the next tick."""
+        timeout_s = HEARTBEAT_S
+        if not principal.sees_stages:
+            tick_s = self.gateway.settings.verdict_tick_s
+            timeout_s = tick_s - self.gateway.now().timestamp() % tick_s + MARGIN_S
+            await asyncio.sleep(timeout_s)
+            return
+        try:
+            await asyncio.wait_for(changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    @answers(ANALYST, STEWARD)
+    def CancelRelease(self, request: pb.CancelReleaseRequest, call: Call) -> pb.CancelReleaseResponse:  # noqa: N802
+        """Stop the work."""
+        return pb.CancelReleaseResponse(release=shown(releases.cancel(self.gateway, call, request.id)))
+
+    @streams(ANALYST, STEWARD, OFFICER)
+    async def DownloadRelease(  # noqa: N802
+        self, request: pb.DownloadReleaseRequest, principal: Principal
+    ) -> AsyncIterator[pb.DownloadReleaseResponse]:
+        """Send the canonical Parquet from an offset; it is hashed again before the first byte leaves."""
+        record = await asyncio.to_thread(releases.downloadable, self.gateway, principal, request.id)
+        release = record.release
+        if not 0 <= request.offset <= release.bytes:
+            raise InvalidArgument(f"the offset lies between 0 and {release.bytes}")
+        file = await asyncio.to_thread(self.gateway.artifacts.open, record.artifacts["data"])
+        with file:
+            file.seek(request.offset)
+            offset, data = request.offset, await asyncio.to_thread(file.read, CHUNK_BYTES)
+            while True:
+                yield pb.DownloadReleaseResponse(
+                    offset=offset, data=data, total_bytes=release.bytes, sha256=release.sha256
+                )
+                offset += len(data)
+                if not (data := await asyncio.to_thread(file.read, CHUNK_BYTES)):
+                    return
+
+    @answers(STEWARD, OFFICER, AUDITOR)
+    def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
+        """Read the report; exact and private."""
+        html = request.format == pb.REPORT_FORMAT_HTML
+        content = self._artifact(call.principal, request.id, "report_html" if html else "report_json")
+        return pb.GetReportResponse(content=content, media_type="text/html" if html else "application/json")
+
+    @answers()
+    def GetAttestation(self, request: pb.GetAttestationRequest, call: Call) -> pb.GetAttestationResponse:  # noqa: N802
+        """Read the attestation of what was released."""
+        record = releases.read(self.gateway, call.principal, request.id)
+        if record.release.state not in (ReleaseState.RELEASED, ReleaseState.REVOKED):
+            raise WrongState(f"release {request.id!r} is {record.release.state}; only released data are attested")
+        envelope = self._artifact(call.principal, request.id, "attestation")
+        return pb.GetAttestationResponse(envelope=envelope, public_key=self.gateway.signer.public_pem.decode())
+
+    def _artifact(self, principal: Principal, release: str, kind: str) -> bytes:
+        record = releases.read(self.gateway, principal, release)
+        if kind not in record.artifacts:
+            raise WrongState(f"release {release!r} is {record.release.state} and has no {kind.split('_')[0]}")
+        with self.gateway.artifacts.open(record.artifacts[kind]) as file:
+            return file.read()
+
+    @answers(OFFICER)
+    def ApproveRelease(self, request: pb.ApproveReleaseRequest, call: Call) -> pb.ApproveReleaseResponse:  # noqa: N802
+        """Approve a release AWAITING_APPROVAL."""
+        record = approvals.approve(self.gateway, call, request.id, sha256=request.sha256, reason=request.reason)
+        return pb.ApproveReleaseResponse(release=shown(record))
+
+    @answers(OFFICER)
+    def RejectRelease(self, request: pb.RejectReleaseRequest, call: Call) -> pb.RejectReleaseResponse:  # noqa: N802
+        """Reject a release AWAITING_APPROVAL."""
+        record = approvals.reject(self.gateway, call, request.id, reason=request.reason)
+        return pb.RejectReleaseResponse(release=shown(record))
