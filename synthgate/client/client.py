@@ -1,0 +1,295 @@
+"""`Client`: the gateway's three services as methods on values.
+
+    with Client.from_state(Path("state"), "analyst") as gateway:
+        release = gateway.create_release("people", epsilon=1.0)
+        for release in gateway.watch(release.id):
+            ...
+        gateway.download(release.id, Path("release.parquet"))
+
+Every method raises the gateway's own error (`synthgate.errors`). Mutating methods make a request id and send it again
+with every retry, so they act once; pass ``request_id`` to carry a retry over a restart of your own program.
+"""
+
+import contextlib
+import itertools
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from synthgate.client import convert, transfer
+from synthgate.client.state import read_state
+from synthgate.client.tables import PreparedTable, prepare_table
+from synthgate.client.transfer import Progress, quiet
+from synthgate.client.wire import STREAM_TIMEOUT_S, Clock, Patience, Retry, Wire
+from synthgate.dataset import DatasetState, DatasetView
+from synthgate.errors import DeadlineExceeded, InternalError, InvalidTable, SynthgateError, WrongState
+from synthgate.ledger import AccountView, Entry
+from synthgate.policy import Policy
+from synthgate.release import Quote, Release
+from synthgate.report import Report
+from synthgate.schema import Declaration
+from synthgate.v1 import dataset_service_pb2 as datasets
+from synthgate.v1 import ledger_service_pb2 as ledger
+from synthgate.v1 import release_service_pb2 as releases
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAttestation:
+    """A DSSE envelope (JSON), and the PEM of the key that the gateway says it signs with. Trust the fingerprint that
+    the operator published, not this key."""
+
+    envelope: bytes
+    public_key: bytes
+
+
+class Client:
+    """A connection to a gateway on this machine. Use it as a context manager; it is safe to share between threads.
+
+    ``timeout_s`` limits each single call; uploads, downloads and watches have limits of their own.
+    """
+
+    def __init__(self, address: str, token: str, *, timeout_s: float = 30.0, retry: Retry | None = None) -> None:
+        self._wire = Wire(address, token, timeout_s=timeout_s, retry=retry or Retry())
+
+    @classmethod
+    def from_state(cls, state: Path, role: str, *, timeout_s: float = 30.0, retry: Retry | None = None) -> "Client":
+        """Connect to the gateway that runs on a state folder, with one of its development tokens. Raises Unavailable
+        where none runs, Unauthenticated where the role has no token."""
+        address, token = read_state(state, role)
+        return cls(address, token, timeout_s=timeout_s, retry=retry)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+    # accounts
+
+    def open_account(
+        self, name: str, *, epsilon: float, delta: float, sandbox: bool = False, request_id: str = ""
+    ) -> AccountView:
+        """Open the budget of one population. Stewards, officers."""
+        request = ledger.OpenAccountRequest(
+            request_id=_id(request_id), name=name, epsilon=epsilon, delta=delta, sandbox=sandbox
+        )
+        return convert.balance_from_proto(self._wire.call(self._wire.ledger.OpenAccount, request).balance)
+
+    def amend_account(
+        self,
+        name: str,
+        *,
+        reason: str,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        verdicts_granted: int | None = None,
+        request_id: str = "",
+    ) -> AccountView:
+        """Change a cap or grant verdicts (in all, beyond the policy's); None keeps what is. Officers."""
+        request = ledger.AmendAccountRequest(
+            request_id=_id(request_id),
+            name=name,
+            epsilon=epsilon,
+            delta=delta,
+            verdicts_granted=verdicts_granted,
+            reason=reason,
+        )
+        return convert.balance_from_proto(self._wire.call(self._wire.ledger.AmendAccount, request).balance)
+
+    def accounts(self) -> tuple[AccountView, ...]:
+        """All accounts, in the order of opening."""
+        response = self._wire.call(self._wire.ledger.ListAccounts, ledger.ListAccountsRequest())
+        return tuple(map(convert.balance_from_proto, response.balances))
+
+    def balance(self, name: str) -> AccountView:
+        """What an account has committed and reserved."""
+        response = self._wire.call(self._wire.ledger.GetBalance, ledger.GetBalanceRequest(name=name))
+        return convert.balance_from_proto(response.balance)
+
+    def entries(self, account: str = "") -> tuple[Entry, ...]:
+        """The book of one account, or of all. Stewards, officers, auditors."""
+        pages = self._pages(self._wire.ledger.ListEntries, ledger.ListEntriesRequest(account=account))
+        return tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
+
+    # datasets
+
+    def create_dataset(
+        self,
+        name: str,
+        declaration: Declaration,
+        *,
+        account: str,
+        policy: Policy | None = None,
+        request_id: str = "",
+    ) -> DatasetView:
+        """Register a declaration; the gateway's default policy without one. Stewards."""
+        request = datasets.CreateDatasetRequest(
+            request_id=_id(request_id),
+            name=name,
+            domain=convert.domain_to_proto(declaration.domain),
+            unit=convert.unit_to_proto(declaration.unit),
+            sizes=convert.sizes_to_proto(declaration.sizes),
+            account=account,
+            policy=None if policy is None else convert.policy_to_proto(policy),
+        )
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.CreateDataset, request).dataset)
+
+    def upload(self, dataset: str, table: Path | PreparedTable, *, progress: Progress = quiet) -> tuple[str, ...]:
+        """Send a CSV or Parquet file's declared columns as the rows of a dataset, resuming an upload that broke off.
+        Returns the names of the columns left behind. Ingest goes on in the gateway: see `wait_ready`. Stewards."""
+        if isinstance(table, PreparedTable):
+            transfer.upload(self._wire, dataset, table.path, progress)
+            return table.dropped
+        declared = self.dataset(dataset).dataset
+        declaration = Declaration(domain=declared.domain, unit=declared.unit, sizes=declared.sizes)
+        with prepare_table(table, declaration) as prepared:
+            transfer.upload(self._wire, dataset, prepared.path, progress)
+            return prepared.dropped
+
+    def dataset(self, name: str) -> DatasetView:
+        """One dataset."""
+        response = self._wire.call(self._wire.datasets.GetDataset, datasets.GetDatasetRequest(name=name))
+        return convert.dataset_from_proto(response.dataset)
+
+    def datasets(self) -> tuple[DatasetView, ...]:
+        """All datasets, in the order of registration."""
+        pages = self._pages(self._wire.datasets.ListDatasets, datasets.ListDatasetsRequest())
+        return tuple(convert.dataset_from_proto(d) for page in pages for d in page.datasets)
+
+    def delete_dataset(self, name: str, *, request_id: str = "") -> DatasetView:
+        """Destroy a dataset's rows and unreleased artifacts. Stewards."""
+        request = datasets.DeleteDatasetRequest(request_id=_id(request_id), name=name)
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.DeleteDataset, request).dataset)
+
+    def wait_ready(self, name: str, *, timeout_s: float = 600.0) -> DatasetView:
+        """Wait until ingest has ended. Raises InvalidTable where the upload's structure is faulty, WrongState where the
+        dataset was deleted, DeadlineExceeded."""
+        clock, pause = Clock(timeout_s), Retry(first_s=0.1, most_s=1.0)
+        for asked in itertools.count(1):
+            view = self.dataset(name)
+            if view.dataset.state is DatasetState.READY:
+                return view
+            if view.dataset.state is DatasetState.FAILED:
+                raise InvalidTable(view.dataset.failure or "the structure of the upload is faulty")
+            if view.dataset.state is DatasetState.DELETED:
+                raise WrongState("the dataset was deleted")
+            clock.left_s(of="ingest")
+            pause.pause(asked)
+        raise AssertionError("count does not end")
+
+    # releases
+
+    def create_release(
+        self, dataset: str, *, epsilon: float, delta: float | None = None, engine: str = "", request_id: str = ""
+    ) -> Release:
+        """Reserve the charge and queue the work. Raises BudgetExhausted, PolicyRefused and others before any row is
+        opened. ``delta`` None is a twentieth of the account's; ``engine`` "" is auto. Analysts, stewards."""
+        request = releases.CreateReleaseRequest(
+            request_id=_id(request_id), dataset=dataset, engine=engine, epsilon=epsilon, delta=delta
+        )
+        return convert.release_from_proto(self._wire.call(self._wire.releases.CreateRelease, request).release)
+
+    def quote_release(self, dataset: str, *, epsilon: float, delta: float | None = None, engine: str = "") -> Quote:
+        """Price a request without touching data or budget. Analysts, stewards, officers."""
+        request = releases.QuoteReleaseRequest(dataset=dataset, engine=engine, epsilon=epsilon, delta=delta)
+        return convert.quote_from_proto(self._wire.call(self._wire.releases.QuoteRelease, request))
+
+    def release(self, release: str) -> Release:
+        """One release, as the caller may see it."""
+        response = self._wire.call(self._wire.releases.GetRelease, releases.GetReleaseRequest(id=release))
+        return convert.release_from_proto(response.release)
+
+    def releases(self, dataset: str = "") -> tuple[Release, ...]:
+        """The releases that the caller may see, of one dataset or of all, in the order of creation."""
+        pages = self._pages(self._wire.releases.ListReleases, releases.ListReleasesRequest(dataset=dataset))
+        return tuple(convert.release_from_proto(r) for page in pages for r in page.releases)
+
+    def watch(self, release: str, *, timeout_s: float = 3_600.0) -> Iterator[Release]:
+        """The release now and after every change that the caller may see, until no decision is pending. Resumes over a
+        restart of the gateway. Raises DeadlineExceeded after ``timeout_s``; the work goes on."""
+        clock, patience = Clock(timeout_s), Patience(self._wire.retry)
+        request, last = releases.WatchReleaseRequest(id=release), None
+        while True:
+            left_s = min(STREAM_TIMEOUT_S, clock.left_s(of="the release"))
+            stream = self._wire.receive(self._wire.releases.WatchRelease, request, timeout_s=left_s)
+            try:
+                with contextlib.closing(stream):
+                    for response in stream:
+                        patience.heard()
+                        seen = convert.release_from_proto(response.release)
+                        if seen != last:
+                            yield seen
+                        last = seen
+                        if seen.state.terminal:
+                            return
+                return
+            except DeadlineExceeded:
+                self._wire.retry.pause(1)  # the stream's limit; the clock knows whether it was the caller's too
+            except SynthgateError as error:
+                patience.spend(error)
+
+    def cancel(self, release: str, *, request_id: str = "") -> Release:
+        """Stop the work; a charge that was committed stays. The requester, stewards."""
+        request = releases.CancelReleaseRequest(request_id=_id(request_id), id=release)
+        return convert.release_from_proto(self._wire.call(self._wire.releases.CancelRelease, request).release)
+
+    def download(self, release: str, path: Path, *, progress: Progress = quiet) -> Path:
+        """Write the attested Parquet to ``*.parquet``, or a CSV made from it to ``*.csv``; resumes what broke off,
+        checks the sha256, and replaces ``path`` at the end. The requester, stewards, officers."""
+        transfer.download(self._wire, release, path, progress)
+        return path
+
+    def report(self, release: str) -> Report:
+        """The scores: exact comparisons with private records; not differentially private; do not forward. Stewards,
+        officers, auditors."""
+        content = self.report_file(release, html=False)
+        try:
+            return Report.from_dict(json.loads(content))
+        except (ValueError, KeyError, TypeError):
+            raise InternalError("the report is not of a version that this client reads; upgrade synthgate") from None
+
+    def report_file(self, release: str, *, html: bool = True) -> bytes:
+        """The report as a page that opens offline, or as JSON. As private as `report`."""
+        kind = releases.REPORT_FORMAT_HTML if html else releases.REPORT_FORMAT_JSON
+        response = self._wire.call(self._wire.releases.GetReport, releases.GetReportRequest(id=release, format=kind))
+        return bytes(response.content)
+
+    def attestation(self, release: str) -> SignedAttestation:
+        """The attestation of a RELEASED release, for `synthgate.verify.verify`."""
+        response = self._wire.call(self._wire.releases.GetAttestation, releases.GetAttestationRequest(id=release))
+        return SignedAttestation(envelope=bytes(response.envelope), public_key=response.public_key.encode())
+
+    def approve(self, release: str, *, sha256: str, reason: str, request_id: str = "") -> Release:
+        """Approve a release AWAITING_APPROVAL; ``sha256`` is that of the artifact looked at. Officers."""
+        request = releases.ApproveReleaseRequest(request_id=_id(request_id), id=release, sha256=sha256, reason=reason)
+        return convert.release_from_proto(self._wire.call(self._wire.releases.ApproveRelease, request).release)
+
+    def reject(self, release: str, *, reason: str, request_id: str = "") -> Release:
+        """Reject a release AWAITING_APPROVAL; its rows are destroyed. Officers."""
+        request = releases.RejectReleaseRequest(request_id=_id(request_id), id=release, reason=reason)
+        return convert.release_from_proto(self._wire.call(self._wire.releases.RejectRelease, request).release)
+
+    def _pages(self, method: Any, request: Any) -> Iterator[Any]:
+        request.page_size = PAGE
+        while True:
+            page = self._wire.call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+
+def _id(given: str) -> str:
+    return given or str(uuid.uuid4())
