@@ -175,6 +175,11 @@ run_module({KINDS!r}, {{"do": "spawn"}}, folder=Path({str(tmp_path / "job")!r}),
     os.kill(apart, signal.SIGKILL)
 
 
+def test_files_of_the_folder_are_never_imported(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")
+    assert job(tmp_path, "echo")["cwd"] == str(tmp_path)
+
+
 def test_only_known_kinds_run(tmp_path):
     with pytest.raises(ValueError, match="not a valid Kind"):
         run("os", {}, folder=tmp_path, secret=SECRET, limits=Limits(), cancelled=threading.Event(), progress=print)
