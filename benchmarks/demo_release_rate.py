@@ -18,8 +18,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon
 from dp_models.registry import synthesizer
@@ -28,10 +26,9 @@ from server.jobs.fit import SAMPLE, fit
 from server.jobs.ingest import HOLDOUT, TRAIN, ingest
 from server.policy import decide
 from synthgate.budget import PrivacyBudget
-from synthgate.dataset import PrivacyUnit, PublicSizes
-from synthgate.domain import Domain
 from synthgate.policy import DEFAULT_POLICY, Verdict
 from synthgate.report import Report
+from synthgate.schema import Declaration, read_schema
 from synthgate.statement import PrivacyStatement, Scope
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +48,10 @@ def statement(plan: Plan, spent: float) -> PrivacyStatement:
 
 
 def one_release(
-    table: Path, domain: Domain, unit: PrivacyUnit, plan: Plan, spent: float, folder: Path
+    table: Path, declared: Declaration, plan: Plan, spent: float, folder: Path
 ) -> tuple[Verdict, Report, float]:
     """Ingest to verdict, with fresh keys; the seconds of the evaluation beside it."""
-    content = table.read_bytes()
+    content, domain, unit = table.read_bytes(), declared.domain, declared.unit
     spec: dict[str, Any] = {
         "domain": domain.to_dict(),
         "unit": {"column": unit.column, "max_rows": unit.max_rows},
@@ -99,11 +96,11 @@ def main() -> None:
     parser.add_argument("--schema", type=Path, default=ROOT / "examples" / "randhie.yaml", help="the declaration")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     options = parser.parse_args()
-    declared = yaml.safe_load(options.schema.read_text())
-    domain, unit = Domain.from_dict(declared), PrivacyUnit(**declared["unit"])
-    sizes = PublicSizes(rows=declared["sizes"]["rows"], units=declared["sizes"]["units"], max_rows=unit.max_rows)
+    declared = read_schema(options.schema)
+    if declared.sizes is None:
+        parser.error("the schema must declare rows and units")
     budget = PrivacyBudget.spend(options.epsilon, options.delta)
-    plan = synthesizer(options.engine).plan(domain, sizes, budget)
+    plan = synthesizer(options.engine).plan(declared.domain, declared.sizes, budget)
     spent = epsilon(plan.event, budget.delta)
     verdicts: list[Verdict] = []
     reports: list[Report] = []
@@ -112,7 +109,7 @@ def main() -> None:
         for run in range(1, options.runs + 1):
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                verdict, report, took = one_release(table, domain, unit, plan, spent, Path(folder))
+                verdict, report, took = one_release(table, declared, plan, spent, Path(folder))
             verdicts.append(verdict)
             reports.append(report)
             seconds.append(took)
