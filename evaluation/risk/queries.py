@@ -1,11 +1,10 @@
 """Singling-out queries as polars expressions: the frame they are asked of, naive ones, and a whole table's worth.
 
-``all_queries`` lists what anonymeter's random multivariate search can find at all, so that a short list is known to be
+``search`` lists what anonymeter's random multivariate search can find at all, so that a short list is known to be
 complete and not merely slow to grow.
 """
 
 from functools import reduce
-from itertools import combinations
 from math import comb
 from operator import and_, eq, ge, gt, le, lt, ne
 
@@ -14,14 +13,21 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
+from evaluation.groups import choose_groups
 from evaluation.tables import MISSING
 from synthgate.domain import Domain
 
-MAX_COMPARISONS = 2_000_000_000
-"""Row-by-row comparisons that ``all_queries`` makes at most before it gives up."""
+MAX_COMPARISONS = 20_000_000_000
+"""Comparisons of a query's column with a released row that ``search`` makes at most (64 of them in one instruction)."""
 
-COMBINATION_COST = 20_000
-"""What one combination of columns costs besides, in comparisons."""
+MIN_TUPLES = 50
+"""Distinct tuples of one combination of columns that are searched at least."""
+
+MAX_TABLE = 64_000_000
+"""Bits of a column's table of matching rows, ranks times rows; a larger one is made piecewise."""
+
+CHUNK = 256
+"""Tuples that are searched in one pass."""
 
 Codes = npt.NDArray[np.int64]
 
@@ -65,64 +71,114 @@ def naive_queries(
     return tuple(query() for _ in range(size))
 
 
-def all_queries(sample: pl.DataFrame, width: int, *, comparisons: int = MAX_COMPARISONS) -> list[pl.Expr] | None:
-    """Every multivariate query of ``width`` columns that singles out one row of the sample; None where that would take
-    more than ``comparisons``.
+def condensed(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator) -> list[pl.DataFrame]:
+    """One column each, cut to what univariate queries can come of: values that occur once in the whole sample (at most
+    ``wanted`` over all columns, by keyed choice), and extremes and nulls, twice where they occur more than once.
+
+    anonymeter's search over these finds what it would find over the sample, in linear time.
+    """
+    frames, singles = [], []
+    for place, name in enumerate(sample.columns):
+        counts = sample[name].drop_nulls().value_counts(name="n").sort(name)
+        frames.append(counts)
+        singles += [(place, value) for value in counts.filter(pl.col("n") == 1)[name].to_list()]
+    kept: list[set[float | str]] = [set() for _ in frames]
+    for i in generator.permutation(len(singles))[:wanted].tolist():
+        kept[singles[i][0]].add(singles[i][1])
+    out = []
+    for name, counts, values in zip(sample.columns, frames, kept, strict=True):
+        ends = counts if counts.height < 3 else pl.concat([counts.head(1), counts.tail(1)])
+        ends = ends if sample.schema[name].is_numeric() else ends.clear()
+        cells: list[float | str | None] = [*sorted(values - set(ends[name].to_list()))]
+        cells += [value for value, n in ends.iter_rows() for _ in range(min(n, 2))]
+        cells += [None] * min(sample[name].null_count(), 2)
+        out.append(pl.DataFrame({name: pl.Series(cells, dtype=sample.schema[name])}))
+    return out
+
+
+def search(
+    sample: pl.DataFrame, width: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
+) -> tuple[list[pl.Expr], bool]:
+    """Multivariate queries of ``width`` columns that single out one row of the sample, and whether these are all.
 
     As in anonymeter a query takes a released row's value in each column: equal for text, null for null, and for
-    numbers at least (above the column's median) or at most (else) that value.
+    numbers at least (above the column's median) or at most (else) that value. Combinations of columns, and the distinct
+    tuples of each, are searched up to a fair share of ``comparisons``, beyond it by keyed choice.
     """
-    work = COMBINATION_COST * comb(sample.width, width)
-    if work > comparisons:
-        return None
-    coded = [_coded(sample[name]) for name in sample.columns]
+    total = comb(sample.width, width)
+    most = comparisons // (MIN_TUPLES * width * max(sample.height, 1))
+    groups = choose_groups(sample.width, width, most, generator=generator)
+    complete = len(groups) == total
+    coded = [Coded(sample[name]) for name in sample.columns] if groups else []
     found: list[pl.Expr] = []
-    for places in combinations(range(sample.width), width):
-        tuples, counts = np.unique(np.column_stack([coded[p].codes for p in places]), axis=0, return_counts=True)
-        work += len(tuples) ** 2 * width
-        if work > comparisons:
-            return None
-        matched = np.ones((len(tuples), len(tuples)), dtype=bool)
-        for i, place in enumerate(places):
-            matched &= coded[place].matches(tuples[:, i])
-        for row in tuples[matched @ counts == 1]:
+    for places in groups:
+        tuples = _distinct([coded[p].codes for p in places])
+        share = max(MIN_TUPLES, comparisons // (len(groups) * width * sample.height))
+        if len(tuples) > share:
+            complete = False
+            tuples = tuples[np.sort(generator.permutation(len(tuples))[:share])]
+        for row in tuples[_lonely(coded, places, tuples)]:
             parts = [coded[p].query(sample.columns[p], int(code)) for p, code in zip(places, row, strict=True)]
             found.append(reduce(and_, parts))
-    return found
+    return found, complete
 
 
-class _Coded:
-    """One column as ranks of its distinct values (-1 for null), with the relation that each rank stands for."""
+def _distinct(codes: list[Codes]) -> Codes:
+    """The distinct tuples of some columns' codes, shape (tuples, columns)."""
+    joint = np.zeros(len(codes[0]), dtype=np.int64)
+    for column in codes:
+        _, joint = np.unique(joint * (int(column.max()) + 2) + column + 1, return_inverse=True)
+    _, first = np.unique(joint, return_index=True)
+    return np.column_stack([column[first] for column in codes])
 
-    def __init__(self, values: list[float | str], codes: Codes, above: npt.NDArray[np.bool_] | None) -> None:
-        self.values = values
-        self.codes = codes
-        self._above = above
 
-    def matches(self, asked: Codes) -> npt.NDArray[np.bool_]:
-        """Whether query ``asked[i]`` is true of value ``asked[j]``, at [i, j]."""
-        mine, other = asked[:, np.newaxis], asked[np.newaxis, :]
-        if self._above is None:
-            return np.equal(mine, other)
-        upward = np.append(self._above, False)[mine]
-        ordered = np.where(upward, other >= mine, (other <= mine) & (other >= 0))
-        return np.where(mine < 0, other < 0, ordered)
+def _lonely(coded: "list[Coded]", places: tuple[int, ...], tuples: Codes) -> npt.NDArray[np.bool_]:
+    """Which tuples, asked as queries, exactly one row answers: one word is not zero, and it is a power of two."""
+    out = np.zeros(len(tuples), dtype=bool)
+    for start in range(0, len(tuples), CHUNK):
+        chunk = tuples[start : start + CHUNK]
+        words = reduce(np.bitwise_and, [coded[p].rows(chunk[:, i]) for i, p in enumerate(places)])
+        filled = words != 0
+        powers = (words & (words - np.uint64(1))) == 0
+        out[start : start + CHUNK] = (filled.sum(axis=1) == 1) & powers.all(axis=1)
+    return out
+
+
+class Coded:
+    """One column as ranks of its distinct values (-1 for null), with the rows that each rank's query matches."""
+
+    def __init__(self, series: pl.Series) -> None:
+        self.values: list[float | str] = series.drop_nulls().unique().sort().to_list()
+        ranks = {value: i for i, value in enumerate(self.values)}
+        self.codes: Codes = np.array([-1 if cell is None else ranks[cell] for cell in series.to_list()], dtype=np.int64)
+        numeric = series.dtype.is_numeric()
+        self._upward = np.array(self.values) > series.median() if numeric and self.values else None
+        small = (len(self.values) + 1) * len(self.codes) <= MAX_TABLE
+        self._table = self._packed(np.arange(-1, len(self.values))) if small else None
+
+    def rows(self, asked: Codes) -> npt.NDArray[np.uint64]:
+        """The rows that match each asked rank, as bits of 64-bit words, shape (len(asked), words)."""
+        return self._packed(asked) if self._table is None else self._table[asked + 1]
+
+    def _packed(self, asked: Codes) -> npt.NDArray[np.uint64]:
+        mine, cells = asked[:, np.newaxis], self.codes[np.newaxis, :]
+        matched: npt.NDArray[np.bool_]
+        if self._upward is None:
+            matched = np.equal(mine, cells)
+        else:
+            upward = np.append(self._upward, False)[mine]  # null, rank -1, reads the appended place
+            ordered = np.where(upward, cells >= mine, (cells <= mine) & (cells >= 0))
+            matched = np.where(mine < 0, cells < 0, ordered)
+        bits = np.packbits(matched, axis=1)
+        padded = np.zeros((len(asked), -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
+        padded[:, : bits.shape[1]] = bits
+        return padded.view(np.uint64)
 
     def query(self, name: str, code: int) -> pl.Expr:
         """The expression of one rank."""
         if code < 0:
             return pl.col(name).is_null()
         value = self.values[code]
-        if self._above is None:
+        if self._upward is None:
             return pl.col(name) == value
-        return pl.col(name) >= value if self._above[code] else pl.col(name) <= value
-
-
-def _coded(series: pl.Series) -> _Coded:
-    values = series.drop_nulls().unique().sort().to_list()
-    ranks = {value: i for i, value in enumerate(values)}
-    codes = np.array([-1 if cell is None else ranks[cell] for cell in series.to_list()], dtype=np.int64)
-    if not series.dtype.is_numeric():
-        return _Coded(values, codes, None)
-    median = series.median()
-    return _Coded(values, codes, np.array([value > median for value in values], dtype=bool))
+        return pl.col(name) >= value if self._upward[code] else pl.col(name) <= value

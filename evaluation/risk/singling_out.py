@@ -21,19 +21,15 @@ from anonymeter.evaluators.singling_out_evaluator import (
 )
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, Tally, choose, shortage, targets, untold
-from evaluation.risk.queries import MAX_COMPARISONS, all_queries, naive_queries, plain
+from evaluation.risk.attack import MAX_ATTACKS, Tally, shortage, targets, untold
+from evaluation.risk.queries import MAX_COMPARISONS, condensed, naive_queries, plain, search
 from synthgate.report import Score
 
 QUERY_COLUMNS = 3
 """Columns that a multivariate query joins (fewer where the table has fewer)."""
 
-ATTEMPTS_PER_QUERY = (5, 50)
-"""Random attempts at a multivariate query, for each one wanted: before the whole space is searched, and, where that
-space is too large to be searched, at most."""
-
-MAX_UNIVARIATE_CELLS = 400_000
-"""Released cells that univariate queries are made from at most; longer samples are cut by keyed choice."""
+ATTEMPTS_PER_QUERY = 5
+"""Random attempts at a multivariate query, for each one wanted, before the whole space is searched."""
 
 CHUNK = 500
 """Queries that are asked in one pass."""
@@ -41,10 +37,10 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Queries that single out in the sample, at most as many as were wanted, and whether there can be no others."""
+    """Queries that single out in the sample, at most as many as were wanted, and whether all there are were seen."""
 
     queries: tuple[pl.Expr, ...]
-    exhausted: bool
+    complete: bool
 
 
 class SinglingOut:
@@ -63,18 +59,15 @@ class SinglingOut:
         sides = targets(comparison, generator=generator)
         wanted = min(MAX_ATTACKS, len(sides))
         frames = [plain(frame, comparison.domain) for frame in (sides.main, sides.control)]
-        sample = comparison.sample
-        rows = choose(sample, max(1, MAX_UNIVARIATE_CELLS // len(sample.columns)), generator=generator)
-        small = plain(rows, comparison.domain).unique(maintain_order=True)
-        whole = plain(sample, comparison.domain).unique(maintain_order=True)
+        whole = plain(comparison.sample, comparison.domain).unique(maintain_order=True)
         searches = (
-            univariate(small, wanted, generator=generator),
+            univariate(whole, wanted, generator=generator),
             multivariate(whole, wanted, generator=generator, comparisons=self._comparisons),
         )
         columns = (1, min(QUERY_COLUMNS, whole.width))
         scores = [
-            _score(n, search, wanted, frames, naive_queries(whole, wanted, k, generator=generator))
-            for n, search, k in zip(names, searches, columns, strict=True)
+            _score(n, found_by, wanted, frames, naive_queries(whole, wanted, k, generator=generator))
+            for n, found_by, k in zip(names, searches, columns, strict=True)
         ]
         return Findings(scores=tuple(scores))
 
@@ -85,46 +78,39 @@ def univariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Genera
     anonymeter groups rows in an order of its own and shuffles by the generator that it is given; asking for every
     query and choosing from the sorted list makes the choice depend on the key alone.
     """
+    found: list[pl.Expr] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it also asks for "equals null", which no row does
-        found = univariate_singling_out_queries(sample, n_queries=2**62, rng=np.random.default_rng(0))
+        for column in condensed(sample, wanted, generator=generator):
+            found += univariate_singling_out_queries(column, n_queries=2**62, rng=np.random.default_rng(0))
     ordered = sorted(found, key=str)
     chosen = generator.permutation(len(ordered))[:wanted]
-    return Search(queries=tuple(ordered[i] for i in chosen), exhausted=True)
+    return Search(queries=tuple(ordered[i] for i in chosen), complete=True)
 
 
 def multivariate(
     sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
 ) -> Search:
     """anonymeter's random multivariate queries; where they fall short, a keyed choice of all that the sample can give
-    (if listing them takes at most ``comparisons``)."""
+    (as far as ``comparisons`` reach)."""
     width = min(QUERY_COLUMNS, sample.width)
-
-    def draw(attempts: int) -> Search:
-        found = multivariate_singling_out_queries(
-            sample, n_queries=wanted, n_cols=width, max_attempts=attempts * wanted, rng=generator
-        )
-        return Search(queries=tuple(found), exhausted=False)
-
-    few, many = ATTEMPTS_PER_QUERY
-    quick = draw(few)
-    if len(quick.queries) >= wanted:
-        return quick
-    every = all_queries(sample, width, comparisons=comparisons)
-    if every is None:
-        return draw(many)
+    attempts = ATTEMPTS_PER_QUERY * wanted
+    found = multivariate_singling_out_queries(sample, wanted, width, attempts, generator)
+    if len(found) >= wanted:
+        return Search(queries=tuple(found), complete=False)
+    every, complete = search(sample, width, generator=generator, comparisons=comparisons)
     chosen = generator.permutation(len(every))[:wanted]
-    return Search(queries=tuple(every[i] for i in chosen), exhausted=len(every) <= wanted)
+    return Search(queries=tuple(every[i] for i in chosen), complete=complete)
 
 
-def _score(name: str, search: Search, wanted: int, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...]) -> Score:
-    main, control = (int(np.count_nonzero(ask(frame, search.queries) == 1)) for frame in frames)
+def _score(name: str, found_by: Search, wanted: int, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...]) -> Score:
+    main, control = (int(np.count_nonzero(ask(frame, found_by.queries) == 1)) for frame in frames)
     baseline = int(np.count_nonzero(ask(frames[0], naive) == 1))
     tally = Tally(attacks=wanted, main=main, control=control, naive=baseline)
-    found = len(search.queries)
+    found = len(found_by.queries)
     if found >= wanted:
         return tally.score(name)
-    if search.exhausted:
+    if found_by.complete:
         remark = f"exhausted: the sample holds {found} distinct queries, the others count as failed"
         return tally.score(name, remark=remark)
     remark = f"stopped: {found} queries found within the limit of work, and there may be others"

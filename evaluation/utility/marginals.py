@@ -7,14 +7,14 @@ people whom nobody trained on, shows against the same training rows.
 The details hold mean distances of pairs, and shares of bins whose training counts are merged to at least ten.
 """
 
-from itertools import combinations
-from math import comb, nan
+from math import nan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluation.base import Comparison, Findings
+from evaluation.groups import Group, choose_groups
 from evaluation.risk.attack import untold
 from evaluation.tables import codes
 from evaluation.utility.shares import shares
@@ -24,7 +24,6 @@ MAX_PAIRS = 2_000
 MAX_TRIPLES = 200
 
 Codes = npt.NDArray[np.int64]
-Group = tuple[int, ...]
 
 
 class Marginals:
@@ -46,7 +45,7 @@ class Marginals:
         scores = []
         distances: dict[int, dict[Group, float]] = {}
         for way, most in ((1, len(columns)), (2, MAX_PAIRS), (3, MAX_TRIPLES)):
-            groups = chosen(len(columns), way, most, generator=generator)
+            groups = choose_groups(len(columns), way, most, generator=generator)
             distances[way] = {g: total_variation(sample, train, sizes, g) for g in groups}
             scores.append(_score(way, distances[way], names))
         pairs = distances[2]
@@ -56,19 +55,6 @@ class Marginals:
             "shares": [shares(c, sample[i], train[i]) for i, c in enumerate(columns)],
         }
         return Findings(scores=tuple(scores), details=details)
-
-
-def chosen(columns: int, way: int, most: int, *, generator: np.random.Generator) -> list[Group]:
-    """Groups of ``way`` columns, all of them or ``most`` by keyed choice, in order."""
-    total = comb(columns, way)
-    if total <= max(most, 50_000):
-        every = list(combinations(range(columns), way))
-        places = sorted(generator.permutation(total)[:most].tolist()) if total > most else range(total)
-        return [every[i] for i in places]
-    found: set[Group] = set()
-    while len(found) < most:
-        found.add(tuple(sorted(generator.choice(columns, size=way, replace=False).tolist())))
-    return sorted(found)
 
 
 def total_variation(left: list[Codes], right: list[Codes], sizes: list[int], group: Group) -> float:

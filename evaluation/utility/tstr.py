@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import r2_score, roc_auc_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
@@ -56,7 +57,8 @@ class TrainOnSynthetic:
                 scores=(untold(self.name, reason, better=Better.HIGHER), untold(gap, reason, better=Better.LOWER))
             )
         state = int(generator.integers(2**31))
-        synthetic, real = (_quality(side, sides[2], classify, state) for side in sides[:2])
+        with threadpool_limits(limits=1):  # on a busy machine OpenMP's threads wait for each other, not for work
+            synthetic, real = (_quality(side, sides[2], classify, state) for side in sides[:2])
         what = "AUC" if classify else "R squared"
         note = f"{what} on the holdout: {synthetic:.4f} learned from the sample, {real:.4f} from training rows"
         value, difference = synthetic, real - synthetic

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from anonymeter.evaluators.singling_out_evaluator import multivariate_singling_out_queries
+from anonymeter.evaluators.singling_out_evaluator import (
+    multivariate_singling_out_queries,
+    univariate_singling_out_queries,
+)
 
 from evaluation.base import Comparison
-from evaluation.risk.queries import all_queries, plain
+from evaluation.risk.queries import condensed, plain, search
 from evaluation.risk.singling_out import SinglingOut, ask, multivariate, univariate
 from evaluation.tables import MISSING
 from synthgate.domain import Column, Domain, Kind
@@ -40,11 +43,30 @@ def _sample(size: int = 60, seed: int = 1) -> pl.DataFrame:
 
 def test_all_queries_are_what_anonymeter_finds_in_the_long_run() -> None:
     sample = _sample(30)
-    every = all_queries(sample, 3)
-    assert every is not None
+    every, complete = search(sample, 3, generator=np.random.default_rng(0))
+    assert complete
     found = multivariate_singling_out_queries(sample, 10_000, 3, 8_000, np.random.default_rng(0))
     assert {str(q) for q in found} == {str(q) for q in every}
     assert (ask(sample, tuple(every)) == 1).all()
+
+
+def test_a_condensed_sample_gives_the_same_univariate_queries() -> None:
+    sample = _sample().with_columns(pl.Series("x", np.random.default_rng(2).random(_sample().height).round(2)))
+    whole = univariate_singling_out_queries(sample, 10**6, np.random.default_rng(0))
+    pieces = condensed(sample, 10**6, generator=np.random.default_rng(0))
+    parts = [q for piece in pieces for q in univariate_singling_out_queries(piece, 10**6, np.random.default_rng(0))]
+    assert {str(q) for q in parts} == {str(q) for q in whole}
+    few = condensed(sample, 5, generator=np.random.default_rng(0))
+    assert sum(piece.height for piece in few) <= 5 + 6 * len(few)
+
+
+def test_a_partial_search_says_so_and_finds_part_of_the_whole() -> None:
+    sample = _sample(200, 4).with_columns(pl.Series("x", np.random.default_rng(2).random(_sample(200, 4).height)))
+    every, _ = search(sample, 3, generator=np.random.default_rng(0))
+    some, complete = search(sample, 3, generator=np.random.default_rng(0), comparisons=300_000)
+    assert not complete
+    assert {str(q) for q in some} < {str(q) for q in every}
+    assert (ask(sample, tuple(some)) == 1).all()
 
 
 def test_every_univariate_query_singles_out_and_the_choice_hangs_on_the_key_alone() -> None:
@@ -84,6 +106,6 @@ def test_missing_queries_count_as_failed() -> None:
 
 def test_a_large_space_gives_as_many_as_wanted() -> None:
     frame = pl.DataFrame(np.random.default_rng(1).random((300, 5)), schema=[f"c{i}" for i in range(5)])
-    search = multivariate(frame, 200, generator=np.random.default_rng(1))
-    assert len({str(q) for q in search.queries}) == 200
-    assert (ask(frame, search.queries) == 1).all()
+    found = multivariate(frame, 200, generator=np.random.default_rng(1))
+    assert len({str(q) for q in found.queries}) == 200
+    assert (ask(frame, found.queries) == 1).all()

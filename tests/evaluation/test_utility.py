@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.base import Comparison
+from evaluation.groups import choose_groups
 from evaluation.tables import MISSING, codes
 from evaluation.utility.association import Association, strength
-from evaluation.utility.marginals import Marginals, chosen
+from evaluation.utility.marginals import Marginals
 from evaluation.utility.shares import MIN_CELL, shares
 from evaluation.utility.tstr import TrainOnSynthetic
 from synthgate.domain import Column, Domain, Kind
@@ -43,9 +44,9 @@ def test_total_variation_of_a_two_by_two_table() -> None:
 
 def test_groups_are_all_or_a_keyed_choice() -> None:
     draw = np.random.default_rng(1)
-    assert chosen(4, 2, 10, generator=draw) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert choose_groups(4, 2, 10, generator=draw) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     for columns in (20, 300):
-        some = chosen(columns, 3, 200, generator=draw)
+        some = choose_groups(columns, 3, 200, generator=draw)
         assert len(set(some)) == 200
         assert all(a < b < c < columns for a, b, c in some)
 
