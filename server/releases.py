@@ -39,7 +39,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
     """The record as the caller may see it now: to analysts one bit, from the tick after the state came to rest."""
     release = record.release
     if principal.sees_stages:
-        stage = gateway.news.stages.get(release.id, "")
+        stage = gateway.news.stages.get(release.id, "") if release.state in ACTIVE else ""
         return replace(record, release=replace(release, stage=stage or record.failure))
     published = published_at(release, gateway.settings.verdict_tick_s)
     state = release.state.seen_by_analyst
