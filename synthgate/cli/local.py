@@ -1,0 +1,107 @@
+"""Commands that need no gateway: `serve` starts one, `schema draft` reads a file, `verify` checks a release."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from synthgate.attestation import Attestation
+from synthgate.cli import output
+from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
+from synthgate.errors import FailedPrecondition
+
+schema = typer.Typer(help="Write down what a table holds.", no_args_is_help=True)
+SERVER = "server"
+
+
+@command(schema, "draft", connects=False)
+def draft(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file; it is read here and sent nowhere.")],
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="YAML file to write (default: standard output).")
+    ] = None,
+) -> None:
+    """Draft a schema: names and guessed kinds, and blanks for what must be declared. Holds no value of the file."""
+    from synthgate.client.tables import draft as draft_of
+
+    text = draft_of(file)
+    if out is not None:
+        write_file(out, text.encode())
+        session.show({"path": out}, lambda console: console.print(f"{out} written; complete its blanks", markup=False))
+    elif session.as_json:
+        session.emit({"schema": text})
+    else:
+        typer.echo(text, nl=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that stand at the root."""
+    app.command(
+        "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=True
+    )(serve)
+    command(app, "verify", connects=False)(verify)
+
+
+def serve(
+    context: typer.Context,
+    state: Annotated[Path | None, typer.Option("--state", help=STATE_HELP, show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration file of the gateway (default: none).")
+    ] = None,
+) -> None:
+    """Start the gateway and stay until it ends. Options that are not listed here go to it as they are.
+
+    This process becomes the gateway (`python -m server`), so signals and exit code are the gateway's.
+    """
+    with reported(as_json=False):
+        if importlib.util.find_spec(SERVER) is None:
+            raise FailedPrecondition("the gateway is not installed here; run: pip install 'synthgate[gateway]'")
+    state = state or (context.obj or {}).get("state")
+    given = [*(("--state", str(state)) if state else ()), *(("--config", str(config)) if config else ())]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", SERVER, *given, *context.args])  # noqa: S606 - no shell
+
+
+def verify(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="The released Parquet file.")],
+    attestation: Annotated[Path, typer.Argument(help="Its attestation (a DSSE envelope in JSON).")],
+    key: Annotated[
+        Path,
+        typer.Option("--key", help="The gateway's public key (PEM), got from its operator."),
+    ],
+) -> None:
+    """Check offline that a file is the one that a gateway released, and show what the gateway says about it."""
+    from synthgate.verify import verify as verify_release
+
+    attested = verify_release(file, read_file(attestation), read_file(key))
+    session.show(attested.to_statement(), lambda console: _draw(console, attested))
+
+
+def _draw(console: Console, a: Attestation) -> None:
+    s = a.statement
+    rows = {
+        "release": a.release,
+        "dataset": a.dataset,
+        "sha256": a.sha256,
+        "guarantee": a.guarantee,
+        "epsilon, delta": f"{s.epsilon:g}, {s.delta:g} ({s.accountant}; {s.unit}; scope {s.scope})",
+        "epsilon, substitute one": f"{s.epsilon_substitute_one:g}",
+        "public size": f"{s.sizes.rows:,} rows, {s.sizes.units:,} units ({s.sizes.origin})",
+        "engine": ", ".join([a.engine, *(f"{name} {version}" for name, version in a.versions.items())]),
+        "policy": f"{a.policy.name}: {'; '.join(r.name for r in a.policy.rules)}",
+        "verdict": f"number {a.decision.number} of {a.decision.allowed} on the account"
+        + (", not accounted in epsilon" if a.decision.unaccounted else ""),
+        "ledger": f"account {a.ledger.account}, entry {a.ledger.sequence}",
+        "approved by": ", ".join(a.approvals),
+        "released at": output.moment(a.released_at),
+        "derived from": a.derived_from,
+    }
+    rows |= {f"not covered {i}": text for i, text in enumerate(s.not_covered, 1)}
+    rows |= {f"weakened by {i}": text for i, text in enumerate(s.weakened_by, 1)}
+    output.facts(console, "verified: the file is the attested one, and the signature is the key's", rows)
