@@ -246,7 +246,7 @@ def _draw_list(console: Console, releases: Iterable[Release]) -> None:
 
 def _draw_report(console: Console, report: Report) -> None:
     rows = [
-        (s.name, f"{s.value:.4f}", f"{s.low:.4f}", f"{s.high:.4f}", s.better, "" if s.conclusive else "no", s.note)
+        (s.name, f"{s.value:.4f}", f"{s.low:.4f}", f"{s.high:.4f}", s.better, "yes" if s.conclusive else "no", s.note)
         for s in report.scores
     ]
     output.listing(console, BANNER, ("score", "value", "low", "high", "better", "conclusive", "note"), rows)

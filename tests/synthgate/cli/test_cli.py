@@ -280,8 +280,8 @@ def test_what_is_no_text_is_refused(run):
 
 SERVER = """
 import signal, sys
-print("serving", *sys.argv[1:], flush=True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(23))
+print("serving", *sys.argv[1:], flush=True)
 signal.pause()
 """
 
