@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from server.app import configure_logging, serve
 from server.config import Settings
-from synthgate.errors import SynthgateError
+from synthgate.errors import InvalidArgument, SynthgateError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,9 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name, field in Settings.model_fields.items():
         if name in ("state", "host", "port", "verdict_tick_s", "jobs"):
             parser.add_argument(f"--{name.replace('_', '-')}", help=f"{field.description} (default: {field.default})")
+    parser.add_argument("--config", type=Path, help="YAML file that maps names of settings to values (default: none)")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     try:
-        settings = Settings(**given)
+        settings = Settings.read(given.pop("config", None), given)
+    except InvalidArgument as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return 2
     except ValidationError as error:
         sys.stderr.write("\n".join(f"error: {e['loc'][0]}: {e['msg']}" for e in error.errors()) + "\n")
         return 2

@@ -1,10 +1,15 @@
 """Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``)."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Self
 
+import yaml
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from synthgate.errors import InvalidArgument
 
 MIB = 1024 * 1024
 CHUNK_BYTES = MIB
@@ -38,6 +43,22 @@ class Settings(BaseSettings):
         if not ip_address(host).is_loopback:
             raise ValueError("tokens of the development identity travel in the clear: listen on a loopback address")
         return host
+
+    @classmethod
+    def read(cls, config: Path | None, given: Mapping[str, Any]) -> Self:
+        """Settings from the environment, over them a YAML mapping of the same names, over it ``given``.
+
+        Raises InvalidArgument for a file that is no such mapping, pydantic's ValidationError for faulty values.
+        """
+        document = {}
+        if config is not None:
+            try:
+                document = yaml.safe_load(config.read_text())
+            except (OSError, yaml.YAMLError):
+                raise InvalidArgument(f"the settings file {config} cannot be read as YAML") from None
+            if not isinstance(document, dict) or set(document) - set(cls.model_fields):
+                raise InvalidArgument(f"a settings file maps names to values; known are {', '.join(cls.model_fields)}")
+        return cls(**(document | dict(given)))
 
     @property
     def database(self) -> Path:

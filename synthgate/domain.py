@@ -97,9 +97,13 @@ class Column:
             raise InvalidDomain(f"column {self.name}: categories are non-empty strings without surrounding blanks")
 
     def _check_bounds(self) -> None:
-        low, high = self.low, self.high
-        for bound in (low, high, *self.bins):
+        for bound in (self.low, self.high, *self.bins):
             self._check_number(bound)
+        if self.kind is Kind.FLOAT:  # 0 and 0.0 declare the same, and have the same digest
+            for name in ("low", "high"):
+                object.__setattr__(self, name, self.number(getattr(self, name)))
+            object.__setattr__(self, "bins", tuple(map(self.number, self.bins)))
+        low, high = self.low, self.high
         if not self.number(low) < self.number(high):
             raise InvalidDomain(f"column {self.name}: low must be less than high")
         points = [self.number(p) for p in (low, *self.bins, high)]
@@ -109,13 +113,13 @@ class Column:
             raise InvalidDomain(f"column {self.name}: at most {MAX_BINS - 1} cut points, that is {MAX_BINS} bins")
 
     def _check_number(self, value: Any) -> None:
-        wanted = {Kind.INTEGER: int, Kind.FLOAT: (int, float), Kind.DATETIME: datetime}[self.kind]
+        wanted: Any = {Kind.INTEGER: int, Kind.FLOAT: (int, float), Kind.DATETIME: datetime}[self.kind]
         if isinstance(value, bool) or not isinstance(value, wanted):
             raise InvalidDomain(f"column {self.name}: bounds and bins of a {self.kind} column must be declared as such")
         if isinstance(value, datetime):
             if value.tzinfo is not None:
                 raise InvalidDomain(f"column {self.name}: datetimes are declared without a zone")
-        elif not math.isfinite(value) or abs(value) > (MAX_INTEGER if self.kind is Kind.INTEGER else 1e300):
+        elif not abs(value) <= (MAX_INTEGER if self.kind is Kind.INTEGER else 1e300):
             raise InvalidDomain(f"column {self.name}: bounds and bins must be finite and not beyond 2^53 (integers)")
 
     @staticmethod
