@@ -1,19 +1,21 @@
 """The released row nearest to each target, by anonymeter's Gower distance over *declared* ranges.
 
-anonymeter scales a numeric column by the range it observes in the two tables at hand, so that one outlier in one of
-them changes every distance. Two sentinel targets at the declared bounds pin that range; their own answers are dropped.
-A null, on which its distance is undefined, becomes the middle of the range plus a category of its own.
+anonymeter's own search scales a numeric column by the range that it observes in the two tables at hand, so that one
+outlier changes every distance, and sorts all candidates to learn the nearest one. Here columns come scaled by their
+declared bounds, and one pass keeps the nearest row (the first of equals). A null, on which the distance is undefined,
+becomes the middle of the range plus a category of its own.
 """
 
+from math import inf
+
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from anonymeter.neighbors.mixed_types_kneighbors import MixedTypeKNeighbors
+from anonymeter.neighbors.mixed_types_kneighbors import gower_distance
 
-from evaluation.tables import MISSING, scaled
+from evaluation.tables import Floats, scaled
 from synthgate.domain import NUMERIC, Domain
-
-NULL = "\x00null"
 
 
 def nearest(
@@ -23,24 +25,31 @@ def nearest(
 
     J. C. Gower, A general coefficient of similarity and some of its properties, Biometrics 27 (1971).
     """
-    numeric = [n for n in names if domain[n].kind in NUMERIC]
-    nullable = {n for n in numeric if queries[n].isna().any() or candidates[n].isna().any()}
-    asked = _encoded(queries, domain, names, nullable)
-    bounds = pd.DataFrame({c: [0.0, 1.0] if asked[c].dtype.kind == "f" else [MISSING, MISSING] for c in asked.columns})
-    search = MixedTypeKNeighbors(n_neighbors=1, n_jobs=-1).fit(_encoded(candidates, domain, names, nullable))
-    found = search.kneighbors(pd.concat([asked, bounds], ignore_index=True))
-    return np.asarray(found, dtype=np.int64)[:-2, 0]
-
-
-def _encoded(frame: pd.DataFrame, domain: Domain, names: tuple[str, ...], nullable: set[str]) -> pd.DataFrame:
-    cells: dict[str, npt.NDArray[np.generic]] = {}
+    numbers: list[Floats] = []
+    labels: list[Floats] = []
     for name in names:
-        values = frame[name].to_numpy()
+        cells = np.concatenate([queries[name].to_numpy(), candidates[name].to_numpy()])
         if domain[name].kind not in NUMERIC:
-            cells[name] = values
+            labels.append(pd.factorize(cells)[0].astype(np.float64))
             continue
-        share = scaled(values, domain[name])
-        cells[name] = np.where(np.isnan(share), 0.5, share)
-        if name in nullable:
-            cells[name + NULL] = np.where(np.isnan(share), MISSING, "").astype(object)
-    return pd.DataFrame(cells)
+        share = scaled(cells, domain[name])
+        missing = np.isnan(share)
+        numbers.append(np.where(missing, 0.5, share))
+        if missing.any():
+            labels.append(missing.astype(np.float64))
+    rows = np.column_stack([*numbers, *labels])
+    return np.asarray(_nearest(rows[: len(queries)], rows[len(queries) :], len(numbers)), dtype=np.int64)
+
+
+@numba.jit(nopython=True, nogil=True)
+def _nearest(queries: Floats, candidates: Floats, numbers: int) -> npt.NDArray[np.int64]:
+    """Row positions; the first ``numbers`` columns are shares of a range, the others labels."""
+    found = np.zeros(len(queries), dtype=np.int64)
+    for i in range(len(queries)):
+        least = inf
+        for j in range(len(candidates)):
+            distance = gower_distance(queries[i], candidates[j], numbers)
+            if distance < least:
+                least = distance
+                found[i] = j
+    return found

@@ -17,8 +17,11 @@ from evaluation.groups import choose_groups
 from evaluation.tables import MISSING
 from synthgate.domain import Domain
 
-MAX_COMPARISONS = 20_000_000_000
+MAX_COMPARISONS = 100_000_000_000
 """Comparisons of a query's column with a released row that ``search`` makes at most (64 of them in one instruction)."""
+
+MAX_GROUPS = 20_000
+"""Combinations of columns that ``search`` looks at, at most."""
 
 MIN_TUPLES = 50
 """Distinct tuples of one combination of columns that are searched at least."""
@@ -106,29 +109,31 @@ def search(
     tuples of each, are searched up to a fair share of ``comparisons``, beyond it by keyed choice.
     """
     total = comb(sample.width, width)
-    most = comparisons // (MIN_TUPLES * width * max(sample.height, 1))
+    most = min(MAX_GROUPS, comparisons // (MIN_TUPLES * width * max(sample.height, 1)))
     groups = choose_groups(sample.width, width, most, generator=generator)
     complete = len(groups) == total
     coded = [Coded(sample[name]) for name in sample.columns] if groups else []
     found: list[pl.Expr] = []
-    for places in groups:
-        tuples = _distinct([coded[p].codes for p in places])
-        share = max(MIN_TUPLES, comparisons // (len(groups) * width * sample.height))
+    for done, places in enumerate(groups):
+        tuples = _lone_tuples([coded[p].codes for p in places])
+        share = max(MIN_TUPLES, comparisons // ((len(groups) - done) * width * sample.height))
         if len(tuples) > share:
             complete = False
             tuples = tuples[np.sort(generator.permutation(len(tuples))[:share])]
+        comparisons -= len(tuples) * width * sample.height
         for row in tuples[_lonely(coded, places, tuples)]:
             parts = [coded[p].query(sample.columns[p], int(code)) for p, code in zip(places, row, strict=True)]
             found.append(reduce(and_, parts))
     return found, complete
 
 
-def _distinct(codes: list[Codes]) -> Codes:
-    """The distinct tuples of some columns' codes, shape (tuples, columns)."""
+def _lone_tuples(codes: list[Codes]) -> Codes:
+    """The tuples of codes that one row alone has (no other can single out), shape (tuples, columns)."""
     joint = np.zeros(len(codes[0]), dtype=np.int64)
     for column in codes:
         _, joint = np.unique(joint * (int(column.max()) + 2) + column + 1, return_inverse=True)
-    _, first = np.unique(joint, return_index=True)
+    _, first, counts = np.unique(joint, return_index=True, return_counts=True)
+    first = first[counts == 1]
     return np.column_stack([column[first] for column in codes])
 
 
