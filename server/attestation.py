@@ -4,9 +4,11 @@
 transaction, so nothing is attested that is not released, and nothing released that is not attested.
 """
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -119,7 +121,7 @@ def publish(gateway: "Gateway", tx: Transaction, record: ReleaseRecord) -> Relea
     dataset = tx.datasets.get(release.dataset)
     entries = tx.ledger.entries(release.account)
     charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
-    released_at = gateway.now()
+    now = gateway.now()
     attestation = Attestation(
         release=release.id,
         sha256=record.artifacts["data"],
@@ -134,19 +136,24 @@ def publish(gateway: "Gateway", tx: Transaction, record: ReleaseRecord) -> Relea
         ledger=LedgerPosition(
             account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
         ),
-        released_at=released_at,
+        released_at=next_tick(now, gateway.settings.verdict_tick_s),
         versions=versions(),
         approvals=release.approvals,
     )
     stored = gateway.artifacts.put(gateway.signer.sign(attestation))
     released = replace(
         record,
-        release=replace(release, state=ReleaseState.RELEASED, updated_at=released_at),
+        release=replace(release, state=ReleaseState.RELEASED, updated_at=now),
         artifacts={**record.artifacts, "attestation": stored},
     )
     tx.releases.replace(released, expected=release.state)
     tx.audit.append(principal="gateway", action="Release", resource=release.id, detail={"sha256": attestation.sha256})
     return released
+
+
+def next_tick(moment: datetime, tick_s: float) -> datetime:
+    """When an analyst may learn of it: the next multiple of ``tick_s`` seconds, so that no duration is told."""
+    return datetime.fromtimestamp(math.ceil(moment.timestamp() / tick_s) * tick_s, UTC)
 
 
 def decision_of(tx: Transaction, record: ReleaseRecord) -> Decision:

@@ -1,17 +1,16 @@
 """Releases as callers see and stop them. How they are asked for is in ``server.requests``, what happens to them in
 ``server.pipeline``."""
 
-import math
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
+from server.attestation import next_tick
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
-from synthgate.release import ACTIVE, Release, ReleaseState
+from synthgate.release import ACTIVE, ReleaseState
 
 
 def read(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
@@ -41,7 +40,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
     if principal.sees_stages:
         stage = gateway.news.stages.get(release.id, "") if release.state in ACTIVE else ""
         return replace(record, release=replace(release, stage=stage or record.failure))
-    published = published_at(release, gateway.settings.verdict_tick_s)
+    published = next_tick(release.updated_at, gateway.settings.verdict_tick_s)
     state = release.state.seen_by_analyst
     if state is ReleaseState.PENDING or gateway.now() < published:
         state, updated = ReleaseState.PENDING, release.created_at
@@ -52,11 +51,6 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)
     return replace(record, release=shown, failure="", artifacts={} if hidden.get("rows") == 0 else record.artifacts)
-
-
-def published_at(release: Release, tick_s: float) -> datetime:
-    """When an analyst may see what the release came to: the next multiple of the tick after its last change."""
-    return datetime.fromtimestamp(math.ceil(release.updated_at.timestamp() / tick_s) * tick_s, UTC)
 
 
 def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
