@@ -4,6 +4,7 @@ An entry point names a class that is constructed without arguments. A plug-in br
 here changes. Which of them a gateway may use is the operator's list, not a property of an engine.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -16,9 +17,14 @@ GROUP = "synthgate.engines"
 
 @cache
 def installed() -> dict[str, EntryPoint]:
-    """Every engine's entry point under its name. Raises InternalError where two packages claim one name."""
+    """Every installed engine's entry point under its name. Raises InternalError as `by_name` does."""
+    return by_name(entry_points(group=GROUP))
+
+
+def by_name(points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
+    """Entry points under their names. Raises InternalError where two packages claim one, or one claims ``auto``."""
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in points:
         if point.name == Auto().name or found.get(point.name, point).value != point.value:
             raise InternalError(f"two synthesizers are installed under the name {point.name!r}; uninstall one")
         found[point.name] = point

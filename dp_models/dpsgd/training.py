@@ -5,6 +5,7 @@ keys, since Opacus' own secure mode cannot be imported any more. Nothing about t
 early stopping, no best step.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,7 +81,10 @@ def train(
     for step, batch in enumerate(drawn):
         optimizer.zero_grad(set_to_none=True)
         if len(batch):
-            torch.autograd.backward(losses(private, units[torch.from_numpy(batch)]).sum())
+            with warnings.catch_warnings():
+                # Rows are data: nothing needs a gradient with respect to them, which torch finds worth a warning.
+                warnings.filterwarnings("ignore", "Full backward hook is firing")
+                torch.autograd.backward(losses(private, units[torch.from_numpy(batch)]).sum())
         else:
             for parameter in private.parameters():
                 parameter.grad_sample = torch.zeros((0, *parameter.shape), dtype=parameter.dtype)

@@ -43,9 +43,9 @@ class Vae:
     ``share_columns`` is the part of the budget (as rho) that the one-way tables take.
     """
 
-    hidden: int = 64
-    latent: int = 8
-    steps: int = 400
+    hidden: int = 32
+    latent: int = 4
+    steps: int = 300
     batch_units: int = 512
     clip_norm: float = 1.0
     learning_rate: float = 0.01

@@ -24,7 +24,7 @@ class Network(nn.Module):
         super().__init__()
         width = sum(sizes)
         self.sizes, self.latent = tuple(sizes), latent
-        self.encode = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
+        self.rows, self.posterior = nn.Linear(width, hidden), nn.Linear(hidden, 2 * latent)
         self.hidden, self.output = nn.Linear(latent, hidden), nn.Linear(hidden, width)
 
     def forward(self, batch: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,8 @@ class Network(nn.Module):
         there = (batch[..., 0] >= 0).to(draw.dtype)
         codes = batch.clamp(min=0)
         blocks = [nn.functional.one_hot(codes[..., i], size) for i, size in enumerate(self.sizes)]
-        mean, log_variance = self.encode(torch.cat(blocks, dim=-1).to(draw.dtype)).chunk(2, dim=-1)
+        seen = torch.relu(self.rows(torch.cat(blocks, dim=-1).to(draw.dtype)))
+        mean, log_variance = self.posterior(seen).chunk(2, dim=-1)
         log_variance = log_variance.clamp(-8, 8)
         inner = torch.relu(self.hidden(mean + torch.exp(log_variance / 2) * draw))
         logits = self.output(inner).split(self.sizes, dim=-1)
@@ -105,15 +106,27 @@ def fit_network(
 
 
 def _initialise(network: Network, columns: Sequence[FloatArray], generator: np.random.Generator) -> None:
-    """Glorot weights; the output starts as the noisy one-way tables."""
+    """Start with a latent space that already tells rows apart, and an output that is the noisy one-way tables.
+
+    Gradient noise leaves too few useful steps to find the first and to escape a collapsed posterior: the encoder begins
+    as a random projection of centred rows, of about unit variance, with little variance of its own.
+    """
+    shares = torch.from_numpy(np.concatenate(columns)).float()
+    logs = torch.from_numpy(np.concatenate([_log(column) for column in columns]))
     with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear):
-                reach = (6 / (layer.in_features + layer.out_features)) ** 0.5
-                layer.weight.copy_(torch.from_numpy(generator.uniform(-reach, reach, tuple(layer.weight.shape))))
-                layer.bias.zero_()
-        logs = np.concatenate([_log(column) for column in columns])
-        network.output.bias.copy_(torch.from_numpy(logs))
+        for layer, scale in (
+            (network.rows, len(columns) ** -0.5),
+            (network.posterior, (2 / network.hidden.out_features) ** 0.5),
+            (network.hidden, network.latent**-0.5),
+            (network.output, 0.1 * network.hidden.out_features**-0.5),
+        ):
+            shape = (layer.out_features, layer.in_features)
+            layer.weight.copy_(torch.from_numpy(generator.normal(0.0, scale, shape)))
+            layer.bias.zero_()
+        network.rows.bias.copy_(-network.rows.weight @ shares)
+        network.posterior.weight[network.latent :] = 0
+        network.posterior.bias[network.latent :] = -3
+        network.output.bias.copy_(logs)
 
 
 def _calibrated(model: VaeModel, columns: Sequence[FloatArray], generator: np.random.Generator) -> VaeModel:

@@ -25,30 +25,28 @@ def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float
 
 
 def _neighbours(weights: FloatArray, levels: int, least: float) -> IntArray:
-    """Walk up the bins and close a group when it holds its fair share of what is left."""
+    """Walk up the bins and close a group when it holds its fair share of what is left, or when the next bin is so heavy
+    that it would swallow its lighter neighbours."""
     groups = np.zeros(len(weights), dtype=np.int64)
     remaining, current, index = float(weights.sum()), 0.0, 0
     for code, weight in enumerate(weights):
-        fair = max(least, (remaining + current) / max(levels - index, 1))
-        # A heavy bin does not swallow its lighter neighbours: it starts a group of its own.
-        if current >= least and current + weight > 1.5 * fair and index < levels - 1:
+        fair = max(least, (current + remaining) / (levels - index))
+        full = current >= fair or (current >= least and current + weight > 1.5 * fair)
+        if full and index < levels - 1 and code and groups[code - 1] == index:
             index, current = index + 1, 0.0
-            fair = max(least, remaining / max(levels - index, 1))
         groups[code] = index
         current += weight
         remaining -= weight
-        if current >= fair and index < levels - 1 and code < len(weights) - 1 and remaining >= least:
-            index, current = index + 1, 0.0
+    if current < least and index:
+        groups[groups == index] = index - 1
     return groups
 
 
 def _rarest(weights: FloatArray, levels: int, least: float) -> IntArray:
-    """Keep the heaviest categories apart and the rest together."""
+    """Keep the heaviest categories apart and put the rest together."""
     order = np.argsort(-weights, kind="stable")
-    kept = order[: levels if len(weights) <= levels else levels - 1]
-    kept = kept[weights[kept] >= least]
-    if len(kept) >= len(weights) - 1 or len(kept) == 0:
-        kept = order[: min(len(weights), levels) - (len(weights) > levels)] if len(kept) else kept
+    kept = order if len(weights) <= levels else order[: levels - 1]
+    kept = kept[weights[kept] >= least][: levels - 1] if (weights[kept] < least).any() else kept
     groups = np.full(len(weights), len(kept), dtype=np.int64)
     groups[kept] = np.arange(len(kept))
     return groups

@@ -61,6 +61,4 @@ def constant(n: int) -> pa.Table:
 
 def sizes_of(rows: int, *, units: int | None = None, max_rows: int = 1) -> PublicSizes:
     """Public sizes whose training part is ``rows`` rows."""
-    return PublicSizes(
-        rows=max(1, round(rows / 0.8)), units=max(1, round((units or rows) / 0.8)), max_rows=max_rows
-    )
+    return PublicSizes(rows=max(1, round(rows / 0.8)), units=max(1, round((units or rows) / 0.8)), max_rows=max_rows)

@@ -70,9 +70,10 @@ def test_every_coordinate_gets_the_whole_noise() -> None:
     noise = np.concatenate([_gradient(units, noise=generator) - clean for _ in range(30)])
     assert noise.std() == pytest.approx(SCHEDULE.noise_multiplier, rel=0.04)
     halved = replace(SCHEDULE, noise_multiplier=SCHEDULE.noise_multiplier / 2)
-    assert np.concatenate(
-        [_gradient(units, halved, generator) - clean for _ in range(30)]
-    ).std() < 0.6 * SCHEDULE.noise_multiplier
+    assert (
+        np.concatenate([_gradient(units, halved, generator) - clean for _ in range(30)]).std()
+        < 0.6 * SCHEDULE.noise_multiplier
+    )
 
 
 def test_an_empty_batch_is_a_noisy_step() -> None:

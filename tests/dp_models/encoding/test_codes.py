@@ -21,9 +21,7 @@ def _bounded(kind: Kind, numbers: Any) -> st.SearchStrategy[Column]:
     """Columns of ordered values: two bounds, with or without cut points between them."""
     points = st.lists(numbers, min_size=2, max_size=12, unique=True).map(sorted)
     return st.builds(
-        lambda p, nullable: Column(
-            name="x", kind=kind, low=p[0], high=p[-1], bins=tuple(p[1:-1]), nullable=nullable
-        ),
+        lambda p, nullable: Column(name="x", kind=kind, low=p[0], high=p[-1], bins=tuple(p[1:-1]), nullable=nullable),
         points,
         st.booleans(),
     )
@@ -76,7 +74,9 @@ def test_settled_weights_hold_released_codes_alone(column: Column, seed: int) ->
     assert settled.sum(axis=1) == pytest.approx(1)
     assert (settled[:, codes.other] == 0).all()
     if not column.nullable:
-        assert settled[0, : codes.values] == pytest.approx(weights[0, : codes.values] / weights[0, : codes.values].sum())
+        assert settled[0, : codes.values] == pytest.approx(
+            weights[0, : codes.values] / weights[0, : codes.values].sum()
+        )
         assert settled[3, : codes.values] == pytest.approx(1 / codes.values)
 
 

@@ -6,7 +6,7 @@ import math
 import dp_accounting
 import numpy as np
 import pytest
-from dp_accounting.pld import PLDAccountant
+from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
 from dp_accounting.rdp import RdpAccountant
 
 from dp_models.mechanisms.accounting import (
@@ -61,15 +61,23 @@ def test_both_accountants_agree_and_the_second_costs_more(event: DpEvent, delta:
     assert first <= second <= 1.25 * first
 
 
-@pytest.mark.parametrize(
-    "event", [Gaussian(3.0), Repeated(Gaussian(10.0), 7), PoissonGaussian(0.1, 4.0, 300)], ids=str
-)
+@pytest.mark.parametrize("event", [Gaussian(3.0), Repeated(Gaussian(10.0), 7), PoissonGaussian(0.1, 4.0, 300)], ids=str)
 def test_the_same_figures_as_dp_accounting(event: DpEvent) -> None:
     by_pld = PLDAccountant(value_discretization_interval=1e-4).compose(to_dp_accounting(event)).get_epsilon(1e-6)
     assert epsilon(event, 1e-6) == pytest.approx(by_pld, rel=2e-3)
     by_rdp = RdpAccountant(orders=[13]).compose(to_dp_accounting(event))
     conversion = math.log1p(-1 / 13) - math.log(13 * 1e-6) / 12
     assert rdp(event, 13) + conversion == pytest.approx(by_rdp.get_epsilon(1e-6), rel=1e-9)
+
+
+@pytest.mark.parametrize(("sigma", "sensitivity"), [(0.3, 1), (1.544, 1), (20.0, 3), (300.0, 1)])
+def test_the_discrete_gaussian_has_the_distribution_that_dp_accounting_gives_it(sigma: float, sensitivity: int) -> None:
+    theirs = privacy_loss_distribution.from_discrete_gaussian_mechanism(
+        sigma, sensitivity, value_discretization_interval=1e-4, use_connect_dots=True
+    )
+    for delta in (1e-4, 1e-6, 1e-9):
+        mine = epsilon(DiscreteGaussian(sigma, sensitivity), delta)
+        assert mine == pytest.approx(theirs.get_epsilon_for_delta(delta), rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize(
