@@ -26,6 +26,16 @@ def half_width(holdout_units: int) -> float:
     return Z95 * math.sqrt(1 / (2 * holdout_units)) if holdout_units > 0 else math.inf
 
 
+def certified_or_why(policy: Policy, engine: str, *, certified: bool, sandbox: bool) -> str | None:
+    """Why an engine off the operator's list may not run; None where it may: on a sandbox account (public data), under a
+    policy that does not ask for a certified engine."""
+    if certified or (sandbox and not policy.certified_only):
+        return None
+    if sandbox:
+        return f"engine {engine} is not certified, and the policy asks for a certified one (`certified_only`)"
+    return f"engine {engine} is not certified by the operator, and the account is no sandbox: choose a certified engine"
+
+
 def admit(
     policy: Policy, plan: Plan, domain: Domain, *, certified: bool, sandbox: bool, verdicts: int, granted: int
 ) -> tuple[str, ...]:
@@ -34,18 +44,19 @@ def admit(
     ``certified`` says whether the plan's engine is on the operator's list, ``verdicts`` how many unaccounted verdicts
     the account has used or set aside, ``granted`` how many an officer allowed beyond the policy's.
     """
-    return tuple(_refusals(policy, plan, domain, certified or sandbox, verdicts, policy.verdicts_max + granted))
+    engine = certified_or_why(policy, plan.engine, certified=certified, sandbox=sandbox)
+    return tuple(_refusals(policy, plan, domain, engine, verdicts, policy.verdicts_max + granted))
 
 
 def _refusals(
-    policy: Policy, plan: Plan, domain: Domain, engine_allowed: bool, verdicts: int, allowed: int
+    policy: Policy, plan: Plan, domain: Domain, engine: str | None, verdicts: int, allowed: int
 ) -> Iterator[str]:
     if not policy.rules:
         yield "the policy has no rules, and an empty policy refuses everything: declare at least one rule"
     if plan.budget.epsilon > policy.epsilon_max:
         yield f"epsilon {plan.budget.epsilon:g} is above the policy's limit of {policy.epsilon_max:g}"
-    if policy.certified_only and not engine_allowed:
-        yield f"engine {plan.engine} is not certified by the operator; choose a certified one"
+    if engine is not None:
+        yield engine
     if verdicts >= allowed:
         yield (
             f"the account has used or set aside {verdicts} of {allowed} unaccounted verdicts; "

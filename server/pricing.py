@@ -15,6 +15,8 @@ from synthgate.events import Gaussian
 from synthgate.ledger import Account, Balance, Charge
 
 DEFAULT_ENGINE = "auto"
+BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
+"""A charge that no account admits."""
 
 
 @lru_cache(maxsize=1_024)
@@ -41,8 +43,8 @@ def largest_epsilon(balance: Balance, engine: str, domain: Domain, sizes: Public
     def price(epsilon: float) -> Charge:
         try:
             return charge(plan(engine, domain, sizes, PrivacyBudget.spend(epsilon, delta)), balance.account)
-        except FailedPrecondition:
-            return meter.charge(budget=PrivacyBudget.spend(epsilon, delta), rdp=float("inf"))
+        except FailedPrecondition:  # the engine cannot plan it, so it does not fit
+            return BEYOND
 
     return meter.largest_epsilon(balance, price)
 

@@ -10,11 +10,12 @@ from dp_models.mechanisms.accounting import epsilon as pld_epsilon
 from server import policy, pricing
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Call, Gateway
+from server.ledger import rules
 from server.store import Transaction
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import DatasetState, PublicSizes
 from synthgate.errors import BudgetExhausted, EngineNotCertified, NotFound, PolicyRefused, WrongState
-from synthgate.ledger import PPM, Balance, Charge
+from synthgate.ledger import Balance, Charge
 from synthgate.release import Quote, Release, ReleaseState
 
 NOTHING = Charge(epsilon=0, delta=0, rdp=0)
@@ -119,38 +120,26 @@ def _refusals(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Bala
 
 
 def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> None:
-    certified = plan.engine in gateway.settings.certified_engines
-    if not certified and not balance.account.sandbox:
-        known = ", ".join(gateway.settings.certified_engines)
-        raise EngineNotCertified(f"engine {plan.engine} is not certified by the operator; certified are {known}")
+    certified, sandbox = plan.engine in gateway.settings.certified_engines, balance.account.sandbox
+    if why := policy.certified_or_why(record.policy, plan.engine, certified=certified, sandbox=sandbox):
+        raise EngineNotCertified(f"{why}; certified are {', '.join(gateway.settings.certified_engines)}")
     if refusals := _refusals(gateway, record, plan, balance, verdicts):
         raise PolicyRefused("; ".join(refusals), facts={f"refusal_{i}": r for i, r in enumerate(refusals, 1)})
 
 
 def _exhausted(balance: Balance, charge: Charge, plan: Plan, largest: float) -> BudgetExhausted:
-    account, cap = balance.account, balance.account.cap
-    committed, asked = _alone(balance, balance.committed), _alone(balance, charge)
+    """The ledger's refusal, with what would still fit."""
+    refusal = rules.exhausted(balance, charge)
     advice = (
         f"the largest epsilon that still fits is {largest:g} for {plan.engine}"
         if largest > 0
-        else "nothing fits any more; an officer can amend the account"
+        else f"no epsilon of {plan.engine} fits any more; an officer can amend the account"
     )
-    return BudgetExhausted(
-        f"account {account.name} with cap epsilon {cap.epsilon:g} at delta {cap.delta:g} has {_percent(committed)} "
-        f"committed ({_percent(balance.share_ppm)} with what is reserved), and epsilon {plan.budget.epsilon:g} asks "
-        f"for {_percent(asked)}; {advice}",
-        facts={
-            "cap_epsilon": f"{cap.epsilon:g}", "cap_delta": f"{cap.delta:g}", "committed_ppm": str(committed),
-            "taken_ppm": str(balance.share_ppm), "asked_ppm": str(asked), "largest_epsilon": f"{largest:g}",
-        },
-    )  # fmt: skip
+    facts = refusal.facts | {"largest_epsilon": f"{largest:g}"}
+    return BudgetExhausted(f"{refusal.message}; {advice}", facts=facts)
 
 
 def _alone(balance: Balance, charge: Charge) -> int:
     """The share of the account that ``charge`` takes when nothing else is there, in millionths."""
     empty = Balance(account=balance.account, committed=NOTHING, reserved=NOTHING)
     return empty.after(charge).share_ppm
-
-
-def _percent(ppm: int) -> str:
-    return f"{ppm * 100 / PPM:.1f} %"

@@ -88,7 +88,9 @@ def moment(at: datetime) -> str:
 
 def listing(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table with a header; cells are shown as they are, never read as markup."""
-    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     console.print(table)

@@ -137,13 +137,13 @@ def report(
     if out is not None and out.suffix not in (".html", ".json"):
         raise InvalidArgument("a report is written to a file named *.html or *.json")
     with session.client() as gateway:
-        session.note(BANNER)
         if out is None:
             found = gateway.report(release)
             session.show({"banner": BANNER, **found.to_dict()}, lambda console: _draw_report(console, found))
             return
         content = gateway.report_file(release, html=out.suffix == ".html")
     write_file(out, content, private=True)
+    session.note(BANNER)
     value = {"path": out, "banner": BANNER}
     session.show(value, lambda console: console.print(f"{out} written", markup=False))
 

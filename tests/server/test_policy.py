@@ -47,7 +47,9 @@ def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes
     [
         ({"policy": replace(DEFAULT_POLICY, rules=())}, "no rules"),
         ({"plan": plan(3.001)}, "above the policy's limit of 3"),
-        ({"certified": False}, "not certified"),
+        ({"certified": False}, "no sandbox"),
+        ({"certified": False, "sandbox": True}, "`certified_only`"),
+        ({"certified": False, "policy": replace(DEFAULT_POLICY, certified_only=False)}, "no sandbox"),
         ({"verdicts": 3}, "3 of 3 unaccounted verdicts"),
         ({"verdicts": 4, "granted": 1}, "4 of 4 unaccounted verdicts"),
         ({"plan": plan(sizes=PublicSizes(rows=800, units=800))}, "holdout of 160 units"),
@@ -70,7 +72,13 @@ def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"plan": plan(3.0)}, {"certified": False, "sandbox": True}, {"verdicts": 3, "granted": 1}]
+    "changes",
+    [
+        {},
+        {"plan": plan(3.0)},
+        {"verdicts": 3, "granted": 1},
+        {"certified": False, "sandbox": True, "policy": replace(DEFAULT_POLICY, certified_only=False)},
+    ],
 )
 def test_admit_admits(changes: dict[str, object]) -> None:
     assert refusals(**changes) == ()  # type: ignore[arg-type]
