@@ -167,7 +167,10 @@ class Upload:
 
 
 def ingest(gateway: Gateway, name: str) -> None:
-    """Read, cut and split one upload in a process of its own; the upload is destroyed whatever comes of it."""
+    """Read, cut and split one upload in a process of its own; the upload is destroyed whatever comes of it.
+
+    A gateway that goes down meanwhile leaves it INGESTING, and the next one starts over.
+    """
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
     if record.dataset.state is not DatasetState.INGESTING:
@@ -191,11 +194,13 @@ def ingest(gateway: Gateway, name: str) -> None:
         )  # fmt: skip
         _keep(folder, gateway.settings.rows / name)
         _settle(gateway, name, found=found)
+        upload.discard()
     except runner.JobFailed as failed:
-        _settle(gateway, name, failure=failed.message)
+        if not gateway.stopping.is_set():
+            _settle(gateway, name, failure=failed.message)
+            upload.discard()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        upload.discard()
 
 
 def _keep(folder: Path, rows: Path) -> None:

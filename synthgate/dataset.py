@@ -85,7 +85,7 @@ class PublicSizes:
 
 
 class DatasetState(StrEnum):
-    """CREATED -> INGESTING -> READY | FAILED; any of them -> DELETED."""
+    """CREATED -> INGESTING -> READY | FAILED; FAILED -> INGESTING (a corrected file); any of them -> DELETED."""
 
     CREATED = "CREATED"
     INGESTING = "INGESTING"
