@@ -13,7 +13,7 @@ import pandas as pd
 from anonymeter.evaluators.inference_evaluator import InferenceEvaluator, evaluate_inference_guesses
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, Targets, shortage, targets, untold
+from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, Targets, choose, shortage, targets, untold
 from evaluation.risk.neighbours import nearest
 from synthgate.domain import NUMERIC, Domain
 from synthgate.report import Score
@@ -61,7 +61,8 @@ def _attack(name: str, secret: str, comparison: Comparison, both: Targets, *, ge
     def measured(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{secret: frame[secret] - low}) if numeric else frame
 
-    main, control, sample = measured(both.main), measured(both.control), measured(comparison.sample)
+    shuffled = choose(comparison.sample, len(comparison.sample), generator=generator)  # ties fall by the key
+    main, control, sample = measured(both.main), measured(both.control), measured(shuffled)
     # With as many attacks as targets the evaluator's own draw is a permutation, so its counts need no seed.
     evaluator = InferenceEvaluator(
         ori=main,

@@ -8,7 +8,7 @@ import numpy as np
 from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, shortage, targets, untold
+from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, choose, shortage, targets, untold
 from evaluation.risk.neighbours import nearest
 
 
@@ -23,7 +23,8 @@ class Linkability:
         reason = shortage(comparison) or ("" if all(halves) else "there are not two halves of known columns to join")
         if reason:
             return Findings(scores=(untold(self.name, reason),))
-        sample, domain = comparison.sample, comparison.domain
+        domain = comparison.domain
+        sample = choose(comparison.sample, len(comparison.sample), generator=generator)  # ties fall by the key
         both = targets(comparison, generator=generator).first(min(MAX_ATTACKS, MAX_PAIRS // len(sample)))
 
         def links(side: str) -> int:
