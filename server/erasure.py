@@ -1,7 +1,6 @@
 """Erasure: `delete` destroys a dataset's rows and whatever of them was not released; the books stay."""
 
-import shutil
-
+from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import Upload, move
 from server.gateway import Call, Gateway
@@ -9,6 +8,8 @@ from server.releases import stop
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
 from synthgate.release import ACTIVE, ReleaseState
+
+UNFINISHED = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 
 
 def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
@@ -23,13 +24,19 @@ def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
                 raise NotFound(f"there is no dataset {name!r}")
             move(tx, record, DatasetState.DELETED)
             call.answer(tx, name)
-        states = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
-        unfinished = [r.release.id for r in tx.releases.list(dataset=name, states=states)]
         record = tx.datasets.get(name)
+    destroy(gateway, name, by=call.principal.name)
+    return record
+
+
+def destroy(gateway: Gateway, name: str, *, by: str) -> None:
+    """What follows the mark: nothing of a DELETED dataset runs, waits or is stored any more. Idempotent; a restart
+    does it again for what a crash interrupted."""
+    with gateway.store.begin() as tx:
+        unfinished = [r.release.id for r in tx.releases.list(dataset=name, states=UNFINISHED)]
     for release in unfinished:
-        stop(gateway, release, by=call.principal.name, reason="the dataset was deleted")
+        stop(gateway, release, by=by, reason="the dataset was deleted")
     if running := gateway.running.get(name):
         running.set()
-    shutil.rmtree(gateway.settings.rows / name, ignore_errors=True)
+    destroy_folder(gateway.settings.rows / name)
     Upload(gateway, name).discard()
-    return record

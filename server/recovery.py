@@ -6,13 +6,18 @@
     TRAINING, EVALUATING             FAILED, charge kept
     AWAITING_APPROVAL                stays
 
-Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits.
+Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and what a
+crash left of a dataset that was marked DELETED.
 """
 
 import shutil
 
-from server.gateway import Gateway
+from server import erasure
+from server.gateway import GATEWAY, Gateway
 from server.pipeline import fail
+from server.store import Transaction
+from synthgate.dataset import DatasetState
+from synthgate.errors import NotFound
 from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
@@ -31,8 +36,26 @@ def recover(gateway: Gateway) -> tuple[str, ...]:
     for release in interrupted:
         fail(gateway, release, RESTARTED)
     shutil.rmtree(gateway.settings.work, ignore_errors=True)
+    _erase(gateway)
     _sweep(gateway)
     return tuple(interrupted)
+
+
+def _erase(gateway: Gateway) -> None:
+    settings = gateway.settings
+    left = {path.name for path in settings.rows.glob("*")} | {path.stem for path in settings.uploads.glob("*.json")}
+    with gateway.store.begin() as tx:
+        left |= {record.release.dataset for record in tx.releases.list(states=erasure.UNFINISHED)}
+        deleted = [name for name in sorted(left) if _is_deleted(tx, name)]
+    for name in deleted:
+        erasure.destroy(gateway, name, by=GATEWAY)
+
+
+def _is_deleted(tx: Transaction, name: str) -> bool:
+    try:
+        return tx.datasets.get(name).dataset.state is DatasetState.DELETED
+    except NotFound:  # rows of a dataset that a restored database does not know are not ours to destroy
+        return False
 
 
 def _sweep(gateway: Gateway) -> None:
