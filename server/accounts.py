@@ -1,14 +1,16 @@
 """Accounts: opened by stewards and officers, amended by officers with a reason, read by everyone."""
 
 import re
+from dataclasses import replace
 
 from server import pricing
 from server.gateway import Call, Gateway, checked_reason
+from server.identity import Principal
 from server.ledger import meter
 from server.store import Transaction
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import InvalidArgument
-from synthgate.ledger import AccountView, Balance
+from synthgate.ledger import AccountView, Balance, Charge
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -64,6 +66,15 @@ def views(gateway: Gateway) -> tuple[AccountView, ...]:
     with gateway.store.begin() as tx:
         found = [_read(tx, account.name) for account in tx.ledger.accounts()]
     return tuple(_view(*each) for each in found)
+
+
+def seen(view: AccountView, principal: Principal) -> AccountView:
+    """To an analyst what is reserved counts as committed: when one becomes the other tells how long other jobs took."""
+    if principal.sees_stages:
+        return view
+    held = view.balance.after(view.balance.committed).reserved
+    nothing = Charge(epsilon=0, delta=0, rdp=0)
+    return replace(view, balance=replace(view.balance, committed=held, reserved=nothing))
 
 
 def check_name(name: str) -> None:

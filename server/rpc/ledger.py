@@ -42,12 +42,14 @@ class LedgerRpc(Guarded, LedgerServiceServicer):
     @answers()
     def ListAccounts(self, request: pb.ListAccountsRequest, call: Call) -> pb.ListAccountsResponse:  # noqa: N802
         """Read all accounts."""
-        return pb.ListAccountsResponse(balances=map(convert.balance_to_proto, accounts.views(self.gateway)))
+        views = (accounts.seen(view, call.principal) for view in accounts.views(self.gateway))
+        return pb.ListAccountsResponse(balances=map(convert.balance_to_proto, views))
 
     @answers()
     def GetBalance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:  # noqa: N802
         """Read one account."""
-        return pb.GetBalanceResponse(balance=convert.balance_to_proto(accounts.view(self.gateway, request.name)))
+        view = accounts.seen(accounts.view(self.gateway, request.name), call.principal)
+        return pb.GetBalanceResponse(balance=convert.balance_to_proto(view))
 
     @answers(STEWARD, OFFICER, AUDITOR)
     def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> pb.ListEntriesResponse:  # noqa: N802
