@@ -72,9 +72,13 @@ def seen(view: AccountView, principal: Principal) -> AccountView:
     """To an analyst what is reserved counts as committed: when one becomes the other tells how long other jobs took."""
     if principal.sees_stages:
         return view
-    held = view.balance.after(view.balance.committed).reserved
-    nothing = Charge(epsilon=0, delta=0, rdp=0)
-    return replace(view, balance=replace(view.balance, committed=held, reserved=nothing))
+    return replace(view, balance=folded(view.balance))
+
+
+def folded(balance: Balance) -> Balance:
+    """The same balance with what is reserved shown as committed."""
+    held = balance.after(balance.committed).reserved
+    return replace(balance, committed=held, reserved=Charge(epsilon=0, delta=0, rdp=0))
 
 
 def check_name(name: str) -> None:

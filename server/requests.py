@@ -8,6 +8,7 @@ import secrets
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon as pld_epsilon
 from server import policy, pricing
+from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Call, Gateway
 from server.ledger import rules
@@ -129,7 +130,7 @@ def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance
 
 def _exhausted(balance: Balance, charge: Charge, plan: Plan, largest: float) -> BudgetExhausted:
     """The ledger's refusal, with what would still fit."""
-    refusal = rules.exhausted(balance, charge)
+    refusal = rules.exhausted(folded(balance), charge)
     advice = (
         f"the largest epsilon that still fits is {largest:g} for {plan.engine}"
         if largest > 0
