@@ -113,8 +113,8 @@ def gateway() -> Iterator[str]:
 
 
 def register(table: Path) -> None:
-    title("1. A steward opens the population's budget and registers the table")
-    synthgate("ledger", "open", NAME, "--epsilon", "3", "--delta", "1e-6", role="steward")
+    title("1. An officer opens the population's budget, a steward registers the table")
+    synthgate("ledger", "open", NAME, "--epsilon", "3", "--delta", "1e-6", role="officer")
     schema = Path("examples") / "randhie.yaml"
     given = ("--schema", schema, "--file", table, "--account", NAME)
     synthgate("dataset", "create", NAME, *given, role="steward")
@@ -196,7 +196,7 @@ def closing(outcomes: Sequence[Outcome], seconds: float) -> None:
         CSV: "the same as CSV",
         ATTESTATION: "what the gateway signed about it",
         KEY: "the gateway's public key",
-        REPORT: "the steward's report: exact and private in earnest",
+        REPORT: "the steward's report: exact, so not to be forwarded",
     }
     for path, words in meaning.items():
         if (ROOT / path).exists():
