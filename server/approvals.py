@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from server.attestation import publish
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway, checked_reason
+from server.publication import publish
 from server.releases import destroy_data, move, read
 from synthgate.errors import PermissionDenied, WrongState
 from synthgate.release import ReleaseState

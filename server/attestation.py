@@ -1,41 +1,25 @@
-"""The claim and its signature: the privacy statement of a release, and the attestation that releases it.
+"""The claim and the key: what is stated of a release, what is not, and the gateway's signature under it."""
 
-`publish` is the only place where a release becomes RELEASED: state, ledger position and signature belong to one
-transaction, so nothing is attested that is not released, and nothing released that is not attested.
-"""
-
-import math
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dp_models.base import Plan
 from dp_models.mechanisms import accounting
-from server.catalog.base import DatasetRecord, ReleaseRecord
-from server.store import Transaction
+from server.catalog.base import DatasetRecord
 from synthgate.attestation import (
     PAYLOAD_TYPE,
     Attestation,
     Decision,
-    LedgerPosition,
-    PinnedPolicy,
     envelope,
     pae,
 )
 from synthgate.dataset import PrivacyUnit, SizeOrigin
-from synthgate.ledger import EntryKind
-from synthgate.release import ReleaseState
 from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
-
-if TYPE_CHECKING:
-    from server.gateway import Gateway
 
 SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
 
@@ -110,53 +94,3 @@ def _not_covered(plan: Plan, decision: Decision, guaranteed: bool) -> tuple[str,
 def versions() -> Mapping[str, str]:
     """The software that fits and judges."""
     return {name: version(name) for name in SOFTWARE} | {"python": platform.python_version()}
-
-
-def publish(gateway: "Gateway", tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
-    """Sign the attestation and set RELEASED, in the caller's transaction.
-
-    ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
-    """
-    release = record.release
-    dataset = tx.datasets.get(release.dataset)
-    entries = tx.ledger.entries(release.account)
-    charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
-    now = gateway.now()
-    attestation = Attestation(
-        release=release.id,
-        sha256=record.artifacts["data"],
-        dataset=release.dataset,
-        domain_digest=dataset.dataset.domain.digest,
-        engine=release.engine,
-        statement=PrivacyStatement.from_dict(record.statement),
-        policy=PinnedPolicy(
-            name=record.policy.name, digest=record.policy.digest, rules=record.policy.concrete(dataset.dataset.domain)
-        ),
-        decision=decision_of(tx, record),
-        ledger=LedgerPosition(
-            account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
-        ),
-        released_at=next_tick(now, gateway.settings.verdict_tick_s),
-        versions=versions(),
-        approvals=release.approvals,
-    )
-    stored = gateway.artifacts.put(gateway.signer.sign(attestation))
-    released = replace(
-        record,
-        release=replace(release, state=ReleaseState.RELEASED, updated_at=now),
-        artifacts={**record.artifacts, "attestation": stored},
-    )
-    tx.releases.replace(released, expected=release.state)
-    tx.audit.append(principal="gateway", action="Release", resource=release.id, detail={"sha256": attestation.sha256})
-    return released
-
-
-def next_tick(moment: datetime, tick_s: float) -> datetime:
-    """When an analyst may learn of it: the next multiple of ``tick_s`` seconds, so that no duration is told."""
-    return datetime.fromtimestamp(math.ceil(moment.timestamp() / tick_s) * tick_s, UTC)
-
-
-def decision_of(tx: Transaction, record: ReleaseRecord) -> Decision:
-    """Which unaccounted verdict of the account this is, of how many allowed."""
-    granted = tx.ledger.balance(record.release.account).account.verdicts_granted
-    return Decision(number=record.verdict_number, allowed=record.policy.verdicts_max + granted)

@@ -18,11 +18,12 @@ from typing import Any
 import structlog
 
 from dp_models.base import Plan
-from server.attestation import decision_of, publish, statement
+from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.policy import decide
+from server.publication import decision_of, publish
 from server.releases import move
 from synthgate.ledger import EntryKind
 from synthgate.policy import Verdict

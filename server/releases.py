@@ -4,10 +4,10 @@
 from dataclasses import replace
 from typing import Any
 
-from server.attestation import next_tick
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
+from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
 from synthgate.release import ACTIVE, ReleaseState

@@ -1,0 +1,68 @@
+"""`publish`: the only place where a release becomes RELEASED.
+
+State, ledger position and signature belong to one transaction, so nothing is attested that is not released, and nothing
+released that is not attested.
+"""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from server.attestation import versions
+from server.catalog.base import ReleaseRecord
+from server.gateway import GATEWAY, Gateway
+from server.store import Transaction
+from synthgate.attestation import Attestation, Decision, LedgerPosition, PinnedPolicy
+from synthgate.ledger import EntryKind
+from synthgate.release import ReleaseState
+from synthgate.statement import PrivacyStatement
+
+
+def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
+    """Sign the attestation and set RELEASED, in the caller's transaction.
+
+    ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
+    """
+    release = record.release
+    dataset = tx.datasets.get(release.dataset)
+    entries = tx.ledger.entries(release.account)
+    charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
+    now = gateway.now()
+    attestation = Attestation(
+        release=release.id,
+        sha256=record.artifacts["data"],
+        dataset=release.dataset,
+        domain_digest=dataset.dataset.domain.digest,
+        engine=release.engine,
+        statement=PrivacyStatement.from_dict(record.statement),
+        policy=PinnedPolicy(
+            name=record.policy.name, digest=record.policy.digest, rules=record.policy.concrete(dataset.dataset.domain)
+        ),
+        decision=decision_of(tx, record),
+        ledger=LedgerPosition(
+            account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
+        ),
+        released_at=next_tick(now, gateway.settings.verdict_tick_s),
+        versions=versions(),
+        approvals=release.approvals,
+    )
+    stored = gateway.artifacts.put(gateway.signer.sign(attestation))
+    released = replace(
+        record,
+        release=replace(release, state=ReleaseState.RELEASED, updated_at=now),
+        artifacts={**record.artifacts, "attestation": stored},
+    )
+    tx.releases.replace(released, expected=release.state)
+    tx.audit.append(principal=GATEWAY, action="Release", resource=release.id, detail={"sha256": attestation.sha256})
+    return released
+
+
+def next_tick(moment: datetime, tick_s: float) -> datetime:
+    """When an analyst may learn of it: the next multiple of ``tick_s`` seconds, so that no duration is told."""
+    return datetime.fromtimestamp(math.ceil(moment.timestamp() / tick_s) * tick_s, UTC)
+
+
+def decision_of(tx: Transaction, record: ReleaseRecord) -> Decision:
+    """Which unaccounted verdict of the account this is, of how many allowed."""
+    granted = tx.ledger.balance(record.release.account).account.verdicts_granted
+    return Decision(number=record.verdict_number, allowed=record.policy.verdicts_max + granted)
