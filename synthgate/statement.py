@@ -1,5 +1,6 @@
 """`PrivacyStatement`: what exactly is claimed, for whom, under which adjacency, and what is not covered."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +42,8 @@ class PrivacyStatement:
     weakened_by: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """JSON-ready values; an infinite epsilon for substitute-one (none could be shown) becomes null."""
+        substitute = self.epsilon_substitute_one
         return {
             "scope": str(self.scope),
             "end_to_end": self.end_to_end,
@@ -55,7 +57,7 @@ class PrivacyStatement:
             "events": self.event.to_json(),
             "epsilon": self.epsilon,
             "delta": self.delta,
-            "epsilon_substitute_one": self.epsilon_substitute_one,
+            "epsilon_substitute_one": substitute if math.isfinite(substitute) else None,
             "not_covered": list(self.not_covered),
             "weakened_by": list(self.weakened_by),
         }
@@ -76,7 +78,7 @@ class PrivacyStatement:
             event=event_from_json(d["events"]),
             epsilon=d["epsilon"],
             delta=d["delta"],
-            epsilon_substitute_one=d["epsilon_substitute_one"],
+            epsilon_substitute_one=math.inf if d["epsilon_substitute_one"] is None else d["epsilon_substitute_one"],
             not_covered=tuple(d["not_covered"]),
             weakened_by=tuple(d["weakened_by"]),
         )
