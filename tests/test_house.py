@@ -163,6 +163,13 @@ def test_links_in_documents_lead_somewhere(path: Path) -> None:
     assert [t for t in local if not (path.parent / t).exists()] == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_files_that_documents_name_exist(path: Path) -> None:
+    folders = "|".join((*PACKAGES, "benchmarks", "docs", "examples", "proto", "tests"))
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", path.read_text(encoding="utf-8"))
+    assert [n for n in named if not (ROOT / n).exists()] == []
+
+
 def test_the_make_targets_that_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {t for p in DOCUMENTS for t in re.findall(r"`make ([a-z-]+)`", p.read_text(encoding="utf-8"))}
