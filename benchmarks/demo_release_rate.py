@@ -2,7 +2,7 @@
 
 Every run draws a new account key (so another cut to one year a person and another split) and a new attempt secret, then
 ingests, fits, samples, evaluates and decides. Writes ``benchmarks/results/demo_release_rate.json`` and ends with one
-line of JSON. Fifty runs take about half an hour on one core:
+line of JSON. A run takes 5 to 10 seconds on one core:
 
     .venv/bin/python benchmarks/demo_release_rate.py --runs 50
 """
