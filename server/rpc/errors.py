@@ -3,6 +3,7 @@
 An exception that is not of our tree becomes INTERNAL with an incident id; its text stays in the gateway's log.
 """
 
+import itertools
 import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,6 +19,10 @@ from grpc_status.rpc_status import to_status
 from synthgate import errors
 
 DOMAIN = "synthgate"
+MESSAGE_BYTES, FACTS_BYTES, VIOLATION_BYTES = 2_000, 1_200, 500
+"""What a message, all facts together, and a violation may have. gRPC lets 8 KiB of metadata through, where the message
+stands plainly and all of it in base64; a caller who sent a long name would otherwise be told RESOURCE_EXHAUSTED instead
+of what was wrong."""
 log = structlog.get_logger()
 
 CATALOGUE: Mapping[type[errors.SynthgateError], grpc.StatusCode] = MappingProxyType(
@@ -63,12 +68,38 @@ def public(error: Exception, method: str) -> errors.SynthgateError:
 
 def status(error: errors.SynthgateError) -> grpc.Status:
     """The rich status of ``error``: code, message, ErrorInfo, and a PreconditionFailure for an exhausted budget."""
-    code = CATALOGUE[type(error)]
-    details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.facts))]
+    code, message = CATALOGUE[type(error)], _cut(error.message, MESSAGE_BYTES)
+    details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=_first(error.facts)))]
     if isinstance(error, errors.BudgetExhausted):
-        violation = PreconditionFailure.Violation(type="BUDGET", subject="account", description=error.message)
+        description = _cut(error.message, VIOLATION_BYTES)
+        violation = PreconditionFailure.Violation(type="BUDGET", subject="account", description=description)
         details.append(_packed(PreconditionFailure(violations=[violation])))
-    return to_status(Status(code=Code.Value(code.name), message=error.message, details=details))
+    return to_status(Status(code=Code.Value(code.name), message=message, details=details))
+
+
+def _first(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts that fit, whole, in their order."""
+    kept: dict[str, str] = {}
+    left = FACTS_BYTES
+    for name, value in facts.items():
+        left -= _bytes(name) + _bytes(value)
+        if left < 0:
+            break
+        kept[name] = value
+    return kept
+
+
+def _cut(text: str, limit: int) -> str:
+    """As much of ``text`` as fits."""
+    if len(text) <= limit and _bytes(text) <= limit:
+        return text
+    sizes = itertools.accumulate(map(_bytes, text[:limit]))
+    return text[: sum(size <= limit - 3 for size in sizes)] + "..."
+
+
+def _bytes(text: str) -> int:
+    """What ``text`` takes on the wire, where a byte beyond printable ASCII is written as three."""
+    return sum(1 if " " <= c <= "~" else 3 * len(c.encode(errors="replace")) for c in text)
 
 
 def _packed(message: ErrorInfo | PreconditionFailure) -> AnyMessage:
