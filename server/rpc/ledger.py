@@ -10,6 +10,8 @@ from synthgate.v1 import ledger_service_pb2 as pb
 from synthgate.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
 STEWARD, OFFICER, AUDITOR = Office.STEWARD, Office.OFFICER, Office.AUDITOR
+TOKEN_MAX = 18
+"""Digits of a sequence number; what is longer is no number of a line and would overflow the store's integers."""
 
 
 class LedgerRpc(Guarded, LedgerServiceServicer):
@@ -54,9 +56,10 @@ class LedgerRpc(Guarded, LedgerServiceServicer):
     @answers(STEWARD, OFFICER, AUDITOR)
     def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> pb.ListEntriesResponse:  # noqa: N802
         """Read the book, in order."""
-        if not 0 <= request.page_size <= PAGE_MAX or not (request.page_token or "0").isdecimal():
+        token = request.page_token or "0"
+        if not 0 <= request.page_size <= PAGE_MAX or len(token) > TOKEN_MAX or not token.isdecimal():
             raise InvalidArgument(f"page_size is at most {PAGE_MAX}, and page_token comes from the page before")
-        size, after = request.page_size or PAGE_DEFAULT, int(request.page_token or "0")
+        size, after = request.page_size or PAGE_DEFAULT, int(token)
         with self.gateway.store.begin() as tx:
             if request.account:
                 tx.ledger.balance(request.account)
