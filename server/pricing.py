@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from dp_models.base import Plan
-from dp_models.mechanisms.accounting import rdp
+from dp_models.mechanisms.accounting import epsilon, rdp
 from dp_models.mechanisms.calibration import calibrate
 from dp_models.registry import synthesizer
 from server.ledger import meter
@@ -21,9 +21,15 @@ BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
 
 @lru_cache(maxsize=1_024)
 def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-    """The engine's plan. Raises UnknownEngine, FailedPrecondition. The same request gets the same plan, and a repeated
-    one is priced in microseconds."""
-    return synthesizer(engine or DEFAULT_ENGINE).plan(domain, sizes, budget)
+    """The engine's plan. Raises UnknownEngine, and FailedPrecondition where the engine cannot make one, or made one
+    for something else or for more than was asked. The same request gets the same plan, and a repeated one is priced
+    in microseconds."""
+    made = synthesizer(engine or DEFAULT_ENGINE).plan(domain, sizes, budget)
+    if (made.domain, made.sizes, made.budget) != (domain.digest, sizes, budget):
+        raise FailedPrecondition(f"engine {made.engine} did not plan what was asked; choose another engine")
+    if not epsilon(made.event, budget.delta) <= budget.epsilon:
+        raise FailedPrecondition(f"engine {made.engine} planned to spend more than was asked; choose another engine")
+    return made
 
 
 def charge(priced: Plan, account: Account) -> Charge:
