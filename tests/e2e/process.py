@@ -27,6 +27,7 @@ PLUGIN = ROOT / "tests" / "plugins" / "copycat"
 CERTIFIED = (
     "independent", "tree", "vae", "copycat-all", "copycat-tenth", "fresh", "renamed", "undeclared", "short", "swerving",
     "stalling", "talkative", "bursting",
+    "overspending", "discounting", "resizing",
 )  # fmt: skip
 ROLES = ("steward", "analyst", "officer", "auditor")
 TICK_S = 0.2

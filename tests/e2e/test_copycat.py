@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from synthgate.errors import EngineNotCertified, SynthgateError
+from synthgate.errors import EngineNotCertified, FailedPrecondition, SynthgateError
 from synthgate.release import Release, ReleaseState
 from synthgate.statement import Scope
 from synthgate.verify import verify
@@ -122,6 +122,24 @@ def _without_the_question(release: Release) -> Release:
     return replace(
         release, id="", dataset="", account="", engine="", because="", share_ppm=0, created_at=epoch, updated_at=epoch
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("overspending", "planned to spend more than was asked"),
+        ("discounting", "did not plan what was asked"),
+        ("resizing", "did not plan what was asked"),
+    ],
+)
+def test_a_plan_for_more_than_was_asked_is_refused_free_of_charge(
+    served: Served, small: str, engine: str, told: str
+) -> None:
+    before = served.steward.entries(small)
+    for act in (served.analyst.create_release, served.analyst.quote_release):
+        with pytest.raises(FailedPrecondition, match=told):
+            act(small, epsilon=1.0, engine=engine)
+    assert served.steward.entries(small) == before
 
 
 def test_an_engine_off_the_operators_list_is_refused_free_of_charge(served: Served, small: str) -> None:

@@ -4,7 +4,7 @@
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dp_models.base import Plan
 from dp_models.mechanisms.calibration import calibrate, round_up
+from synthgate.budget import PrivacyBudget
 from synthgate.domain import UNIT_COLUMN
 from synthgate.events import DiscreteGaussian
 
@@ -33,6 +34,12 @@ class Copycat:
         if self.name == "bursting":
             raise RuntimeError(WORDS)
         sigma = round_up(calibrate(DiscreteGaussian, budget))
+        if self.name == "overspending":
+            sigma = sigma / 2
+        if self.name == "discounting":
+            budget = PrivacyBudget(budget.epsilon_units // 10, budget.delta_units)
+        if self.name == "resizing":
+            sizes = replace(sizes, rows=2 * sizes.rows, units=2 * sizes.units)
         return Plan(
             engine=self.name,
             because="asked for by name",
@@ -89,4 +96,7 @@ SWERVING = partial(Copycat, "swerving")
 STALLING = partial(Copycat, "stalling")
 TALKATIVE = partial(Copycat, "talkative")
 BURSTING = partial(Copycat, "bursting")
+OVERSPENDING = partial(Copycat, "overspending")
+DISCOUNTING = partial(Copycat, "discounting")
+RESIZING = partial(Copycat, "resizing")
 UNCERTIFIED = partial(Copycat, "uncertified")
