@@ -47,6 +47,22 @@ def test_cancel_frees_what_was_reserved_and_keeps_what_was_committed(served: Ser
     ]
 
 
+def test_an_analyst_cannot_see_when_a_charge_is_committed(served: Served) -> None:
+    """It would tell how long the job before it took, and that says something of its rows."""
+    name = served.dataset("unseen", rows=300)
+    first = served.steward.create_release(name, epsilon=0.5, engine="stalling")
+    served.until(first, "fitting")
+    asked = served.analyst.create_release(name, epsilon=0.5, engine="stalling")
+    seen, known = served.analyst.balance(name), served.balance(name)
+    served.steward.cancel(first.id)
+    assert served.until(asked, "fitting").state is ReleaseState.TRAINING
+    assert served.analyst.balance(name) == seen
+    assert served.analyst.release(asked.id) == asked
+    assert served.balance(name).balance.committed != known.balance.committed
+    served.steward.cancel(asked.id)
+    served.ended(asked)
+
+
 def test_a_cancelled_request_on_an_untouched_account_leaves_it_empty(served: Served) -> None:
     blocker = served.steward.create_release(served.dataset("blocker", rows=300), epsilon=0.5, engine="stalling")
     served.until(blocker, "fitting")
