@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 PROTOS := $(wildcard proto/synthgate/v1/*.proto)
-TESTS  ?= -n 2 --dist worksteal
+TESTS  ?= -n 2 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
