@@ -105,7 +105,7 @@ async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Se
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
-    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    checks = health.aio.HealthServicer()
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
