@@ -81,7 +81,8 @@ def _at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
     try:
         yield
     except runner.JobFailed as failed:
-        cancelled = failed.reason is runner.Reason.CANCELLED and not gateway.stopping.is_set()
+        # Whatever a job died of after it was told to stop: a deletion takes its rows away while it still runs.
+        cancelled = gateway.running[release].is_set() and not gateway.stopping.is_set()
         message = "the gateway was stopped" if gateway.stopping.is_set() else failed.message
         fail(gateway, release, message, ReleaseState.CANCELLED if cancelled else ReleaseState.FAILED)
     except Exception:
