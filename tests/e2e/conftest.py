@@ -1,6 +1,6 @@
 """One gateway for all tests that leave it running, and fresh ones for those that kill it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +21,15 @@ def served(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     gateway.stop()
     assert holding(gateway.state, WORDS.encode()) == [], "an engine's or a cell's words outlived its job"
     assert list((gateway.state / "work").glob("*")) == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails halfway leaves the shared gateway free for the next."""
+    report = yield
+    gateway = getattr(item, "funcargs", {}).get("served")
+    if report.failed and isinstance(gateway, Served):
+        gateway.free()
+    return report

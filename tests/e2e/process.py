@@ -129,6 +129,12 @@ class Served:
         """The release at rest, as the steward sees it."""
         return self.until(release)
 
+    def free(self) -> None:
+        """Cancel what stalls, so that a test that failed halfway does not keep the one slot for jobs."""
+        for release in self.steward.releases():
+            if release.engine == "stalling" and not release.state.terminal:
+                self.steward.cancel(release.id)
+
     def balance(self, account: str) -> AccountView:
         return self.steward.balance(account)
 

@@ -75,7 +75,10 @@ def test_a_cancelled_request_on_an_untouched_account_leaves_it_empty(served: Ser
     blocker = served.steward.create_release("blocker", epsilon=0.5, engine="stalling")
     served.until(blocker, "fitting")
     waiting = served.analyst.create_release(name, epsilon=1.0)
-    assert served.analyst.cancel(waiting.id).state is ReleaseState.PENDING
+    assert served.analyst.cancel(waiting.id).state in (
+        ReleaseState.PENDING,
+        ReleaseState.CLOSED,
+    )  # before or after a tick
     assert tuple(served.analyst.watch(waiting.id))[-1].state is ReleaseState.CLOSED
     view = served.balance(name)
     assert (view.taken_ppm, view.verdicts) == (0, 0)
