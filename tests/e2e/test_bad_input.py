@@ -40,13 +40,13 @@ ROWS = people(300, seed=9).to_pandas().to_csv(index=False).encode()
 Mutation = Callable[[Any], None]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def account(served: Served) -> str:
     served.steward.open_account("faults", epsilon=3.0, delta=1e-6)
     return "faults"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ready(served: Served) -> str:
     return served.dataset("faultless", rows=1_500)
 
@@ -293,7 +293,7 @@ def parts(
         yield datasets.UploadRowsRequest(chunk=datasets.UploadChunk(offset=start, data=data))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def awaiting(served: Served, account: str) -> str:
     """A declared dataset whose rows have not come; faulty files leave it as it is."""
     served.steward.create_dataset("awaiting", declaration(300), account=account, policy=LENIENT)

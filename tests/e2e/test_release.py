@@ -36,7 +36,7 @@ class Story:
     balance: AccountView
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def story(served: Served) -> Story:
     name = served.dataset("story", rows=ROWS, policy=DEFAULT_POLICY)
     untouched = served.steward.entries(name)
@@ -53,7 +53,7 @@ def story(served: Served) -> Story:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def data(served: Served, story: Story, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served.analyst.download(story.asked.id, tmp_path_factory.mktemp("downloads") / "release.parquet")
 

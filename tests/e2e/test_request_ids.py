@@ -11,7 +11,7 @@ from tests.e2e.people import declaration
 from tests.e2e.process import Served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dataset(served: Served) -> str:
     return served.dataset("repeated", rows=300, cap=10.0)
 
