@@ -12,6 +12,17 @@ MAX_ROWS = 100_000_000
 HOLDOUT_SHARE = 0.2
 MIN_SAMPLE_ROWS = 1_000
 MAX_ROWS_PER_UNIT = 1_000
+MAX_ATTACK_TARGETS = 2_000
+"""Units a side that one attack is tried on, at most."""
+
+
+def attack_targets(holdout_units: int) -> int:
+    """How many units of either side an attack is tried on: min(2,000, holdout units), whatever the released rows.
+
+    The evaluation asks with the units that it finds, ``PublicSizes.attack_targets`` with the public ones; where a wrong
+    declaration makes the two differ, the attack's interval shows it.
+    """
+    return min(MAX_ATTACK_TARGETS, holdout_units)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +88,11 @@ class PublicSizes:
     def holdout_units(self) -> int:
         """Units that are never trained on and serve as control."""
         return self.units - self.train_units
+
+    @property
+    def attack_targets(self) -> int:
+        """Units of either side that an attack is tried on: what a policy's thresholds have to allow for."""
+        return attack_targets(self.holdout_units)
 
     @property
     def sample_rows(self) -> int:

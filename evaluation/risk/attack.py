@@ -8,6 +8,7 @@ stands in the note: its interval explodes as c nears 1, so that it cannot be gat
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,16 @@ from anonymeter.stats.confidence import EvaluationResults
 
 from evaluation.base import Comparison
 from evaluation.risk.intervals import independent_difference
+from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
-
-MAX_ATTACKS = 2_000
-"""Targets, or queries, of one attack at most."""
 
 MIN_TARGETS = 30
 """With fewer units on either side an attack says nothing."""
 
-MAX_PAIRS = 400_000_000
-"""Distances between targets and released rows that one nearest-neighbour attack computes at most on one side."""
+MAX_CANDIDATES = 200_000
+"""Released rows that an attack starts from, and units that its questions are asked of, at most, by keyed choice. This
+bounds the work, never fewer targets: how sure an attack can be is a public fact (`synthgate.dataset.attack_targets`),
+known before a charge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Tally:
             )
             return float(results.risk().value)
 
-    def score(self, name: str, *, remark: str = "", conclusive: bool = True) -> Score:
+    def score(self, name: str, *, remarks: Iterable[str] = (), conclusive: bool = True) -> Score:
         """The excess a - c with Newcombe's one-sided 95 % ends."""
         low, high = independent_difference(self.main, self.control, (self.attacks, self.attacks))
         words = [
@@ -56,8 +57,7 @@ class Tally:
         ]
         if self.main < self.naive:
             words.append("uninformative: weaker than naive guesses, which is normal under differential privacy")
-        if remark:
-            words.append(remark)
+        words += filter(None, remarks)
         return Score(
             name=name,
             value=(self.main - self.control) / self.attacks,
@@ -84,14 +84,10 @@ class Targets:
     def __len__(self) -> int:
         return len(self.main)
 
-    def first(self, size: int) -> "Targets":
-        """The first ``size`` units of each side; their order is already drawn by the key."""
-        return Targets(main=self.main.iloc[:size], control=self.control.iloc[:size])
 
-
-def targets(comparison: Comparison, *, generator: np.random.Generator) -> Targets:
-    """As many units of either side as the smaller side has, by keyed choice and in keyed order."""
-    size = min(len(comparison.train), len(comparison.holdout))
+def targets(comparison: Comparison, *, generator: np.random.Generator, most: int = MAX_ATTACK_TARGETS) -> Targets:
+    """As many units of either side as the smaller side has, at most ``most``, by keyed choice and in keyed order."""
+    size = min(len(comparison.train), len(comparison.holdout), most)
     return Targets(
         main=choose(comparison.train, size, generator=generator),
         control=choose(comparison.holdout, size, generator=generator),
@@ -101,6 +97,13 @@ def targets(comparison: Comparison, *, generator: np.random.Generator) -> Target
 def choose(frame: pd.DataFrame, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
     """``size`` rows without repetition in keyed order, with a fresh index."""
     return frame.iloc[generator.permutation(len(frame))[:size]].reset_index(drop=True)
+
+
+def candidates(sample: pd.DataFrame, most: int, *, generator: np.random.Generator) -> tuple[pd.DataFrame, str]:
+    """``most`` of the released rows in keyed order (ties fall by it), all if fewer, and a remark where some are left out."""
+    rows = choose(sample, min(len(sample), most), generator=generator)
+    remark = f"{len(rows):,} of {len(sample):,} released rows were searched, by keyed choice"
+    return rows, remark if len(rows) < len(sample) else ""
 
 
 def shortage(comparison: Comparison) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from anonymeter.evaluators.inference_evaluator import InferenceEvaluator, evaluate_inference_guesses
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, Targets, choose, shortage, targets, untold
+from evaluation.risk.attack import MAX_CANDIDATES, Tally, Targets, candidates, shortage, targets, untold
 from evaluation.risk.neighbours import nearest
 from synthgate.domain import NUMERIC, Domain
 from synthgate.report import Score
@@ -39,19 +39,24 @@ class Inference:
 
     name = "risk.inference"
 
+    def __init__(self, *, released: int = MAX_CANDIDATES) -> None:
+        self._released = released
+
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Attack min(2,000, holdout) targets on each side, the same ones for every secret."""
         domain, reason = comparison.domain, shortage(comparison)
         if reason:
             return Findings(scores=tuple(untold(f"{self.name}.{s}", reason) for s in domain.secrets))
-        size = min(MAX_ATTACKS, MAX_PAIRS // len(comparison.sample))
-        both = targets(comparison, generator=generator).first(size)
-        scores = [_attack(f"{self.name}.{s}", s, comparison, both, generator=generator) for s in domain.secrets]
+        both = targets(comparison, generator=generator)
+        rows, remark = candidates(comparison.sample, self._released, generator=generator)
+        scores = [_attack(s, domain, both, rows, remark, generator=generator) for s in domain.secrets]
         return Findings(scores=tuple(scores))
 
 
-def _attack(name: str, secret: str, comparison: Comparison, both: Targets, *, generator: np.random.Generator) -> Score:
-    domain = comparison.domain
+def _attack(
+    secret: str, domain: Domain, both: Targets, rows: pd.DataFrame, remark: str, *, generator: np.random.Generator
+) -> Score:
+    name = f"{Inference.name}.{secret}"
     known = tuple(n for n in domain.auxiliary if n != secret)
     if not known:
         return untold(name, "no auxiliary column is declared that an attacker could start from")
@@ -61,8 +66,7 @@ def _attack(name: str, secret: str, comparison: Comparison, both: Targets, *, ge
     def measured(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{secret: frame[secret] - low}) if numeric else frame
 
-    shuffled = choose(comparison.sample, len(comparison.sample), generator=generator)  # ties fall by the key
-    main, control, sample = measured(both.main), measured(both.control), measured(shuffled)
+    main, control, sample = measured(both.main), measured(both.control), measured(rows)
     # With as many attacks as targets the evaluator's own draw is a permutation, so its counts need no seed.
     evaluator = InferenceEvaluator(
         ori=main,
@@ -86,4 +90,4 @@ def _attack(name: str, secret: str, comparison: Comparison, both: Targets, *, ge
         control=int(counts.n_control),
         naive=int(np.count_nonzero(naive)),
     )
-    return tally.score(name, remark=f"attacker knows {len(known)} columns")
+    return tally.score(name, remarks=(f"attacker knows {len(known)} columns", remark))

@@ -8,7 +8,7 @@ import numpy as np
 from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, MAX_PAIRS, Tally, choose, shortage, targets, untold
+from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
 from evaluation.risk.neighbours import nearest
 
 
@@ -17,6 +17,9 @@ class Linkability:
 
     name = "risk.linkability"
 
+    def __init__(self, *, released: int = MAX_CANDIDATES) -> None:
+        self._released = released
+
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Attack min(2,000, holdout) targets on each side; one nearest released row for each half."""
         halves = comparison.domain.halves
@@ -24,8 +27,8 @@ class Linkability:
         if reason:
             return Findings(scores=(untold(self.name, reason),))
         domain = comparison.domain
-        sample = choose(comparison.sample, len(comparison.sample), generator=generator)  # ties fall by the key
-        both = targets(comparison, generator=generator).first(min(MAX_ATTACKS, MAX_PAIRS // len(sample)))
+        sample, remark = candidates(comparison.sample, self._released, generator=generator)
+        both = targets(comparison, generator=generator)
 
         def links(side: str) -> int:
             rows = getattr(both, side)
@@ -39,4 +42,4 @@ class Linkability:
             control=links("control"),
             naive=int(np.count_nonzero(guesses[0] == guesses[1])),
         )
-        return Findings(scores=(tally.score(self.name),))
+        return Findings(scores=(tally.score(self.name, remarks=(remark,)),))

@@ -21,8 +21,9 @@ from anonymeter.evaluators.singling_out_evaluator import (
 )
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_ATTACKS, Tally, shortage, targets, untold
+from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
 from evaluation.risk.queries import MAX_COMPARISONS, condensed, naive_queries, plain, search
+from synthgate.dataset import attack_targets
 from synthgate.report import Score
 
 QUERY_COLUMNS = 3
@@ -48,25 +49,27 @@ class SinglingOut:
 
     name = "risk.singling_out"
 
-    def __init__(self, *, comparisons: int = MAX_COMPARISONS) -> None:
+    def __init__(self, *, comparisons: int = MAX_COMPARISONS, released: int = MAX_CANDIDATES) -> None:
         self._comparisons = comparisons
+        self._released = released
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Ask min(2,000, holdout) queries of a keyed training sample and of a holdout of the same size."""
         names = (f"{self.name}.univariate", f"{self.name}.multivariate")
         if reason := shortage(comparison):
             return Findings(scores=tuple(untold(n, reason) for n in names))
-        sides = targets(comparison, generator=generator)
-        wanted = min(MAX_ATTACKS, len(sides))
+        sides = targets(comparison, generator=generator, most=MAX_CANDIDATES)
+        wanted = attack_targets(len(sides))
         frames = [plain(frame, comparison.domain) for frame in (sides.main, sides.control)]
-        whole = plain(comparison.sample, comparison.domain).unique(maintain_order=True)
+        rows, cut = candidates(comparison.sample, self._released, generator=generator)
+        whole = plain(rows, comparison.domain).unique(maintain_order=True)
         searches = (
             univariate(whole, wanted, generator=generator),
             multivariate(whole, wanted, generator=generator, comparisons=self._comparisons),
         )
         columns = (1, min(QUERY_COLUMNS, whole.width))
         scores = [
-            _score(n, found_by, wanted, frames, naive_queries(whole, wanted, k, generator=generator))
+            _score(n, found_by, frames, naive_queries(whole, wanted, k, generator=generator), cut)
             for n, found_by, k in zip(names, searches, columns, strict=True)
         ]
         return Findings(scores=tuple(scores))
@@ -103,18 +106,19 @@ def multivariate(
     return Search(queries=tuple(every[i] for i in chosen), complete=complete)
 
 
-def _score(name: str, found_by: Search, wanted: int, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...]) -> Score:
+def _score(name: str, found_by: Search, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...], cut: str) -> Score:
+    wanted = len(naive)
     main, control = (int(np.count_nonzero(ask(frame, found_by.queries) == 1)) for frame in frames)
     baseline = int(np.count_nonzero(ask(frames[0], naive) == 1))
     tally = Tally(attacks=wanted, main=main, control=control, naive=baseline)
     found = len(found_by.queries)
     if found >= wanted:
-        return tally.score(name)
+        return tally.score(name, remarks=(cut,))
     if found_by.complete:
         remark = f"exhausted: the sample holds {found} distinct queries, the others count as failed"
-        return tally.score(name, remark=remark)
+        return tally.score(name, remarks=(remark, cut))
     remark = f"stopped: {found} queries found within the limit of work, and there may be others"
-    return tally.score(name, remark=remark, conclusive=False)
+    return tally.score(name, remarks=(remark, cut), conclusive=False)
 
 
 def ask(frame: pl.DataFrame, queries: tuple[pl.Expr, ...]) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from evaluation.risk.linkability import Linkability
 from evaluation.risk.neighbours import nearest
 from evaluation.risk.singling_out import SinglingOut
 from evaluation.tables import MISSING
+from synthgate.dataset import PublicSizes, attack_targets
 from synthgate.domain import Column, Domain, Kind
 from synthgate.report import Score
 
@@ -71,7 +72,7 @@ def test_strangers_in_the_sample_are_no_excess(metric: Metric) -> None:
 
 def test_a_tally_by_hand() -> None:
     """56 of 80 against 48 of 80 is an excess of a tenth; the naive guess was better than the attack."""
-    score = Tally(attacks=80, main=56, control=48, naive=60).score("risk.linkability", remark="by hand")
+    score = Tally(attacks=80, main=56, control=48, naive=60).score("risk.linkability", remarks=("by hand", ""))
     assert score.value == pytest.approx(0.1)
     assert score.low < 0.1 < score.high
     for words in ("80 attacks", "56 on trained", "48 on control", "60 by naive", "uninformative", "by hand", "ratio"):
@@ -85,6 +86,26 @@ def test_targets_are_equally_many_on_both_sides_and_come_from_their_own() -> Non
     assert len(both.main) == len(both.control) == len(both) == 100
     assert set(both.main["a"]) < set(train["a"])
     assert set(both.control["a"]) == set(holdout["a"])
+
+
+def test_the_released_rows_never_reduce_the_targets() -> None:
+    """A release larger than an attack searches: the targets stay as many as `admit` reckons with, and the note says
+    which part was searched."""
+    train, holdout, sample = _floats(900, 1), _floats(250, 2), _floats(1200, 3)
+    public = PublicSizes(rows=1250, units=1250)
+    assert public.attack_targets == 250 == attack_targets(len(holdout))
+    attacks: list[Metric] = [SinglingOut(released=300), Linkability(released=300), Inference(released=300)]
+    for metric in attacks:
+        for score in _scores(metric, FLOATS, train, holdout, sample):
+            assert f"{public.attack_targets} attacks" in score.note
+            assert "300 of 1,200 released rows were searched" in score.note
+            assert score.conclusive
+
+
+def test_attacks_have_at_most_two_thousand_targets() -> None:
+    assert PublicSizes(rows=9_000, units=9_000).attack_targets == 1_800
+    assert PublicSizes(rows=100_000_000, units=100_000_000).attack_targets == 2_000
+    assert PublicSizes(rows=5_000, units=2_500, max_rows=2).attack_targets == 500
 
 
 def test_distances_use_declared_ranges_not_observed_ones() -> None:
