@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -41,6 +42,9 @@ from synthgate.v1 import (
 )
 
 GRACE_S = 5.0
+CONCURRENT_RPCS = 4_096
+THREADS = 32
+"""Threads for calls that block; more than cores, since most of them wait for the store."""
 REQUEST_BYTES = 8 * 2**20
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
@@ -101,7 +105,7 @@ async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Se
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.so_reuseport", 0),
     )
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CONCURRENT_RPCS)
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
@@ -120,6 +124,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="rpc"))
     async with running(settings) as (gateway, port):
         sys.stdout.write(f"listening on {settings.host}:{port}\nkey {gateway.signer.fingerprint}\n")
         sys.stdout.flush()

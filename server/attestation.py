@@ -9,11 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dp_models.base import Plan
 from dp_models.mechanisms import accounting
-from server.catalog.base import DatasetRecord
+from server.catalog.base import DatasetRecord, ReleaseRecord
 from synthgate.attestation import (
     PAYLOAD_TYPE,
     Attestation,
-    Decision,
     envelope,
     pae,
 )
@@ -49,15 +48,15 @@ class Signer:
 
 
 def statement(
-    plan: Plan, dataset: DatasetRecord, *, weaknesses: tuple[str, ...], decision: Decision, guaranteed: bool
+    plan: Plan, dataset: DatasetRecord, record: ReleaseRecord, *, weaknesses: tuple[str, ...]
 ) -> PrivacyStatement:
-    """What is claimed of the generator, and what is not. ``guaranteed`` is false for an engine off the operator's list.
+    """What is claimed of the generator, and what is not; nothing is claimed on a sandbox account.
 
     The verdict compares with private rows exactly, so the scope is the generator alone (DESIGN 5.15).
     """
     event, delta = plan.event, plan.budget.delta
     return PrivacyStatement(
-        scope=Scope.GENERATOR if guaranteed else Scope.NONE,
+        scope=Scope.NONE if record.sandbox else Scope.GENERATOR,
         end_to_end=False,
         unit=_unit(dataset.dataset.unit),
         sizes=plan.sizes,
@@ -66,7 +65,7 @@ def statement(
         epsilon=accounting.epsilon(event, delta),
         delta=delta,
         epsilon_substitute_one=accounting.substitute_one_epsilon(event, delta),
-        not_covered=_not_covered(plan, decision, guaranteed),
+        not_covered=_not_covered(plan, record),
         weakened_by=weaknesses,
     )
 
@@ -77,17 +76,17 @@ def _unit(unit: PrivacyUnit) -> str:
     return f"one value of the id column, at most {unit.max_rows} of its rows"
 
 
-def _not_covered(plan: Plan, decision: Decision, guaranteed: bool) -> tuple[str, ...]:
+def _not_covered(plan: Plan, record: ReleaseRecord) -> tuple[str, ...]:
     verdict = (
         f"The verdict compares with private rows exactly and is outside this epsilon: two outcomes, decision "
-        f"{decision.number} of {decision.allowed} allowed on this account for its life. Such decisions can together "
-        f"multiply an attacker's chance of guessing any fact by at most 2 to their number."
+        f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life. Such decisions "
+        f"can together multiply an attacker's chance of guessing any fact by at most 2 to their number."
     )
     found = [verdict, "What stewards and officers see of the report is exact and not covered."]
     if plan.sizes.origin is SizeOrigin.COUNTED:
         found.append("The number of rows was counted and published exactly.")
-    if not guaranteed:
-        found.insert(0, "The engine is not certified: there is no privacy guarantee. The account is for public data.")
+    if record.sandbox:
+        found.insert(0, "The account is a sandbox for public data: there is no privacy guarantee.")
     return tuple(found)
 
 

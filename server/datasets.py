@@ -5,26 +5,32 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from server.accounts import check_name
 from server.catalog.base import DatasetRecord
 from server.gateway import GATEWAY, Call, Gateway
-from server.identity import Principal
+from server.identity import Office, Principal
 from server.jobs import runner
 from server.keys import write_once
 from server.policy import half_width
+from server.publication import next_tick
 from server.store import Transaction
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Domain
-from synthgate.errors import InvalidTable, NotFound, TooLarge, WrongState
+from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, TooLarge, WrongState
 from synthgate.policy import Policy
 
 SMALL_UNITS = 5_000
 """Below this many units innocent tables may be refused by an attack threshold of 0.09 (9 % of them at a holdout of
 1,182, 81 % at 500: simulated with four secrets)."""
 
+READY_AT = "ready_at"
+log = structlog.get_logger()
 AWAITING_ROWS = (DatasetState.CREATED, DatasetState.FAILED)
 
 
@@ -49,6 +55,9 @@ def register(
     with gateway.store.begin() as tx:
         if call.answered(tx) is None:
             tx.ledger.balance(account)  # raises NotFound
+            officers = sum(office == Office.OFFICER for _, office, _ in tx.principals.list())
+            if policy.approvals > officers:
+                raise InvalidPolicy(f"the policy asks for {policy.approvals} approvals; the officers are {officers}")
             tx.datasets.add(DatasetRecord(dataset=dataset, policy=policy))
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
         return tx.datasets.get(name)
@@ -60,21 +69,34 @@ def read(gateway: Gateway, principal: Principal, name: str) -> DatasetRecord:
         record = tx.datasets.get(name)
     if record.dataset.state is DatasetState.DELETED:
         raise NotFound(f"there is no dataset {name!r}")
-    return _seen(record, principal)
+    return _seen(gateway, record, principal)
 
 
 def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...]:
     """Every dataset, in the order of registration."""
     with gateway.store.begin() as tx:
-        return tuple(_seen(record, principal) for record in tx.datasets.list())
+        return tuple(_seen(gateway, record, principal) for record in tx.datasets.list())
 
 
-def _seen(record: DatasetRecord, principal: Principal) -> DatasetRecord:
-    """What ingest found is for stewards; to others a faulty upload is one that has not come yet."""
-    if principal.office == "steward":
-        return record
-    state = DatasetState.CREATED if record.dataset.state is DatasetState.FAILED else record.dataset.state
-    return replace(record, dataset=replace(record.dataset, state=state, failure=""), found={})
+def _seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
+    """What ingest found is for stewards."""
+    state = state_seen(gateway, record, principal)
+    shown = replace(record, dataset=replace(record.dataset, state=state))
+    if principal.office is Office.STEWARD:
+        return shown
+    return replace(shown, dataset=replace(shown.dataset, failure=""), found={})
+
+
+def state_seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetState:
+    """The state that the caller may see. How long ingest takes, and whether it fails, depends on private rows: READY is
+    published on a tick, and until then a dataset is CREATED to everyone but stewards."""
+    state = record.dataset.state
+    if state is DatasetState.READY:
+        ready_at = datetime.fromisoformat(record.found[READY_AT])
+        if gateway.now() < next_tick(ready_at, gateway.settings.verdict_tick_s):
+            state = DatasetState.INGESTING
+    hidden = state in (DatasetState.INGESTING, DatasetState.FAILED) and principal.office is not Office.STEWARD
+    return DatasetState.CREATED if hidden else state
 
 
 def _warnings(sizes: PublicSizes | None) -> tuple[str, ...]:
@@ -156,7 +178,10 @@ class Upload:
             self.discard()
             raise InvalidTable("the file's sha256 is not the promised one; upload it again")
         with self._gateway.store.begin() as tx:
-            move(tx, tx.datasets.get(self.dataset), DatasetState.INGESTING, failure="")
+            record = tx.datasets.get(self.dataset)
+            if record.dataset.state not in AWAITING_ROWS:
+                raise WrongState(f"dataset {self.dataset!r} is {record.dataset.state} by now; nothing was taken")
+            move(tx, record, DatasetState.INGESTING, failure="")
             tx.audit.append(principal=principal.name, action="UploadRows", resource=self.dataset, detail={})
         self._gateway.wake.set()
 
@@ -190,7 +215,7 @@ def ingest(gateway: Gateway, name: str) -> None:
             limits=runner.Limits(
                 timeout_s=gateway.settings.ingest_timeout_s, memory_bytes=gateway.settings.job_memory_mib * 2**20
             ),
-            cancelled=gateway.running[name], progress=lambda stage: None,
+            cancelled=gateway.running[ingest_job(name)], progress=lambda stage: None,
         )  # fmt: skip
         _keep(folder, gateway.settings.rows / name)
         _settle(gateway, name, found=found)
@@ -199,8 +224,17 @@ def ingest(gateway: Gateway, name: str) -> None:
         if not gateway.stopping.is_set():
             _settle(gateway, name, failure=failed.message)
             upload.discard()
+    except Exception:
+        log.exception("ingest failed", dataset=name)
+        _settle(gateway, name, failure="a fault of the gateway; its log has the incident. Upload the file again")
+        upload.discard()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def ingest_job(name: str) -> str:
+    """What an ingest runs under, apart from every release's id."""
+    return f"ingest {name}"
 
 
 def _keep(folder: Path, rows: Path) -> None:
@@ -225,6 +259,7 @@ def _settle(gateway: Gateway, name: str, *, found: Any = None, failure: str = ""
                 origin=SizeOrigin.COUNTED,
             )  # fmt: skip
         state = DatasetState.FAILED if found is None else DatasetState.READY
+        found = {**found, READY_AT: gateway.now().isoformat()} if found is not None else None
         record = replace(record, found=found or {}, dataset=replace(record.dataset, sizes=sizes))
         move(tx, record, state, failure=failure)
         tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={"state": str(state)})

@@ -1,14 +1,16 @@
-"""Erasure: `delete` destroys a dataset's rows and whatever of them was not released; the books stay."""
+"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports
+included; the books stay."""
 
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
-from server.datasets import Upload, move
+from server.datasets import Upload, ingest_job, move
 from server.gateway import Call, Gateway
 from server.releases import stop
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
 from synthgate.release import ACTIVE, ReleaseState
 
+KEPT = (ReleaseState.RELEASED, ReleaseState.REVOKED)
 UNFINISHED = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 
 
@@ -36,7 +38,12 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
         unfinished = [r.release.id for r in tx.releases.list(dataset=name, states=UNFINISHED)]
     for release in unfinished:
         stop(gateway, release, by=by, reason="the dataset was deleted")
-    if running := gateway.running.get(name):
+    if running := gateway.running.get(ingest_job(name)):
         running.set()
+    with gateway.store.begin() as tx:
+        closed = [r for r in tx.releases.list(dataset=name) if r.release.state not in KEPT]
+    for record in closed:
+        for digest in record.artifacts.values():
+            gateway.artifacts.destroy(digest)
     destroy_folder(gateway.settings.rows / name)
     Upload(gateway, name).discard()

@@ -23,8 +23,10 @@ from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.policy import decide
-from server.publication import decision_of, publish
-from server.releases import move
+from server.publication import publish
+from server.releases import destroy_data, move
+from server.store import Transaction
+from synthgate.dataset import DatasetState
 from synthgate.ledger import EntryKind
 from synthgate.policy import Verdict
 from synthgate.release import ReleaseState
@@ -45,17 +47,12 @@ def run_release(gateway: Gateway, release: str) -> None:
             return
         dataset = tx.datasets.get(record.release.dataset)
         tx.ledger.commit(release, by=GATEWAY)
-        record = replace(record, verdict_number=_decisions(tx.ledger.entries(record.release.account)))
-        record = move(gateway, tx, record, ReleaseState.TRAINING)
-        decision = decision_of(tx, record)
+        record = move(gateway, tx, _numbered(tx, record), ReleaseState.TRAINING)
     with _at_rest_afterwards(gateway, release), _attempt(gateway, release) as (work, run):
-        plan, certified = Plan.from_json(record.plan), record.release.engine in gateway.settings.certified_engines
+        plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
-        claim = statement(
-            plan, dataset, weaknesses=tuple(fitted["weaknesses"]), decision=decision, guaranteed=certified
-        )
+        claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))
         record = _advance(gateway, replace(record, statement=claim.to_dict()), ReleaseState.EVALUATING)
-        sample = work / "fit" / "sample.parquet"
         report = _evaluate(gateway, dataset, sample, fitted["sha256"], work, run)
         verdict = decide(record.policy, dataset.dataset.domain, claim, report)
         record = _keep_report(gateway, record, dataset, claim, verdict, work, run)
@@ -63,16 +60,30 @@ def run_release(gateway: Gateway, release: str) -> None:
             shutil.rmtree(work / "fit")
             _advance(gateway, record, ReleaseState.REJECTED, reasons=verdict.reasons)
             return
-        record = _keep_data(gateway, record, sample, fitted)
-        if record.policy.approvals > 0:
-            _advance(gateway, record, ReleaseState.AWAITING_APPROVAL)
-            return
-        with gateway.store.begin() as tx:
-            publish(gateway, tx, record)
+        with _kept(gateway, record, sample, fitted) as record:
+            if record.policy.approvals > 0:
+                _advance(gateway, record, ReleaseState.AWAITING_APPROVAL)
+                return
+            with gateway.store.begin() as tx:
+                _check_wanted(gateway, tx, record)
+                publish(gateway, tx, record)
 
 
-def _decisions(entries: tuple[Any, ...]) -> int:
-    return sum(entry.kind is EntryKind.COMMIT for entry in entries)
+def _numbered(tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
+    """The record with which unaccounted verdict of the account it is, of how many allowed, and what the account is."""
+    account = record.release.account
+    commits = sum(entry.kind is EntryKind.COMMIT for entry in tx.ledger.entries(account))
+    opened = tx.ledger.balance(account).account
+    allowed = record.policy.verdicts_max + opened.verdicts_granted
+    return replace(record, verdict_number=commits, verdicts_allowed=allowed, sandbox=opened.sandbox)
+
+
+def _check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> None:
+    """Raise JobFailed (cancelled) where the release was told to stop or its dataset is deleted by now."""
+    deleted = tx.datasets.get(record.release.dataset).dataset.state is DatasetState.DELETED
+    if deleted or gateway.running[record.release.id].is_set():
+        gateway.running[record.release.id].set()
+        raise runner.JobFailed(runner.Reason.CANCELLED)
 
 
 @contextmanager
@@ -124,6 +135,7 @@ def _attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
 
 def _advance(gateway: Gateway, record: ReleaseRecord, state: ReleaseState, **changes: Any) -> ReleaseRecord:
     with gateway.store.begin() as tx:
+        _check_wanted(gateway, tx, record)
         moved = move(gateway, tx, record, state, **changes)
         tx.audit.append(principal=GATEWAY, action=str(state), resource=record.release.id, detail={})
     gateway.news.publish(record.release.id)
@@ -186,7 +198,14 @@ def _keep_report(
     return replace(record, artifacts=kept)
 
 
-def _keep_data(gateway: Gateway, record: ReleaseRecord, sample: Path, fitted: Mapping[str, Any]) -> ReleaseRecord:
+@contextmanager
+def _kept(gateway: Gateway, record: ReleaseRecord, sample: Path, fitted: Mapping[str, Any]) -> Iterator[ReleaseRecord]:
+    """The record with the sample stored for it; what raises inside destroys the sample again."""
     kept = {**record.artifacts, "data": gateway.artifacts.put(sample)}
     described = {"sha256": fitted["sha256"], "bytes": fitted["bytes"], "rows": fitted["rows"]}
-    return replace(record, artifacts=kept, release=replace(record.release, **described))
+    record = replace(record, artifacts=kept, release=replace(record.release, **described))
+    try:
+        yield record
+    except BaseException:
+        destroy_data(gateway, record)
+        raise

@@ -13,18 +13,22 @@ from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.store import Transaction
 from synthgate.attestation import Attestation, Decision, LedgerPosition, PinnedPolicy
+from synthgate.dataset import DatasetState
+from synthgate.errors import WrongState
 from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
 from synthgate.statement import PrivacyStatement
 
 
 def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
-    """Sign the attestation and set RELEASED, in the caller's transaction.
+    """Sign the attestation and set RELEASED, in the caller's transaction. Raises WrongState for a deleted dataset.
 
     ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
     """
     release = record.release
     dataset = tx.datasets.get(release.dataset)
+    if dataset.dataset.state is DatasetState.DELETED:
+        raise WrongState(f"dataset {release.dataset!r} was deleted; nothing of it is released any more")
     entries = tx.ledger.entries(release.account)
     charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
     now = gateway.now()
@@ -38,7 +42,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         policy=PinnedPolicy(
             name=record.policy.name, digest=record.policy.digest, rules=record.policy.concrete(dataset.dataset.domain)
         ),
-        decision=decision_of(tx, record),
+        decision=Decision(number=record.verdict_number, allowed=record.verdicts_allowed),
         ledger=LedgerPosition(
             account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
         ),
@@ -60,9 +64,3 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
 def next_tick(moment: datetime, tick_s: float) -> datetime:
     """When an analyst may learn of it: the next multiple of ``tick_s`` seconds, so that no duration is told."""
     return datetime.fromtimestamp(math.ceil(moment.timestamp() / tick_s) * tick_s, UTC)
-
-
-def decision_of(tx: Transaction, record: ReleaseRecord) -> Decision:
-    """Which unaccounted verdict of the account this is, of how many allowed."""
-    granted = tx.ledger.balance(record.release.account).account.verdicts_granted
-    return Decision(number=record.verdict_number, allowed=record.policy.verdicts_max + granted)

@@ -6,10 +6,11 @@ The queue is the catalog: INGESTING datasets and PENDING releases. Nothing is ke
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
-from server.datasets import ingest
+from server.datasets import ingest, ingest_job
 from server.gateway import Gateway
 from server.pipeline import run_release
 from synthgate.dataset import DatasetState
@@ -23,9 +24,12 @@ Job = Callable[[Gateway, str], None]
 class Queue:
     """One thread that looks for work, and a pool that does it."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, start: Callable[["partial[None]", str], object] | None = None) -> None:
+        """``start`` begins a job under its name; the default runs it in the pool."""
         self._gateway = gateway
+        self._start = start or self._pool_submit
         self._pool = ThreadPoolExecutor(max_workers=gateway.settings.jobs, thread_name_prefix="job")
+        self._tick = gateway.now().timestamp() // gateway.settings.verdict_tick_s
         self._thread = threading.Thread(target=self._look, name="queue", daemon=True)
 
     def start(self) -> None:
@@ -45,32 +49,40 @@ class Queue:
         while not self._gateway.stopping.is_set():
             self._gateway.wake.clear()
             try:
-                self._take()
+                self.take()
             except Exception:
                 log.exception("the queue could not be read; trying again")
-            self._gateway.wake.wait(POLL_S)
+            tick_s = self._gateway.settings.verdict_tick_s
+            self._gateway.wake.wait(min(POLL_S, tick_s - self._gateway.now().timestamp() % tick_s))
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Start what is free to start; releases on a tick alone, so that the moment of a commit, which whoever cancels
+        can feel, tells no more of other jobs than a published verdict does."""
         free = self._gateway.settings.jobs - len(self._gateway.running)
+        tick = self._gateway.now().timestamp() // self._gateway.settings.verdict_tick_s
+        due, self._tick = tick > self._tick, tick
         if free <= 0:
             return
         with self._gateway.store.begin() as tx:
-            states = (DatasetState.INGESTING,)
-            work: list[tuple[Job, str]] = [
-                (ingest, r.dataset.name) for r in tx.datasets.list() if r.dataset.state in states
-            ]
-            work += [(run_release, r.release.id) for r in tx.releases.list(states=(ReleaseState.PENDING,))]
-        for job, name in work:
-            if free > 0 and name not in self._gateway.running:
-                self._gateway.running[name] = threading.Event()
-                self._pool.submit(self._run, job, name)
+            waiting = tx.releases.list(states=(ReleaseState.PENDING,)) if due else ()
+            arrived = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.INGESTING]
+        work: list[tuple[Job, str, str]] = [(run_release, r.release.id, r.release.id) for r in waiting]
+        work += [(ingest, name, ingest_job(name)) for name in arrived]
+        for job, name, key in work:
+            if free > 0 and key not in self._gateway.running:
+                self._gateway.running[key] = threading.Event()
+                self._start(partial(self._run, job, key), name)
                 free -= 1
 
-    def _run(self, job: Job, name: str) -> None:
+    def _pool_submit(self, job: "partial[None]", name: str) -> None:
+        self._pool.submit(job, name)
+
+    def _run(self, job: Job, key: str, name: str) -> None:
         try:
             job(self._gateway, name)
         except Exception:
-            log.exception("a job could not be brought to rest; the next start closes it", name=name)
-        finally:
-            self._gateway.running.pop(name, None)
-            self._gateway.wake.set()
+            log.exception("a job could not be brought to rest: it is tried again, or closed by a restart", name=name)
+            self._gateway.running.pop(key, None)
+            return
+        self._gateway.running.pop(key, None)
+        self._gateway.wake.set()

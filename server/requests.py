@@ -7,10 +7,11 @@ import secrets
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon as pld_epsilon
-from server import policy, pricing
+from server import datasets, policy, pricing
 from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Call, Gateway
+from server.identity import Principal
 from server.ledger import rules
 from server.store import Transaction
 from synthgate.budget import PrivacyBudget
@@ -22,10 +23,12 @@ from synthgate.release import Quote, Release, ReleaseState
 NOTHING = Charge(epsilon=0, delta=0, rdp=0)
 
 
-def quote(gateway: Gateway, *, dataset: str, engine: str, epsilon: float, delta: float | None) -> Quote:
+def quote(
+    gateway: Gateway, principal: Principal, *, dataset: str, engine: str, epsilon: float, delta: float | None
+) -> Quote:
     """Price a request: no charge, no row. What would refuse it is listed, not raised; a malformed request raises."""
     with gateway.store.begin() as tx:
-        record = _ready(tx, dataset)
+        record = _ready(gateway, tx, principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         verdicts = tx.releases.verdicts(record.dataset.account)
     plan, charge = _price(record, balance, engine, epsilon, delta)
@@ -51,7 +54,7 @@ def create(
     with gateway.store.begin() as tx:
         if (known := call.answered(tx)) is not None:
             return tx.releases.get(known)
-        record = _ready(tx, dataset)
+        record = _ready(gateway, tx, call.principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
     plan, charge = _price(record, balance, engine, epsilon, delta)
     try:
@@ -67,7 +70,7 @@ def _reserve(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, ch
     with gateway.store.begin() as tx:
         if (known := call.answered(tx)) is not None:
             return tx.releases.get(known)
-        record = _ready(tx, record.dataset.name)
+        record = _ready(gateway, tx, call.principal, record.dataset.name)
         balance = tx.ledger.balance(record.dataset.account)
         verdicts = tx.releases.verdicts(record.dataset.account)
         _check(gateway, record, plan, balance, verdicts)
@@ -89,11 +92,11 @@ def _new(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, balanc
     )  # fmt: skip
 
 
-def _ready(tx: Transaction, dataset: str) -> DatasetRecord:
+def _ready(gateway: Gateway, tx: Transaction, principal: Principal, dataset: str) -> DatasetRecord:
     record = tx.datasets.get(dataset)
     if record.dataset.state is DatasetState.DELETED:
         raise NotFound(f"there is no dataset {dataset!r}")
-    if record.dataset.state is not DatasetState.READY:
+    if datasets.state_seen(gateway, record, principal) is not DatasetState.READY:
         raise WrongState(f"dataset {dataset!r} is not READY yet; upload its rows and wait until it is")
     return record
 

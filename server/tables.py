@@ -59,6 +59,7 @@ entries = Table(
     _whole("capacity"),
     _whole("sandbox"),
     _whole("verdicts_granted"),
+    _text("salt"),
     sqlite_strict=True,
 )
 Index("entries_of_account", entries.c.account, entries.c.sequence)

@@ -78,7 +78,8 @@ class Entry:
 
     ``digest`` is sha256 over the canonical JSON of every other field, ``previous`` the digest of the entry before it
     in the whole ledger (64 zeros for the first). ``reservation`` and ``charge`` belong to reserve, commit and void;
-    ``cap``, ``order``, ``capacity``, ``sandbox``, ``verdicts_granted`` to open and amend.
+    ``cap``, ``order``, ``capacity``, ``sandbox``, ``verdicts_granted`` to open and amend. ``salt`` (16 random bytes)
+    keeps a digest, which attestations carry, from telling the time or reason of an entry to who guesses the rest.
     """
 
     sequence: int
@@ -96,6 +97,7 @@ class Entry:
     capacity: int = 0
     sandbox: bool = False
     verdicts_granted: int = 0
+    salt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

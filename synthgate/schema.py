@@ -47,8 +47,8 @@ class Declaration:
 
     @property
     def uploaded(self) -> frozenset[str]:
-        """The names of the columns that leave the steward's machine: the declared ones and the unit's."""
-        return frozenset(c.name for c in self.domain.columns) | ({self.unit.column} if self.unit.column else set())
+        """The names of the columns that leave the steward's machine: the modelled ones and the unit's."""
+        return frozenset(c.name for c in self.domain.modelled) | ({self.unit.column} if self.unit.column else set())
 
 
 def read_schema(path: Path) -> Declaration:

@@ -33,6 +33,10 @@ class ReleaseRecord:
     plan: Mapping[str, Any]
     policy: Policy
     verdict_number: int = 0
+    verdicts_allowed: int = 0
+    """How many the account was allowed when this one was committed."""
+    sandbox: bool = False
+    """Whether the account is a sandbox: then there is no guarantee."""
     statement: Mapping[str, Any] = field(default_factory=dict)
     """The privacy statement's JSON, from EVALUATING on."""
     artifacts: Mapping[str, str] = field(default_factory=dict)

@@ -58,6 +58,8 @@ def write_release(record: ReleaseRecord) -> str:
         "plan": dict(record.plan),
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
+        "verdicts_allowed": record.verdicts_allowed,
+        "sandbox": record.sandbox,
         "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),
         "failure": record.failure,

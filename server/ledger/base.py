@@ -46,8 +46,9 @@ class LedgerView(Protocol):
     def reservation(self, reservation: str) -> Reservation:
         """One reservation. Raises NotFound."""
 
-    def entries(self, account: str = "", *, after: int = 0, limit: int = 1_000) -> tuple[Entry, ...]:
-        """Entries with a sequence number above ``after``, in order, of one account or of all."""
+    def entries(self, account: str = "", *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
+        """Entries with a sequence number above ``after``, in order, of one account or of all; all of them without a
+        ``limit``."""
 
     def head(self) -> str:
         """The digest of the newest entry; 64 zeros for an empty ledger."""

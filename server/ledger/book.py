@@ -5,9 +5,10 @@ differ in what they admit or in what they say. Every call runs inside one transa
 writers: what a verb has read is still true when it appends.
 """
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from server.ledger import chain, rules
@@ -91,9 +92,9 @@ class Book(ABC):
             raise NotFound(f"there is no reservation {reservation!r}")
         return found
 
-    def entries(self, account: str = "", *, after: int = 0, limit: int = 1_000) -> tuple[Entry, ...]:
+    def entries(self, account: str = "", *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
         """Entries with a sequence number above ``after``, of one account or of all."""
-        return tuple(self._select(Selection(account=account, after=after, limit=max(0, limit))))
+        return tuple(self._select(Selection(account=account, after=after, limit=limit)))
 
     def head(self) -> str:
         """The digest of the newest entry; 64 zeros for an empty ledger."""
@@ -101,6 +102,7 @@ class Book(ABC):
         return newest.digest if newest else chain.GENESIS
 
     def _append(self, entry: Entry) -> Entry:
-        sealed = chain.seal(entry, after=self._newest())
+        salted = replace(entry, salt=secrets.token_hex(16))
+        sealed = chain.seal(salted, after=self._newest())
         self._keep(sealed)
         return sealed

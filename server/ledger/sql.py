@@ -60,6 +60,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "capacity": entry.capacity,
         "sandbox": int(entry.sandbox),
         "verdicts_granted": entry.verdicts_granted,
+        "salt": entry.salt,
     }
 
 
@@ -85,4 +86,5 @@ def _read(row: RowMapping) -> Entry:
         capacity=row["capacity"],
         sandbox=bool(row["sandbox"]),
         verdicts_granted=row["verdicts_granted"],
+        salt=row["salt"],
     )

@@ -15,7 +15,7 @@ from synthgate.release import ReleaseState
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
-STEWARD, ANALYST, OFFICER, AUDITOR = Office.STEWARD, Office.ANALYST, Office.OFFICER, Office.AUDITOR
+STEWARD, ANALYST, OFFICER = Office.STEWARD, Office.ANALYST, Office.OFFICER
 HEARTBEAT_S = 30.0
 MARGIN_S = 0.05
 
@@ -41,7 +41,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     def QuoteRelease(self, request: pb.QuoteReleaseRequest, call: Call) -> pb.QuoteReleaseResponse:  # noqa: N802
         """Price a request."""
         quote = requests.quote(
-            self.gateway, dataset=request.dataset, engine=request.engine, epsilon=request.epsilon,
+            self.gateway, call.principal, dataset=request.dataset, engine=request.engine, epsilon=request.epsilon,
             delta=request.delta if request.HasField("delta") else None,
         )  # fmt: skip
         return convert.quote_to_proto(quote)
@@ -124,7 +124,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
                 if not (data := await asyncio.to_thread(file.read, CHUNK_BYTES)):
                     return
 
-    @answers(STEWARD, OFFICER, AUDITOR)
+    @answers(STEWARD, OFFICER)
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
         """Read the report; exact and private."""
         html = request.format == pb.REPORT_FORMAT_HTML

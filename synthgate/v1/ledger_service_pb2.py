@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!synthgate/v1/ledger_service.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"4\n\x06\x42udget\x12\x15\n\repsilon_units\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65lta_units\x18\x02 \x01(\x03\"\xc8\x01\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03\x63\x61p\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Budget\x12\r\n\x05order\x18\x03 \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x03\x12\x0f\n\x07sandbox\x18\x05 \x01(\x08\x12\x11\n\topened_by\x18\x06 \x01(\t\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10verdicts_granted\x18\x08 \x01(\x05\"B\n\x06\x43harge\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x03\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x03\x12\x10\n\x03rdp\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x06\n\x04_rdp\"\xc0\x01\n\x07\x42\x61lance\x12&\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Account\x12\'\n\tcommitted\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Charge\x12&\n\x08reserved\x18\x03 \x01(\x0b\x32\x14.synthgate.v1.Charge\x12\x11\n\ttaken_ppm\x18\x04 \x01(\x03\x12\x17\n\x0flargest_epsilon\x18\x05 \x01(\x01\x12\x10\n\x08verdicts\x18\x06 \x01(\x05\"\xea\x02\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.synthgate.v1.EntryKind\x12\x11\n\tprincipal\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08previous\x18\x07 \x01(\t\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\x12\x13\n\x0breservation\x18\t \x01(\t\x12$\n\x06\x63harge\x18\n \x01(\x0b\x32\x14.synthgate.v1.Charge\x12!\n\x03\x63\x61p\x18\x0b \x01(\x0b\x32\x14.synthgate.v1.Budget\x12\r\n\x05order\x18\x0c \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\r \x01(\x03\x12\x0f\n\x07sandbox\x18\x0e \x01(\x08\x12\x18\n\x10verdicts_granted\x18\x0f \x01(\x05\"g\n\x12OpenAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x0f\n\x07sandbox\x18\x05 \x01(\x08\"=\n\x13OpenAccountResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"\xbb\x01\n\x13\x41mendAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x07\x65psilon\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x64\x65lta\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1d\n\x10verdicts_granted\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\n\n\x08_epsilonB\x08\n\x06_deltaB\x13\n\x11_verdicts_granted\">\n\x14\x41mendAccountResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"\x15\n\x13ListAccountsRequest\"?\n\x14ListAccountsResponse\x12\'\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x15.synthgate.v1.Balance\"!\n\x11GetBalanceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"L\n\x12ListEntriesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListEntriesResponse\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.synthgate.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x96\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_OPEN\x10\x01\x12\x14\n\x10\x45NTRY_KIND_AMEND\x10\x02\x12\x16\n\x12\x45NTRY_KIND_RESERVE\x10\x03\x12\x15\n\x11\x45NTRY_KIND_COMMIT\x10\x04\x12\x13\n\x0f\x45NTRY_KIND_VOID\x10\x05\x32\xb6\x03\n\rLedgerService\x12R\n\x0bOpenAccount\x12 .synthgate.v1.OpenAccountRequest\x1a!.synthgate.v1.OpenAccountResponse\x12U\n\x0c\x41mendAccount\x12!.synthgate.v1.AmendAccountRequest\x1a\".synthgate.v1.AmendAccountResponse\x12U\n\x0cListAccounts\x12!.synthgate.v1.ListAccountsRequest\x1a\".synthgate.v1.ListAccountsResponse\x12O\n\nGetBalance\x12\x1f.synthgate.v1.GetBalanceRequest\x1a .synthgate.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .synthgate.v1.ListEntriesRequest\x1a!.synthgate.v1.ListEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!synthgate/v1/ledger_service.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"4\n\x06\x42udget\x12\x15\n\repsilon_units\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65lta_units\x18\x02 \x01(\x03\"\xc8\x01\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03\x63\x61p\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Budget\x12\r\n\x05order\x18\x03 \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x03\x12\x0f\n\x07sandbox\x18\x05 \x01(\x08\x12\x11\n\topened_by\x18\x06 \x01(\t\x12-\n\topen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10verdicts_granted\x18\x08 \x01(\x05\"B\n\x06\x43harge\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x03\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x03\x12\x10\n\x03rdp\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x06\n\x04_rdp\"\xc0\x01\n\x07\x42\x61lance\x12&\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Account\x12\'\n\tcommitted\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Charge\x12&\n\x08reserved\x18\x03 \x01(\x0b\x32\x14.synthgate.v1.Charge\x12\x11\n\ttaken_ppm\x18\x04 \x01(\x03\x12\x17\n\x0flargest_epsilon\x18\x05 \x01(\x01\x12\x10\n\x08verdicts\x18\x06 \x01(\x05\"\xf8\x02\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.synthgate.v1.EntryKind\x12\x11\n\tprincipal\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08previous\x18\x07 \x01(\t\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\x12\x13\n\x0breservation\x18\t \x01(\t\x12$\n\x06\x63harge\x18\n \x01(\x0b\x32\x14.synthgate.v1.Charge\x12!\n\x03\x63\x61p\x18\x0b \x01(\x0b\x32\x14.synthgate.v1.Budget\x12\r\n\x05order\x18\x0c \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\r \x01(\x03\x12\x0f\n\x07sandbox\x18\x0e \x01(\x08\x12\x18\n\x10verdicts_granted\x18\x0f \x01(\x05\x12\x0c\n\x04salt\x18\x10 \x01(\t\"g\n\x12OpenAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x0f\n\x07sandbox\x18\x05 \x01(\x08\"=\n\x13OpenAccountResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"\xbb\x01\n\x13\x41mendAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x07\x65psilon\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x64\x65lta\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1d\n\x10verdicts_granted\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\n\n\x08_epsilonB\x08\n\x06_deltaB\x13\n\x11_verdicts_granted\">\n\x14\x41mendAccountResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"\x15\n\x13ListAccountsRequest\"?\n\x14ListAccountsResponse\x12\'\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x15.synthgate.v1.Balance\"!\n\x11GetBalanceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Balance\"L\n\x12ListEntriesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListEntriesResponse\x12$\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.synthgate.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x96\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_OPEN\x10\x01\x12\x14\n\x10\x45NTRY_KIND_AMEND\x10\x02\x12\x16\n\x12\x45NTRY_KIND_RESERVE\x10\x03\x12\x15\n\x11\x45NTRY_KIND_COMMIT\x10\x04\x12\x13\n\x0f\x45NTRY_KIND_VOID\x10\x05\x32\xb6\x03\n\rLedgerService\x12R\n\x0bOpenAccount\x12 .synthgate.v1.OpenAccountRequest\x1a!.synthgate.v1.OpenAccountResponse\x12U\n\x0c\x41mendAccount\x12!.synthgate.v1.AmendAccountRequest\x1a\".synthgate.v1.AmendAccountResponse\x12U\n\x0cListAccounts\x12!.synthgate.v1.ListAccountsRequest\x1a\".synthgate.v1.ListAccountsResponse\x12O\n\nGetBalance\x12\x1f.synthgate.v1.GetBalanceRequest\x1a .synthgate.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .synthgate.v1.ListEntriesRequest\x1a!.synthgate.v1.ListEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synthgate.v1.ledger_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYKIND']._serialized_start=1741
-  _globals['_ENTRYKIND']._serialized_end=1891
+  _globals['_ENTRYKIND']._serialized_start=1755
+  _globals['_ENTRYKIND']._serialized_end=1905
   _globals['_BUDGET']._serialized_start=84
   _globals['_BUDGET']._serialized_end=136
   _globals['_ACCOUNT']._serialized_start=139
@@ -43,27 +43,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BALANCE']._serialized_start=410
   _globals['_BALANCE']._serialized_end=602
   _globals['_ENTRY']._serialized_start=605
-  _globals['_ENTRY']._serialized_end=967
-  _globals['_OPENACCOUNTREQUEST']._serialized_start=969
-  _globals['_OPENACCOUNTREQUEST']._serialized_end=1072
-  _globals['_OPENACCOUNTRESPONSE']._serialized_start=1074
-  _globals['_OPENACCOUNTRESPONSE']._serialized_end=1135
-  _globals['_AMENDACCOUNTREQUEST']._serialized_start=1138
-  _globals['_AMENDACCOUNTREQUEST']._serialized_end=1325
-  _globals['_AMENDACCOUNTRESPONSE']._serialized_start=1327
-  _globals['_AMENDACCOUNTRESPONSE']._serialized_end=1389
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1391
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1412
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1414
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1477
-  _globals['_GETBALANCEREQUEST']._serialized_start=1479
-  _globals['_GETBALANCEREQUEST']._serialized_end=1512
-  _globals['_GETBALANCERESPONSE']._serialized_start=1514
-  _globals['_GETBALANCERESPONSE']._serialized_end=1574
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1576
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1652
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1654
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1738
-  _globals['_LEDGERSERVICE']._serialized_start=1894
-  _globals['_LEDGERSERVICE']._serialized_end=2332
+  _globals['_ENTRY']._serialized_end=981
+  _globals['_OPENACCOUNTREQUEST']._serialized_start=983
+  _globals['_OPENACCOUNTREQUEST']._serialized_end=1086
+  _globals['_OPENACCOUNTRESPONSE']._serialized_start=1088
+  _globals['_OPENACCOUNTRESPONSE']._serialized_end=1149
+  _globals['_AMENDACCOUNTREQUEST']._serialized_start=1152
+  _globals['_AMENDACCOUNTREQUEST']._serialized_end=1339
+  _globals['_AMENDACCOUNTRESPONSE']._serialized_start=1341
+  _globals['_AMENDACCOUNTRESPONSE']._serialized_end=1403
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1405
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1426
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1428
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1491
+  _globals['_GETBALANCEREQUEST']._serialized_start=1493
+  _globals['_GETBALANCEREQUEST']._serialized_end=1526
+  _globals['_GETBALANCERESPONSE']._serialized_start=1528
+  _globals['_GETBALANCERESPONSE']._serialized_end=1588
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1590
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1666
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1668
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1752
+  _globals['_LEDGERSERVICE']._serialized_start=1908
+  _globals['_LEDGERSERVICE']._serialized_end=2346
 # @@protoc_insertion_point(module_scope)

@@ -80,7 +80,7 @@ class Balance(_message.Message):
     def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., committed: _Optional[_Union[Charge, _Mapping]] = ..., reserved: _Optional[_Union[Charge, _Mapping]] = ..., taken_ppm: _Optional[int] = ..., largest_epsilon: _Optional[float] = ..., verdicts: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("sequence", "account", "kind", "principal", "reason", "time", "previous", "digest", "reservation", "charge", "cap", "order", "capacity", "sandbox", "verdicts_granted")
+    __slots__ = ("sequence", "account", "kind", "principal", "reason", "time", "previous", "digest", "reservation", "charge", "cap", "order", "capacity", "sandbox", "verdicts_granted", "salt")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class Entry(_message.Message):
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_GRANTED_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     account: str
     kind: EntryKind
@@ -111,7 +112,8 @@ class Entry(_message.Message):
     capacity: int
     sandbox: bool
     verdicts_granted: int
-    def __init__(self, sequence: _Optional[int] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., principal: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous: _Optional[str] = ..., digest: _Optional[str] = ..., reservation: _Optional[str] = ..., charge: _Optional[_Union[Charge, _Mapping]] = ..., cap: _Optional[_Union[Budget, _Mapping]] = ..., order: _Optional[int] = ..., capacity: _Optional[int] = ..., sandbox: _Optional[bool] = ..., verdicts_granted: _Optional[int] = ...) -> None: ...
+    salt: str
+    def __init__(self, sequence: _Optional[int] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., principal: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous: _Optional[str] = ..., digest: _Optional[str] = ..., reservation: _Optional[str] = ..., charge: _Optional[_Union[Charge, _Mapping]] = ..., cap: _Optional[_Union[Budget, _Mapping]] = ..., order: _Optional[int] = ..., capacity: _Optional[int] = ..., sandbox: _Optional[bool] = ..., verdicts_granted: _Optional[int] = ..., salt: _Optional[str] = ...) -> None: ...
 
 class OpenAccountRequest(_message.Message):
     __slots__ = ("request_id", "name", "epsilon", "delta", "sandbox")

@@ -172,7 +172,7 @@ class ReleaseServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReport(self, request, context):
-        """Reads the report; its numbers are exact and private. Stewards, officers, auditors.
+        """Reads the report; its numbers are exact and private. Stewards, officers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,7 @@ RPCS = (
     _rpc(
         "releases", "DownloadRelease", {ANALYST, STEWARD, OFFICER}, lambda r, d: releases.DownloadReleaseRequest(id=r)
     ),
-    _rpc("releases", "GetReport", {STEWARD, OFFICER, AUDITOR}, lambda r, d: releases.GetReportRequest(id=r)),
+    _rpc("releases", "GetReport", {STEWARD, OFFICER}, lambda r, d: releases.GetReportRequest(id=r)),
     _rpc("releases", "GetAttestation", EVERYONE, lambda r, d: releases.GetAttestationRequest(id=r)),
     _rpc(
         "releases", "ApproveRelease", {OFFICER},

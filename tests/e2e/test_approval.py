@@ -10,7 +10,7 @@ from server.app import compose
 from server.config import Settings
 from server.gateway import Call
 from server.identity import Office, Principal
-from synthgate.errors import InvalidArgument, PermissionDenied, WrongState
+from synthgate.errors import InvalidArgument, InvalidPolicy, PermissionDenied, WrongState
 from synthgate.release import Release, ReleaseState
 from synthgate.verify import verify
 from tests.e2e.people import LENIENT
@@ -59,8 +59,12 @@ def test_an_officer_releases_what_was_looked_at(served: Served, tmp_path: Path) 
 def test_whoever_asked_or_registered_or_approved_cannot_approve_and_a_rejection_destroys(
     served: Served, tmp_path: Path
 ) -> None:
-    release = awaiting(served, "rejection", needed=2)
+    with pytest.raises(InvalidPolicy, match="the officers are 1"):
+        awaiting(served, "unmet", needed=2)
     gateway = compose(Settings(state=served.state))
+    with gateway.store.begin() as tx:
+        tx.principals.replace("second-officer", "officer", "0" * 64)
+    release = awaiting(served, "rejection", needed=2)
     for name in (release.requested_by, "steward"):
         call = Call(Principal(name, Office.OFFICER), "ApproveRelease", f"as {name}", "payload")
         with pytest.raises(PermissionDenied, match="requested or registered"):

@@ -62,7 +62,7 @@ def test_copied_rows_are_rejected_and_out_of_everyones_reach(
     assert served.parquet_on_disk() == stored
     found = answers(served, asked.id)
     assert not {name for name, _ in found} & {"DownloadRelease", "GetAttestation"}
-    assert {role for name, role in found if name == "GetReport"} == {"steward", "officer", "auditor"}
+    assert {role for name, role in found if name == "GetReport"} == {"steward", "officer"}
     assert not [who for who, content in found.items() if b"PAR1" in content]
     assert tuple(served.analyst.watch(asked.id))[-1].state is ReleaseState.CLOSED
 

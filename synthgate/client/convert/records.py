@@ -238,6 +238,7 @@ def entry_to_proto(entry: Entry) -> ledger.Entry:
         capacity=entry.capacity,
         sandbox=entry.sandbox,
         verdicts_granted=entry.verdicts_granted,
+        salt=entry.salt,
     )
 
 
@@ -259,6 +260,7 @@ def entry_from_proto(message: ledger.Entry) -> Entry:
         capacity=message.capacity,
         sandbox=message.sandbox,
         verdicts_granted=message.verdicts_granted,
+        salt=message.salt,
     )
 
 

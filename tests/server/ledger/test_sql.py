@@ -107,20 +107,20 @@ REWRITES = {
     "replace an entry": "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE sequence = 2",
     "fork the chain": "INSERT INTO entries SELECT 9, account, kind, principal, reason, at, previous, 'd', 'r9', "
     "charge_epsilon, charge_delta, charge_rdp, cap_epsilon, cap_delta, rdp_order, capacity, sandbox, "
-    "verdicts_granted FROM entries WHERE sequence = 2",
+    "verdicts_granted, salt FROM entries WHERE sequence = 2",
     "reserve an id again": "INSERT INTO entries SELECT 3, account, kind, principal, reason, at, digest, 'd', "
     "reservation, charge_epsilon, charge_delta, charge_rdp, cap_epsilon, cap_delta, rdp_order, capacity, sandbox, "
-    "verdicts_granted FROM entries WHERE sequence = 2",
+    "verdicts_granted, salt FROM entries WHERE sequence = 2",
     "open an account again": "INSERT INTO entries SELECT 3, account, kind, principal, reason, at, (SELECT digest FROM "
     "entries WHERE sequence = 2), 'd', reservation, charge_epsilon, charge_delta, charge_rdp, cap_epsilon, cap_delta, "
-    "rdp_order, capacity, sandbox, verdicts_granted FROM entries WHERE sequence = 1",
+    "rdp_order, capacity, sandbox, verdicts_granted, salt FROM entries WHERE sequence = 1",
     "update the audit log": "UPDATE audit SET principal = 'nobody'",
     "delete the audit log": "DELETE FROM audit",
     "update an answer": "UPDATE requests SET resource = 'other'",
     "delete an answer": "DELETE FROM requests",
     "a text for an amount": "INSERT INTO entries SELECT 3, account, kind, principal, reason, at, digest, 'd', 'r9', "
-    "'much', charge_delta, charge_rdp, cap_epsilon, cap_delta, rdp_order, capacity, sandbox, verdicts_granted FROM "
-    "entries WHERE sequence = 2",
+    "'much', charge_delta, charge_rdp, cap_epsilon, cap_delta, rdp_order, capacity, sandbox, verdicts_granted, "
+    "salt FROM entries WHERE sequence = 2",
 }
 
 
