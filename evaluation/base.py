@@ -5,24 +5,48 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from synthgate.domain import Domain
 from synthgate.report import Score
+
+Units = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One canonical sample beside the private rows, all three with the domain's columns and normalised dtypes.
 
-    ``train`` are the rows that were trained on, ``holdout`` the rows that never were, ``sample`` the canonical sample;
-    one row per privacy unit in the private two. ``rows`` may be cut from larger tables by keyed choice alone.
+    ``train`` are all rows that were trained on, ``holdout`` all rows that never were, ``sample`` the canonical sample.
+    ``train_units`` and ``holdout_units``, shape (rows,), number the privacy unit of each private row 0, 1, ... without
+    gaps; left out, every row is a unit. Whoever counts people as independent takes one keyed row of a unit
+    (`evaluation.risk.attack.targets`).
     """
 
     domain: Domain
     train: pd.DataFrame
     holdout: pd.DataFrame
     sample: pd.DataFrame
+    train_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    holdout_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        for name, rows in (("train_units", self.train), ("holdout_units", self.holdout)):
+            units = getattr(self, name)
+            if len(units) == 0:
+                object.__setattr__(self, name, np.arange(len(rows), dtype=np.int64))
+            elif len(units) != len(rows):
+                raise ValueError(f"{name} gives the unit of every row")
+
+    @property
+    def units(self) -> tuple[int, int]:
+        """How many privacy units were trained on, and how many were held out."""
+        return _count(self.train_units), _count(self.holdout_units)
+
+
+def _count(units: Units) -> int:
+    return int(units.max()) + 1 if len(units) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,11 +38,16 @@ def evaluate(
     if len(seed) < 16:
         raise ValueError("the seed of an evaluation has at least 16 bytes")
     progress("reading")
+    train, train_units = read(train_path, domain)
+    holdout, holdout_units = read(holdout_path, domain)
+    sample, _ = read(sample_path, domain)
     comparison = Comparison(
         domain=domain,
-        train=read(train_path, domain),
-        holdout=read(holdout_path, domain),
-        sample=read(sample_path, domain),
+        train=train,
+        holdout=holdout,
+        sample=sample,
+        train_units=train_units,
+        holdout_units=holdout_units,
     )
     return compare(comparison, seed=seed, progress=progress, registry=registry)
 

@@ -25,19 +25,21 @@ MISSING = "\x00missing"
 Floats = npt.NDArray[np.float64]
 
 
-def read(path: Path, domain: Domain) -> pd.DataFrame:
-    """Read one file. A stored private table keeps the first row of each unit, so that targets are independent.
+def read(path: Path, domain: Domain) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """All rows of one file, and the privacy unit of each, numbered 0, 1, ... by first appearance; without a column of
+    units, as in a sample, every row is one.
 
     Raises InvalidTable where a modelled column is absent.
     """
     table = pq.read_table(path, use_threads=False)
+    units = np.arange(table.num_rows, dtype=np.int64)
     if UNIT_COLUMN in table.column_names:
-        units = pd.Series(table.column(UNIT_COLUMN).to_numpy(zero_copy_only=False))
-        table = table.filter(pa.array(~units.duplicated().to_numpy()))
+        stored = table.column(UNIT_COLUMN).to_numpy(zero_copy_only=False)
+        units = pd.factorize(stored)[0].astype(np.int64)
     absent = [c.name for c in domain.modelled if c.name not in table.column_names]
     if absent:
         raise InvalidTable(f"the table lacks the declared column {absent[0]}")
-    return normalise({c.name: table.column(c.name) for c in domain.modelled}, domain)
+    return normalise({c.name: table.column(c.name) for c in domain.modelled}, domain), units
 
 
 def normalise(columns: dict[str, Any], domain: Domain) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from anonymeter.stats.confidence import EvaluationResults
 
-from evaluation.base import Comparison
+from evaluation.base import Comparison, Units
 from evaluation.risk.intervals import independent_difference
 from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
@@ -86,12 +86,20 @@ class Targets:
 
 
 def targets(comparison: Comparison, *, generator: np.random.Generator, most: int = MAX_ATTACK_TARGETS) -> Targets:
-    """As many units of either side as the smaller side has, at most ``most``, by keyed choice and in keyed order."""
-    size = min(len(comparison.train), len(comparison.holdout), most)
+    """As many units of either side as the smaller side has, at most ``most``, by keyed choice and in keyed order; of
+    each a keyed row."""
+    size = min(*comparison.units, most)
     return Targets(
-        main=choose(comparison.train, size, generator=generator),
-        control=choose(comparison.holdout, size, generator=generator),
+        main=_one_row_each(comparison.train, comparison.train_units, size, generator=generator),
+        control=_one_row_each(comparison.holdout, comparison.holdout_units, size, generator=generator),
     )
+
+
+def _one_row_each(frame: pd.DataFrame, units: Units, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
+    chosen = generator.permutation(int(units.max()) + 1)[:size]
+    order = generator.spawn(1)[0].permutation(len(frame))
+    _, first = np.unique(units[order], return_index=True)  # where a unit comes up first is a keyed row of it
+    return frame.iloc[order[first[chosen]]].reset_index(drop=True)
 
 
 def choose(frame: pd.DataFrame, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
@@ -100,7 +108,7 @@ def choose(frame: pd.DataFrame, size: int, *, generator: np.random.Generator) ->
 
 
 def candidates(sample: pd.DataFrame, most: int, *, generator: np.random.Generator) -> tuple[pd.DataFrame, str]:
-    """``most`` of the released rows in keyed order (ties fall by it), all if fewer, and a remark where some are left out."""
+    """``most`` of the released rows in keyed order (ties fall by it), all if fewer; a remark if some are left out."""
     rows = choose(sample, min(len(sample), most), generator=generator)
     remark = f"{len(rows):,} of {len(sample):,} released rows were searched, by keyed choice"
     return rows, remark if len(rows) < len(sample) else ""
@@ -110,6 +118,6 @@ def shortage(comparison: Comparison) -> str:
     """Why no attack can be judged on these tables, or nothing."""
     if len(comparison.sample) == 0:
         return "the sample is empty"
-    if min(len(comparison.train), len(comparison.holdout)) < MIN_TARGETS:
+    if min(comparison.units) < MIN_TARGETS:
         return f"fewer than {MIN_TARGETS} units in training or holdout"
     return ""

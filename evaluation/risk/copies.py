@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import choose, shortage, untold
+from evaluation.risk.attack import shortage, untold
 from evaluation.risk.intervals import paired_difference, scaled_difference
 from synthgate.report import Better, Score
 
@@ -35,18 +35,24 @@ class Copies:
         """Compare rows cell by cell over all modelled columns; cells that are missing or other count as equal."""
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
-        size = min(len(comparison.train), len(comparison.holdout))
+        units = comparison.units
+        size = min(units)
         released = _keys(comparison.sample)
-        everyone = Counter(_keys(comparison.train))
-        held = Counter(_keys(choose(comparison.holdout, size, generator=generator)))
-        recurring = sum(n for key, n in held.items() if key in everyone) / size
-        trained = Counter(_keys(choose(comparison.train, size, generator=generator)))
+        sides = ((comparison.train, comparison.train_units), (comparison.holdout, comparison.holdout_units))
+        # A row that a unit has twice is one of its rows.
+        owned = [set(zip(_keys(rows), numbers.tolist(), strict=True)) for rows, numbers in sides]
+        everyone = Counter(key for key, _ in owned[0])
+        chosen = [set(generator.permutation(n)[:size].tolist()) for n in units]
+        trained, held = (
+            Counter(key for key, unit in rows if unit in some) for rows, some in zip(owned, chosen, strict=True)
+        )
+        recurring = sum(n for key, n in held.items() if key in everyone) / held.total()
         unique = recurring < RECURRING
         if unique:
             trained = everyone
         rare = [(key in trained, key in held) for key in released if held[key] <= 1 and (unique or trained[key] <= 1)]
         cells = Counter(rare)
-        scale = len(comparison.train) / size if unique else 1.0
+        scale = units[0] / size if unique else 1.0
         return Findings(scores=(_score(self.name, cells, scale, len(released), recurring),))
 
 

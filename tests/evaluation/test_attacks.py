@@ -88,6 +88,39 @@ def test_targets_are_equally_many_on_both_sides_and_come_from_their_own() -> Non
     assert set(both.control["a"]) == set(holdout["a"])
 
 
+def _visits(people: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Two rows a person: a first one that all know, and a second one."""
+    return _floats(2 * people, seed), np.repeat(np.arange(people), 2)
+
+
+def test_a_target_is_a_keyed_row_of_its_unit_and_not_the_first() -> None:
+    (train, units), (holdout, held) = _visits(300, 1), _visits(100, 2)
+    comparison = Comparison(
+        domain=FLOATS, train=train, holdout=holdout, sample=train, train_units=units, holdout_units=held
+    )
+    assert comparison.units == (300, 100)
+    both = targets(comparison, generator=np.random.default_rng(0))
+    assert len(both) == 100
+    places = {value: i for i, value in enumerate(train["a"])}
+    chosen = [places[value] for value in both.main["a"]]
+    assert len({place // 2 for place in chosen}) == 100, "a unit is a target once"
+    assert 30 <= sum(place % 2 for place in chosen) <= 70, "second rows are targets as often as first ones"
+
+
+@pytest.mark.parametrize("share", [0.8, 0.4, 0.1])
+def test_verbatim_second_rows_of_trained_units_are_copies(share: float) -> None:
+    (train, units), (holdout, held), (fresh, _) = _visits(800, 1), _visits(200, 2), _visits(1000, 3)
+    count = round(share * len(fresh))
+    taken = train.iloc[1::2].iloc[np.arange(count) % 800]
+    sample = pd.concat([taken, fresh.iloc[count:]], ignore_index=True)
+    for released, high in ((sample, (share * 0.2, 1.0)), (fresh, (0.0, 0.01))):
+        comparison = Comparison(
+            domain=FLOATS, train=train, holdout=holdout, sample=released, train_units=units, holdout_units=held
+        )
+        (score,) = Copies().measure(comparison, generator=np.random.default_rng(7)).scores
+        assert high[0] <= score.high <= high[1]
+
+
 def test_the_released_rows_never_reduce_the_targets() -> None:
     """A release larger than an attack searches: the targets stay as many as `admit` reckons with, and the note says
     which part was searched."""

@@ -25,7 +25,8 @@ CELLS = {
 
 
 def test_a_stored_table_becomes_floats_and_strings(tmp_path: Path) -> None:
-    frame = read(write(tmp_path / "t.parquet", MIXED, CELLS, units=[0, 1, 2]), MIXED)
+    frame, units = read(write(tmp_path / "t.parquet", MIXED, CELLS, units=[7, 5, 7]), MIXED)
+    assert units.tolist() == [0, 1, 0]
     assert list(frame.columns) == [c.name for c in MIXED.modelled]
     assert {str(d) for d in frame.dtypes} == {"object", "float64"}
     assert frame["colour"].tolist() == ["red", MISSING, MISSING]
@@ -52,12 +53,13 @@ def test_nullable_pandas_dtypes_are_read_alike() -> None:
     assert frame["^odd.*$"].tolist() == ["x", "y"]
 
 
-def test_the_first_row_of_each_unit_stays(tmp_path: Path) -> None:
+def test_every_row_of_a_unit_stays_and_without_units_every_row_is_one(tmp_path: Path) -> None:
     doubled = {name: [v for v in cells for _ in range(2)] for name, cells in CELLS.items()}
     doubled["age"] = [5, 6, None, 7, 99, 8]
-    frame = read(write(tmp_path / "t.parquet", MIXED, doubled, units=[0, 0, 1, 1, 2, 2]), MIXED)
-    np.testing.assert_array_equal(frame["age"], [5.0, np.nan, 99.0])
-    assert frame.index.tolist() == [0, 1, 2]
+    frame, units = read(write(tmp_path / "t.parquet", MIXED, doubled, units=[0, 0, 1, 1, 2, 2]), MIXED)
+    np.testing.assert_array_equal(frame["age"], [5.0, 6.0, np.nan, 7.0, 99.0, 8.0])
+    assert units.tolist() == [0, 0, 1, 1, 2, 2]
+    assert read(write(tmp_path / "s.parquet", MIXED, doubled), MIXED)[1].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_dictionary_encoded_and_large_strings_are_read(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_dictionary_encoded_and_large_strings_are_read(tmp_path: Path) -> None:
     odd = table.set_column(0, "colour", table.column(0).dictionary_encode())
     odd = odd.set_column(5, "^odd.*$", odd.column(5).cast(pa.large_string()))
     pq.write_table(odd, path)
-    assert read(path, MIXED)["colour"].tolist() == ["red", MISSING, MISSING]
+    assert read(path, MIXED)[0]["colour"].tolist() == ["red", MISSING, MISSING]
 
 
 def test_a_missing_column_is_a_fault_of_structure(tmp_path: Path) -> None:
