@@ -104,7 +104,7 @@ def _warnings(sizes: PublicSizes | None) -> tuple[str, ...]:
         return ("the exact number of rows will be published; no budget covers it",)
     if sizes.units >= SMALL_UNITS:
         return ()
-    width = half_width(sizes.holdout_units)
+    width = half_width(sizes.attack_targets)
     return (
         f"with {sizes.units:,} units the holdout has {sizes.holdout_units:,}, and an attack's excess is known only to "
         f"about {width:.3f}: innocent tables may be refused",

@@ -18,12 +18,12 @@ Z95 = 1.645
 """One-sided 95 %."""
 
 
-def half_width(holdout_units: int) -> float:
-    """The least half-width that an excess of two shares of ``holdout_units`` each can have: 1.645 sqrt(1/(2m)).
+def half_width(targets: int) -> float:
+    """The least half-width that an excess of two shares of ``targets`` units each can have: 1.645 sqrt(1/(2m)).
 
     An attack's threshold below it could never be passed with confidence, whatever the table.
     """
-    return Z95 * math.sqrt(1 / (2 * holdout_units)) if holdout_units > 0 else math.inf
+    return Z95 * math.sqrt(1 / (2 * targets)) if targets > 0 else math.inf
 
 
 def certified_or_why(policy: Policy, engine: str, *, certified: bool, sandbox: bool) -> str | None:
@@ -62,14 +62,14 @@ def _refusals(
             f"the account has used or set aside {verdicts} of {allowed} unaccounted verdicts; "
             "an officer can grant more with `synthgate ledger amend`"
         )
-    units = plan.sizes.holdout_units
+    targets = plan.sizes.attack_targets
     for rule in policy.rules:
         if (missing := _undeclared(rule, domain)) is not None:
             yield f"rule {rule.name} needs {missing}"
-        if _is_attack(rule) and rule.at_most is not None and half_width(units) > rule.at_most:
+        if _is_attack(rule) and rule.at_most is not None and half_width(targets) > rule.at_most:
             yield (
-                f"rule {rule.name} cannot be passed with the public holdout of {units} units: the uncertainty alone is "
-                f"{half_width(units):.3f}; a larger table or another policy is needed"
+                f"rule {rule.name} cannot be passed with the public holdout of {targets} units: the uncertainty alone is "
+                f"{half_width(targets):.3f}; a larger table or another policy is needed"
             )
 
 
