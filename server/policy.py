@@ -68,7 +68,7 @@ def _refusals(
             yield f"rule {rule.name} needs {missing}"
         if _is_attack(rule) and rule.at_most is not None and half_width(targets) > rule.at_most:
             yield (
-                f"rule {rule.name} cannot be passed with the public holdout of {targets} units: the uncertainty alone is "
+                f"rule {rule.name} cannot be passed with a public holdout of {targets} units: uncertainty alone is "
                 f"{half_width(targets):.3f}; a larger table or another policy is needed"
             )
 
