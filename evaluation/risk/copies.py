@@ -1,33 +1,100 @@
-"""Copies: does the release hold training rows verbatim, more often than rows of people whom it never saw?
+"""Copies: does the release hold rows of people it was trained on, more often than rows of people whom it never saw?
 
-The share of released rows found in a keyed training sample as large as the holdout, minus the share found in the
-holdout, over released rows that occur at most once in either. Coarse rows recur among strangers and say nothing; the
-holdout tells how often. The bound on recurrence holds for both sides, so that they stay exchangeable for an innocent
-table: bounding the holdout alone, fresh real rows of coarse columns show 0.03 to 0.10. A table that copies a share x of
-the training rows shows about x times holdout/training.
+The *exposure* of a privacy unit is the number of distinct released rows that are verbatim one of its own, a row that
+several units have being shared among them. Who was held out was drawn by a key, so for a table that copied nobody the
+exposures of trained units and of held-out ones are two random parts of one set: their difference (trained units scaled
+to as many as the holdout, which is what a keyed sample of that size shows on average) has mean 0 and, by units, the
+variance ``sum(exposure^2) / ratio``. It is told as a share of all released rows. A table that copies a share x of the
+training rows shows about x/4 with a holdout of 20 %.
 
-Where fewer than 0.1 % of the holdout's rows occur in training, rows are practically unique: then all training rows
-are compared, recurring in the holdout alone excludes, and the holdout's share is scaled by n_train/n_holdout. Absence
-of copies proves nothing and passes nothing; presence refuses.
+- *Distinct rows*: the released rows of one cell stand or fall together, so they count once. Where repeats alone convict
+  (few training rows, each released many times), the figure by rows stands instead.
+- *Rare rows*: rows that at most r units have, trained or not. r is as large as the precision allows and depends on
+  neither side alone. Rows that many people share are nobody's copies.
+- *Unique rows*: where fewer than 0.1 % of the holdout's rows occur in training, the figure is by rows and of all
+  training units: a table that copies x shows x, so 1 % convicts.
+
+Absence of copies proves nothing and passes nothing; presence refuses.
 """
 
-from collections import Counter
-from collections.abc import Hashable
+from dataclasses import dataclass
+from math import inf, sqrt
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import shortage, untold
-from evaluation.risk.intervals import paired_difference, scaled_difference
+from evaluation.risk.intervals import ONE_SIDED
+from evaluation.tables import Floats
 from synthgate.report import Better, Score
 
 RECURRING = 0.001
 """Share of holdout rows that occur in training below which rows count as unique."""
 
+BOUND = 0.01
+"""The default policy's threshold. The precision aims at it: with a half-width of at most half of it, a table that
+copied nobody stays below it with about 95 %."""
+
+OWNERS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
+"""Units that may have a row that counts: the largest of these that keeps the half-width below half of ``BOUND``."""
+
+SURE = 2.5758293035489004
+"""The 0.995 quantile of the standard normal distribution: what repeats must show to be told instead."""
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """Which unit has which distinct row, and how often each was released.
+
+    ``cells`` and ``units``, shape (pairs,), hold every pair once; units of the holdout come after the ``trained`` first
+    ones. ``released``, shape (cells,), counts released rows.
+    """
+
+    cells: Integers
+    units: Integers
+    trained: int
+    held: int
+    released: Integers
+
+    @property
+    def ratio(self) -> float:
+        """Trained units for each one held out."""
+        return self.trained / self.held
+
+    @property
+    def owners(self) -> Integers:
+        """How many units have each row, shape (cells,)."""
+        return np.bincount(self.cells, minlength=len(self.released))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Summed exposures of both sides over rows that at most ``owners`` units have, and the variance of a fair draw."""
+
+    owners: int
+    trained: float
+    held: float
+    variance: float
+    ratio: float
+
+    @property
+    def excess(self) -> float:
+        """In released rows: what a training sample as large as the holdout shows on average, less the holdout."""
+        return self.trained / self.ratio - self.held
+
+    def half_width(self, z: float) -> float:
+        """In released rows: as Wilson's interval of a count, with this variance and a trained unit's share of a row as
+        the step; z squared steps where nothing was found."""
+        step = 1 / self.ratio
+        return step * z * z / 2 + z * sqrt(self.variance + (step * z / 2) ** 2)
+
 
 class Copies:
-    """The score ``risk.copies``: the difference of the two shares with one-sided 95 % ends (Newcombe 1998, paired)."""
+    """The score ``risk.copies`` with one-sided 95 % ends. Nothing is drawn: the figure depends on the tables alone."""
 
     name = "risk.copies"
 
@@ -35,52 +102,101 @@ class Copies:
         """Compare rows cell by cell over all modelled columns; cells that are missing or other count as equal."""
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
-        units = comparison.units
-        size = min(units)
-        released = _keys(comparison.sample)
-        sides = ((comparison.train, comparison.train_units), (comparison.holdout, comparison.holdout_units))
-        # A row that a unit has twice is one of its rows.
-        owned = [set(zip(_keys(rows), numbers.tolist(), strict=True)) for rows, numbers in sides]
-        everyone = Counter(key for key, _ in owned[0])
-        chosen = [set(generator.permutation(n)[:size].tolist()) for n in units]
-        trained, held = (
-            Counter(key for key, unit in rows if unit in some) for rows, some in zip(owned, chosen, strict=True)
+        matches = match(comparison)
+        recurring = _recurring(matches)
+        rows = len(comparison.sample)
+        once = (matches.released > 0).astype(np.float64)
+        if recurring < RECURRING:
+            rows, scale = min(rows, len(comparison.train)), matches.ratio
+            found, how = exposure(matches, matches.released.astype(np.float64), rows / scale), "by rows, all training"
+        else:
+            scale = 1.0
+            found, how = exposure(matches, once, rows), "by distinct rows"
+            repeats = exposure(matches, matches.released.astype(np.float64), rows)
+            if repeats.excess - repeats.half_width(SURE) > found.excess + found.half_width(ONE_SIDED):
+                found, how = repeats, "by rows, for repeats"
+        value = found.excess * scale / rows
+        half = found.half_width(ONE_SIDED) * scale / rows
+        least = convictable(matches, found.owners, len(comparison.train) * scale / rows)
+        note = (
+            f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
+            f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
+            f"{recurring:.2%} of holdout rows occur in training; at {BOUND:g} it "
+            + (
+                f"could have convicted a share of {least:.2g} of copied training rows"
+                if least <= 1
+                else "convicts none"
+            )
         )
-        recurring = sum(n for key, n in held.items() if key in everyone) / held.total()
-        unique = recurring < RECURRING
-        if unique:
-            trained = everyone
-        rare = [(key in trained, key in held) for key in released if held[key] <= 1 and (unique or trained[key] <= 1)]
-        cells = Counter(rare)
-        scale = units[0] / size if unique else 1.0
-        return Findings(scores=(_score(self.name, cells, scale, len(released), recurring),))
+        score = Score(name=self.name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
+        return Findings(scores=(score,))
 
 
-def _score(name: str, cells: Counter[tuple[bool, bool]], scale: float, released: int, recurring: float) -> Score:
-    both, first, second, neither = (cells[key] for key in ((True, True), (True, False), (False, True), (False, False)))
-    rows = both + first + second + neither
-    if rows == 0:
-        return untold(name, "every released row recurs among the private rows")
-    in_train, in_holdout = both + first, both + second
-    if scale == 1.0:
-        low, high = paired_difference(both, first, second, neither)
-    else:
-        low, high = scaled_difference(in_train, in_holdout, rows, scale=scale)
-    note = (
-        f"{rows} of {released} released rows are rare; {in_train} of them occur in training, "
-        f"{in_holdout} in the holdout"
-        + (f" (scaled by {scale:.3g}: all training rows are compared)" if scale != 1.0 else " (samples of equal size)")
-        + f"; {recurring:.2%} of holdout rows occur in training"
+def match(comparison: Comparison) -> Matches:
+    """Number the distinct rows of all three tables, and find who has them."""
+    frames = (comparison.train, comparison.holdout, comparison.sample)
+    cells = _numbered(frames)
+    trained, held = comparison.units
+    private = len(comparison.train) + len(comparison.holdout)
+    units = np.concatenate([comparison.train_units, trained + comparison.holdout_units])
+    pairs = np.unique(np.column_stack([cells[:private], units]), axis=0)  # what a unit has twice is one row of it
+    released = np.bincount(cells[private:], minlength=int(cells.max()) + 1)
+    return Matches(cells=pairs[:, 0], units=pairs[:, 1], trained=trained, held=held, released=released)
+
+
+def exposure(matches: Matches, weights: Floats, rows: float) -> Exposure:
+    """Exposures over the rarest rows, or as many more as keep the half-width below half of ``BOUND`` of ``rows``.
+
+    ``weights``, shape (cells,), is what each released row adds, to be shared by all units that have it. Exchanging the
+    sides changes neither ``owners`` nor the variance.
+    """
+    found = _over(matches, weights, OWNERS[0])
+    for most in OWNERS[1:]:
+        wider = _over(matches, weights, most)
+        if wider.half_width(ONE_SIDED) > BOUND / 2 * rows:
+            break
+        found = wider
+    return found
+
+
+def _over(matches: Matches, weights: Floats, most: int) -> Exposure:
+    owners = matches.owners
+    shared = np.where(owners <= most, weights, 0.0) / np.maximum(owners, 1)
+    each = np.bincount(matches.units, weights=shared[matches.cells], minlength=matches.trained + matches.held)
+    return Exposure(
+        owners=most,
+        trained=float(each[: matches.trained].sum()),
+        held=float(each[matches.trained :].sum()),
+        variance=float((each**2).sum()) / matches.ratio,
+        ratio=matches.ratio,
     )
-    value = (in_train - scale * in_holdout) / rows
-    return Score(name=name, value=value, low=min(low, value), high=max(high, value), better=Better.LOWER, note=note)
 
 
-def _keys(frame: pd.DataFrame) -> list[Hashable]:
-    """A row as a tuple; NaN, which equals nothing, becomes None, and -0.0 becomes 0.0."""
-    columns = []
-    for name in frame.columns:
-        cells = frame[name].to_numpy()
-        numeric = cells.dtype.kind == "f"
-        columns.append([None if cell != cell else cell + 0.0 for cell in cells.tolist()] if numeric else cells.tolist())
-    return list(zip(*columns, strict=True))
+def convictable(matches: Matches, owners: int, training: float) -> float:
+    """The share of the training rows that, copied once each, moves the figure by ``BOUND`` on average.
+
+    ``training`` is the number of training rows in units of the figure. Of a row that ``n`` units have, a copy adds 1/n
+    unless the row is released already; how often that is so, the holdout tells, which nobody copied.
+    """
+    have = matches.owners[matches.cells[matches.units >= matches.trained]]
+    new = matches.released[matches.cells[matches.units >= matches.trained]] == 0
+    gain = float(np.mean(np.where(new & (have <= owners), 1.0, 0.0) / have)) * training / matches.ratio
+    return BOUND / gain if gain > 0 else inf
+
+
+def _recurring(matches: Matches) -> float:
+    """The share of the holdout's rows that occur in training."""
+    held = matches.units >= matches.trained
+    trained = np.bincount(matches.cells[~held], minlength=len(matches.released))
+    return float(np.mean(trained[matches.cells[held]] > 0))
+
+
+def _numbered(frames: tuple[pd.DataFrame, ...]) -> Integers:
+    """Equal rows get equal numbers 0, 1, ... over all frames; NaN equals NaN, and -0.0 equals 0.0."""
+    numbers = np.zeros(sum(map(len, frames)), dtype=np.int64)
+    for name in frames[0].columns:
+        cells = np.concatenate([frame[name].to_numpy() for frame in frames])
+        places, distinct = pd.factorize(cells)
+        joint = numbers * (len(distinct) + 1) + places + 1
+        numbers = np.unique(joint, return_inverse=True)[1]
+    return numbers

@@ -107,20 +107,6 @@ def test_a_target_is_a_keyed_row_of_its_unit_and_not_the_first() -> None:
     assert 30 <= sum(place % 2 for place in chosen) <= 70, "second rows are targets as often as first ones"
 
 
-@pytest.mark.parametrize("share", [0.8, 0.4, 0.1])
-def test_verbatim_second_rows_of_trained_units_are_copies(share: float) -> None:
-    (train, units), (holdout, held), (fresh, _) = _visits(800, 1), _visits(200, 2), _visits(1000, 3)
-    count = round(share * len(fresh))
-    taken = train.iloc[1::2].iloc[np.arange(count) % 800]
-    sample = pd.concat([taken, fresh.iloc[count:]], ignore_index=True)
-    for released, high in ((sample, (share * 0.2, 1.0)), (fresh, (0.0, 0.01))):
-        comparison = Comparison(
-            domain=FLOATS, train=train, holdout=holdout, sample=released, train_units=units, holdout_units=held
-        )
-        (score,) = Copies().measure(comparison, generator=np.random.default_rng(7)).scores
-        assert high[0] <= score.high <= high[1]
-
-
 def test_the_released_rows_never_reduce_the_targets() -> None:
     """A release larger than an attack searches: the targets stay as many as `admit` reckons with, and the note says
     which part was searched."""
@@ -198,39 +184,3 @@ def test_what_lacks_columns_or_units_is_told_as_inconclusive() -> None:
     for metric in ATTACKS:
         for score in _scores(metric, FLOATS, rows, rows.iloc[:29], rows):
             assert not score.usable
-
-
-def test_copies_by_hand() -> None:
-    """100 released rows: 10 from training alone, 2 from the holdout alone, 88 strangers: (10 - 2) / 100."""
-    train, holdout = _floats(200, 1), _floats(200, 2)
-    shared = pd.concat([train.iloc[:50], holdout.iloc[50:]], ignore_index=True)  # a quarter recurs: not unique
-    sample = pd.concat([train.iloc[60:70], holdout.iloc[60:62], _floats(88, 3)], ignore_index=True)
-    (score,) = _scores(Copies(), FLOATS, train, shared, sample)
-    assert score.value == pytest.approx(0.08)
-    assert "100 of 100 released rows are rare; 10 of them occur in training, 2 in the holdout" in score.note
-
-
-def test_copies_of_practically_unique_rows_use_all_training_rows() -> None:
-    """1,000 of 100,000 ... in small: 20 of 1,000 released rows are training rows: 0.02, however small the holdout."""
-    train, holdout = _floats(1000, 1), _floats(250, 2)
-    sample = pd.concat([train.iloc[:20], _floats(980, 3)], ignore_index=True)
-    (score,) = _scores(Copies(), FLOATS, train, holdout, sample)
-    assert score.value == pytest.approx(0.02)
-    assert "scaled by 4" in score.note
-    sample = pd.concat([holdout.iloc[:5], train.iloc[:20], _floats(975, 3)], ignore_index=True)
-    (score,) = _scores(Copies(), FLOATS, train, holdout, sample)
-    assert score.value == pytest.approx(0.02 - 4 * 0.005)
-
-
-def test_coarse_strangers_are_no_copies() -> None:
-    """Three columns of twelve values: real rows meet strangers everywhere, and neither side is favoured."""
-    domain = Domain(columns=tuple(Column(name=n, kind=Kind.INTEGER, low=0, high=11) for n in "abc"))
-
-    def rows(size: int, seed: int) -> pd.DataFrame:
-        return pd.DataFrame(np.random.default_rng(seed).integers(0, 12, (size, 3)).astype(float), columns=list("abc"))
-
-    values = [
-        _scores(Copies(), domain, rows(4000, 3 * s), rows(1000, 3 * s + 1), rows(5000, 3 * s + 2))[0].value
-        for s in range(10)
-    ]
-    assert abs(np.mean(values)) < 0.02
