@@ -4,16 +4,13 @@ import math
 from collections.abc import Callable
 
 from dp_models.mechanisms.accounting import epsilon, rdp
-from dp_models.mechanisms.composition import gaussian_epsilon
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DpEvent
 
 _TOLERANCE = 1e-3
 _LIMIT = 1e9
-_TRIES = 30
-_NEAR = 1e-4
-_FAINT = 1e-7
+_TRIES = 200
 
 
 def calibrate(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> float:
@@ -21,8 +18,7 @@ def calibrate(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> fl
 
     ``event_at(scale)`` gives the event of noise grown by ``scale`` (a positive factor on every noise parameter); its
     cost must fall as ``scale`` grows. Deterministic: a bracketed secant on logarithms, since epsilon falls about as
-    fast as noise grows. What is returned was priced, to the last digit. Raises FailedPrecondition where no scale up to
-    1e9 is enough.
+    fast as noise grows. Raises FailedPrecondition where no scale up to 1e9 is enough.
     """
     target, delta = budget.epsilon, budget.delta
     scale = _start(event_at, budget)
@@ -36,21 +32,21 @@ def calibrate(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> fl
         else:
             low, spent = scale, cost
         if high and low:
-            if high <= low * (1 + _NEAR):
+            if high <= low * (1 + 1e-9):
                 return high
             scale = _between(low, high, spent / target, least / target, halve=attempt % 3 == 2)
         elif high:
             scale *= min(max(cost / target, 0.25), 0.999)
         else:
             scale *= min(max(cost / target, 1.001), 4.0)
-        if not 1 / _LIMIT <= scale <= _LIMIT:
-            break
-    if high:
-        return high
-    raise FailedPrecondition(
-        f"no amount of noise brings this plan down to epsilon {target:g} at delta {delta:g};"
-        " ask for a larger epsilon or a larger delta"
-    )
+        if scale > _LIMIT:
+            raise FailedPrecondition(
+                f"no amount of noise brings this plan down to epsilon {target:g} at delta {delta:g};"
+                " ask for a larger epsilon or a larger delta"
+            )
+        if scale < 1 / _LIMIT:
+            return high
+    return high
 
 
 def round_up(scale: float) -> float:
@@ -62,10 +58,10 @@ def round_up(scale: float) -> float:
 def _start(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> float:
     """Where a plan that behaved like one Gaussian would end, from its divergence of order 2."""
     low, high = 1 / _LIMIT, _LIMIT
-    while high > 1.005 * low:
+    while high > 1.02 * low:
         middle = math.sqrt(low * high)
-        signal = math.sqrt(rdp(event_at(middle), 2))
-        cost = gaussian_epsilon(signal, budget.delta) if signal > _FAINT else 0.0
+        rho = rdp(event_at(middle), 2) / 2
+        cost = rho + 2 * math.sqrt(rho * math.log(1 / budget.delta))
         low, high = (low, middle) if cost <= budget.epsilon else (middle, high)
     return high
 
