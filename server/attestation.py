@@ -60,7 +60,7 @@ def statement(
         end_to_end=False,
         unit=_unit(dataset.dataset.unit),
         sizes=plan.sizes,
-        accountant="PLD (dp-accounting, connect-the-dots, pessimistic) of the frozen plan",
+        accountant=f"{accounting.accountant(event, delta)} of the frozen plan",
         event=event,
         epsilon=accounting.epsilon(event, delta),
         delta=delta,

@@ -30,6 +30,8 @@ from synthgate.events import (
 
 ACCOUNTANT = "pld"
 ORDERS = (*range(2, 65), *range(66, 129, 2), *range(132, 257, 4), 320, 384, 512, 1024)
+HIGH_ORDERS = tuple(2**i for i in range(11, 21))
+"""For very small epsilons; a subsampled Gaussian would take a sum of as many terms at each."""
 _FINEST, _COARSEST, _ROUGH_DELTA = 1e-6, 1e-3, 1e-9
 
 
@@ -61,7 +63,8 @@ def rdp(event: DpEvent, order: int) -> float:
 def epsilon_by_rdp(event: DpEvent, delta: float) -> float:
     """The second accountant: the best conversion over integer orders (Canonne, Kamath, Steinke 2020, prop. 12)."""
     found = math.inf
-    for order in ORDERS:
+    sampled = any(isinstance(leaf, PoissonGaussian) for leaf, _ in _leaves(event))
+    for order in ORDERS if sampled else (*ORDERS, *HIGH_ORDERS):
         gain = math.log1p(-1 / order) - math.log(order * delta) / (order - 1)
         found = min(found, rdp(event, order) + gain)
     return max(found, 0.0)
@@ -134,10 +137,40 @@ def _leaves(event: DpEvent, count: int = 1) -> tuple[tuple[DpEvent, int], ...]:
 _PRICED = (Gaussian, DiscreteGaussian, Exponential, PoissonGaussian)
 
 
+_LEAST_DELTA = 1e-12
+"""Below it the mass that a grid cuts off is no longer small beside delta."""
+_LEAST_ROUGH, _MOST_ROUGH = 0.008, 40.0
+"""Epsilons (at delta 1e-9) whose grids are neither too fine nor too long."""
+_WIDEST_SIGMA = 100_000.0
+"""The widest discrete Gaussian whose support is listed."""
+
+
 def _epsilon_by_pld(leaves: frozenset[tuple[DpEvent, int]], delta: float) -> float:
     if all(isinstance(e, Gaussian) for e, _ in leaves):
         return _gaussian_epsilon(math.sqrt(math.fsum(n * 2 * _rdp(e, 1) for e, n in leaves)), delta)
+    whole = Composed(tuple(Repeated(e, n) for e, n in leaves))
+    if not _on_grid(leaves, delta):
+        return epsilon_by_rdp(whole, delta)
     return float(_composed_pld(leaves, _interval(leaves)).get_epsilon_for_delta(delta))
+
+
+def accountant(event: DpEvent, delta: float) -> str:
+    """Which accountant `epsilon` uses for ``event``, in words for a statement."""
+    leaves = _leaves(event)
+    if all(isinstance(e, Opaque) for e, _ in leaves):
+        return "basic composition of the claims of a foreign mechanism"
+    if all(isinstance(e, Gaussian) for e, _ in leaves):
+        return "the exact formula for Gaussian noise (Balle, Wang 2018)"
+    grid = _on_grid(frozenset((e, n) for e, n in leaves if not isinstance(e, Opaque)), delta)
+    return "PLD (dp-accounting, connect-the-dots, pessimistic)" if grid else "RDP (Canonne, Kamath, Steinke 2020)"
+
+
+def _on_grid(leaves: frozenset[tuple[DpEvent, int]], delta: float) -> bool:
+    """Whether a loss distribution stays small and resolves ``delta``: pricing runs in the serving process, for whoever
+    asks. Elsewhere the Rényi bound prices, quickly and never below the truth."""
+    rough = epsilon_by_rdp(Composed(tuple(Repeated(e, n) for e, n in leaves)), _ROUGH_DELTA)
+    widest = max((e.sigma for e, _ in leaves if isinstance(e, DiscreteGaussian)), default=0.0)
+    return delta >= _LEAST_DELTA and _LEAST_ROUGH <= rough <= _MOST_ROUGH and widest <= _WIDEST_SIGMA
 
 
 @lru_cache(maxsize=4096)
