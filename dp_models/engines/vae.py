@@ -22,7 +22,7 @@ from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from dp_models.tables.consistency import to_simplex
 from dp_models.tables.counting import count
-from synthgate.budget import EPSILON_MIN, PrivacyBudget
+from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import UNIT_COLUMN, Domain
 from synthgate.errors import FailedPrecondition
@@ -67,25 +67,25 @@ class Vae:
         units = max(sizes.train_units, 1)
         rate = round(min(1.0, self.batch_units / units), 6)
         tables = len(domain.modelled)
-        part = PrivacyBudget.spend(max(EPSILON_MIN, budget.epsilon * math.sqrt(self.share_columns)), budget.delta)
+        part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(self.share_columns)), budget.delta_units)
         sigma = round_up(k * calibrate(lambda s: compose([DiscreteGaussian(round_up(k * s), k)] * tables), part))
 
         def event_at(scale: float) -> DpEvent:
             training = PoissonGaussian(rate, round_up(scale), self.steps)
             return compose([*([DiscreteGaussian(sigma, k)] * tables), training])
 
-        noise_multiplier = round_up(calibrate(event_at, budget))
+        scale = calibrate(event_at, budget)
         return Plan(
             engine=self.name,
             because="asked for by name",
             domain=domain.digest,
             sizes=sizes,
             budget=budget,
-            event=event_at(noise_multiplier),
+            event=event_at(scale),
             parameters={
                 "sigma_columns": sigma,
                 "sampling_rate": rate,
-                "noise_multiplier": noise_multiplier,
+                "noise_multiplier": round_up(scale),
                 "steps": self.steps,
                 "expected_batch": rate * units,
                 "clip_norm": self.clip_norm,
