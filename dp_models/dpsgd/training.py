@@ -1,26 +1,28 @@
 """The DP-SGD loop: clip every unit's gradient, add noise, divide by a public batch size, a fixed number of times.
 
-Opacus gives per-unit gradients and clips them (Abadi et al. 2016); the noise comes from a generator that the caller
-keys, since Opacus' own secure mode cannot be imported any more. Nothing about the loss leaves this module: no curve, no
-early stopping, no best step.
+The noise comes from a generator that the caller keys. Nothing about the loss leaves this module: no curve, no early
+stopping, no best step (Abadi et al. 2016).
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from opacus import GradSampleModule
-from opacus.optimizers import DPOptimizer
+from torch import Tensor, nn
 
+from dp_models.dpsgd.clipping import Clipping, clipped_sums
 from dp_models.dpsgd.sampling import poisson_batches
 from synthgate.events import PoissonGaussian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What one training does. ``expected_batch`` is the rate times the public number of units, never a true count."""
+    """What one training does. ``expected_batch`` is the rate times the public number of units, never a true count.
+
+    ``automatic`` normalises gradients instead of cutting the long ones; ``averaging`` is the decay of the exponential
+    moving average of the weights that a training ends with (0: the last weights).
+    """
 
     sampling_rate: float
     noise_multiplier: float
@@ -28,6 +30,8 @@ class Schedule:
     clip_norm: float
     learning_rate: float
     expected_batch: float
+    automatic: bool = False
+    averaging: float = 0.0
 
     @property
     def event(self) -> PoissonGaussian:
@@ -35,64 +39,72 @@ class Schedule:
         return PoissonGaussian(self.sampling_rate, self.noise_multiplier, self.steps)
 
 
-class KeyedOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
-    """Opacus' optimizer with Gaussian noise from a numpy generator."""
+class PrivateSteps:
+    """Noisy steps of ``optimizer`` on a module's trained parameters, one batch of units each.
 
-    def __init__(self, optimizer: torch.optim.Optimizer, schedule: Schedule, generator: np.random.Generator) -> None:
-        super().__init__(
-            optimizer,
-            noise_multiplier=schedule.noise_multiplier,
-            max_grad_norm=schedule.clip_norm,
-            expected_batch_size=schedule.expected_batch,
-            loss_reduction="mean",
-        )
-        self._keyed = generator
+    A step adds Gaussian noise of ``noise_multiplier * clip_norm`` to every coordinate of the clipped sum and divides by
+    the expected batch. Raises InternalError for modules that mix units.
+    """
 
-    def add_noise(self) -> None:
-        """Add noise of ``noise_multiplier * clip_norm`` to every coordinate of the summed gradient."""
-        for parameter in self.params:
-            drawn = self._keyed.standard_normal(tuple(parameter.shape))
-            noise = torch.from_numpy(drawn * self.noise_multiplier * self.max_grad_norm).to(parameter.dtype)
-            parameter.grad = parameter.summed_grad.view_as(parameter) + noise
+    def __init__(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, *, noise: np.random.Generator
+    ) -> None:
+        self._clipped, self._optimizer, self._schedule, self._noise = clipped_sums(module), optimizer, schedule, noise
+        self._clipping = Clipping(norm=schedule.clip_norm, automatic=schedule.automatic)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained."""
+        return self._clipped.parameters
+
+    def step(self, losses: Callable[[], Tensor] | None) -> None:
+        """One step on the batch whose losses (m,), one a unit, ``losses()`` gives; None is the empty batch, which is a
+        step of nothing but noise."""
+        if losses is None:
+            sums = [torch.zeros_like(parameter) for parameter in self.parameters]
+        else:
+            sums = self._clipped.sums(losses, self._clipping)
+        scale = self._schedule.noise_multiplier * self._schedule.clip_norm
+        for parameter, noise, total in zip(self.parameters, self._drawn(), sums, strict=True):
+            parameter.grad = total.add_(noise.view_as(total), alpha=scale).div_(self._schedule.expected_batch)
+        self._optimizer.step()
+
+    def _drawn(self) -> list[Tensor]:
+        """Standard normal noise for every parameter, flat, from one call of the generator."""
+        sizes = [parameter.numel() for parameter in self.parameters]
+        first = self.parameters[0]
+        drawn = torch.from_numpy(self._noise.standard_normal(sum(sizes), dtype=np.float32))
+        return list(torch.split(drawn.to(first.device, first.dtype), sizes))
 
 
 def train(
-    module: torch.nn.Module,
-    losses: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor],
-    units: torch.Tensor,
+    module: nn.Module,
+    losses: Callable[[nn.Module, Tensor], Tensor],
+    units: Tensor,
     schedule: Schedule,
     *,
     noise: np.random.Generator,
     batches: np.random.Generator,
 ) -> None:
-    """Train ``module`` in place on ``units`` (n, ...), one entry a privacy unit.
+    """Train ``module`` in place, on its own device, on ``units`` (n, ...), one entry a privacy unit.
 
-    The weights become the mean over the second half of the steps, which takes noise off at no cost (Polyak, Juditsky
-    1992).
+    The weights become a moving average of what the steps made, which takes noise off at no cost (Polyak, Juditsky
+    1992; De et al. 2022): the plain mean at first, exponential once the steps outnumber its memory.
 
     ``losses(module, batch)`` gives one loss a unit (m,) and must mix no units. ``noise`` and ``batches`` are two
     independent generators.
     """
-    private = GradSampleModule(module, batch_first=True, loss_reduction="sum", strict=True)
-    adam = torch.optim.Adam(private.parameters(), lr=schedule.learning_rate)
-    optimizer = KeyedOptimizer(adam, schedule, noise)
-    averaged, first = [torch.zeros_like(p) for p in private.parameters()], schedule.steps // 2
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    private = PrivateSteps(module, torch.optim.Adam(trained, lr=schedule.learning_rate), schedule, noise=noise)
+    averaged = [torch.zeros_like(p) for p in private.parameters]
     drawn = poisson_batches(len(units), rate=schedule.sampling_rate, steps=schedule.steps, generator=batches)
-    for step, batch in enumerate(drawn):
-        optimizer.zero_grad(set_to_none=True)
-        if len(batch):
-            with warnings.catch_warnings():
-                # Rows are data: nothing needs a gradient with respect to them, which torch finds worth a warning.
-                warnings.filterwarnings("ignore", "Full backward hook is firing")
-                torch.autograd.backward(losses(private, units[torch.from_numpy(batch)]).sum())
-        else:
-            for parameter in private.parameters():
-                parameter.grad_sample = torch.zeros((0, *parameter.shape), dtype=parameter.dtype)
-        optimizer.step()
-        if step >= first:
-            for mean, parameter in zip(averaged, private.parameters(), strict=True):
-                mean += parameter.detach() / (schedule.steps - first)
-    private.to_standard_module()
+    for step, numbers in enumerate(drawn):
+        batch = units[torch.from_numpy(numbers)].to(trained[0].device)
+        private.step(None if not len(batch) else lambda batch=batch: losses(module, batch))  # type: ignore[misc]
+        decay = min(schedule.averaging, step / (step + 1))
+        with torch.no_grad():
+            for mean, parameter in zip(averaged, private.parameters, strict=True):
+                mean.lerp_(parameter, 1 - decay)
     with torch.no_grad():
-        for mean, parameter in zip(averaged, module.parameters(), strict=True):
+        for mean, parameter in zip(averaged, private.parameters, strict=True):
             parameter.copy_(mean)

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chi2
 
 from dp_models.dpsgd.sampling import poisson_batches
-from dp_models.dpsgd.training import KeyedOptimizer, Schedule, train
+from dp_models.dpsgd.training import Schedule, train
 from dp_models.engines.vae_network import Network
 from synthgate.events import PoissonGaussian
 
@@ -20,8 +20,8 @@ SCHEDULE = Schedule(
 class Quiet:
     """A generator whose noise is nothing."""
 
-    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        return np.zeros(shape)
+    def standard_normal(self, size: int, *, dtype: type) -> np.ndarray:
+        return np.zeros(size, dtype)
 
 
 def _units(n: int, rows: int = 2) -> torch.Tensor:
@@ -89,7 +89,44 @@ def test_the_divisor_is_public() -> None:
 
 def test_the_schedule_states_its_event() -> None:
     assert SCHEDULE.event == PoissonGaussian(1.0, 1.5, 1)
-    assert issubclass(KeyedOptimizer, torch.optim.Optimizer)
+
+
+def test_normalised_gradients_are_bounded_alike() -> None:
+    """Every unit in turn is left out; normalised, even the short gradients come close to the norm."""
+    units, automatic = _units(9), replace(SCHEDULE, automatic=True)
+    moved = []
+    for last in range(9):
+        order = [*(u for u in range(9) if u != last), last]
+        moved.append(np.linalg.norm(_gradient(units[order], automatic) - _gradient(units[order[:-1]], automatic)))
+    assert 0.9 < min(moved) <= max(moved) <= 1 + 1e-4
+
+
+def _weights(averaging: float, steps: int) -> np.ndarray:
+    """What a training ends with in which nothing but noise, always the same, moves one weight a step at a time."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    schedule = replace(SCHEDULE, learning_rate=1.0, steps=steps, averaging=averaging)
+
+    class Ones:
+        def standard_normal(self, size: int, *, dtype: type) -> np.ndarray:
+            return -np.ones(size, dtype)
+
+    train(
+        layer,
+        lambda module, batch: module(batch)[:, 0],
+        torch.zeros(0, 1),
+        schedule,
+        noise=Ones(),
+        batches=np.random.default_rng(0),
+    )
+    return layer.weight.detach().numpy().ravel()
+
+
+def test_weights_are_averaged_over_the_steps() -> None:
+    """Steps end at 1, 2, ..., 5: the last, their mean, and a mean that forgets."""
+    assert _weights(0.0, 5) == pytest.approx(5, rel=1e-3)
+    assert _weights(0.99, 5) == pytest.approx(3, rel=1e-3)
+    assert _weights(0.5, 5) == pytest.approx(4.0625, rel=1e-3)
 
 
 def _inclusion(batches: list[np.ndarray], units: int) -> np.ndarray:

@@ -1,0 +1,275 @@
+"""Clipped sums are what clipping every unit's own gradient gives, however they are obtained; and each fault is seen.
+
+The law is checked against gradients taken one unit at a time and against Opacus' hooks, over types of layers, lengths
+of sequences, and ways to clip.
+"""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dp_models.dpsgd.clipping import Clipping, Ghost, PerUnit, clipped_sums, unknown_layers
+from synthgate.errors import InternalError
+
+UNITS = 9
+FLAT, AUTOMATIC, OPEN = Clipping(norm=0.7), Clipping(norm=0.7, automatic=True), Clipping(norm=1e9)
+
+
+class Sequence(nn.Module):
+    """Words to numbers: an embedding, a layer norm, a convolution and a linear layer over positions."""
+
+    def __init__(self, *, padding: int | None = None) -> None:
+        super().__init__()
+        self.words, self.norm = nn.Embedding(11, 6, padding_idx=padding), nn.LayerNorm(6)
+        self.near, self.out = nn.Conv1d(6, 8, 3, padding=1, stride=2), nn.Linear(8, 3, bias=False)
+
+    def forward(self, words: Tensor) -> Tensor:
+        inner = torch.tanh(self.near(self.norm(self.words(words)).transpose(1, 2)))
+        return self.out(inner.transpose(1, 2))
+
+
+class Image(nn.Module):
+    """A convolution over a picture, then a linear layer over all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near, self.out = nn.Conv2d(2, 4, (3, 2), padding=(1, 0), dilation=(1, 2)), nn.Linear(4 * 5 * 4, 3)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.out(torch.relu(self.near(picture)).flatten(1))
+
+
+class Frozen(nn.Module):
+    """A branch that is not trained, one that only its bias is, and one that never runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.idle = nn.Linear(5, 4), nn.Linear(4, 3), nn.Linear(2, 2)
+        self.first.requires_grad_(False)
+        self.second.weight.requires_grad_(False)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return self.second(torch.tanh(self.first(cells)))
+
+
+def _perceptron() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.LayerNorm(7), nn.Linear(7, 3))
+
+
+def _words(length: int) -> Tensor:
+    return torch.randint(0, 11, (UNITS, length))
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
+    "one position": (_perceptron, lambda: torch.randn(UNITS, 5)),
+    "two positions": (_perceptron, lambda: torch.randn(UNITS, 2, 5)),
+    "many positions": (_perceptron, lambda: torch.randn(UNITS, 40, 5)),
+    "rows and draws": (_perceptron, lambda: torch.randn(UNITS, 3, 4, 5)),
+    "wide layer": (lambda: nn.Linear(64, 48), lambda: torch.randn(UNITS, 3, 64)),
+    "word": (Sequence, lambda: _words(1)),
+    "sentence": (Sequence, lambda: _words(12)),
+    "picture": (Image, lambda: torch.randn(UNITS, 2, 5, 6)),
+    "frozen parts": (Frozen, lambda: torch.randn(UNITS, 5)),
+}
+
+
+@pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
+def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(3)
+    module, batch = CASES[request.param]
+    return module(), batch()
+
+
+def _losses(module: nn.Module, batch: Tensor) -> Tensor:
+    """One loss a unit; the first units' are larger, so that flat clipping cuts some and leaves others."""
+    weights = torch.logspace(0.5, -2, len(batch), device=batch.device)
+    return weights * module(batch).square().flatten(1).mean(1)
+
+
+def _one_by_one(module: nn.Module, batch: Tensor, clipping: Clipping) -> list[Tensor]:
+    """The definition: each unit's gradient on its own, clipped, added."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    total = [torch.zeros_like(p) for p in trained]
+    weights = torch.logspace(0.5, -2, len(batch))
+    for number in range(len(batch)):
+        loss = weights[number] * module(batch[number : number + 1]).square().mean()
+        gradient = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+        norm = torch.stack([g.norm() for g in gradient]).norm()
+        for whole, part in zip(total, gradient, strict=True):
+            whole += clipping.factors(norm[None])[0] * part
+    return total
+
+
+def _far(found: list[Tensor], wanted: list[Tensor]) -> float:
+    """The distance of two gradients, relative to the length of the second."""
+    gap = torch.stack([(f - w).norm() for f, w in zip(found, wanted, strict=True)]).norm()
+    return float(gap / torch.stack([w.norm() for w in wanted]).norm())
+
+
+@pytest.mark.parametrize("clipping", [FLAT, AUTOMATIC, OPEN], ids=["flat", "automatic", "open"])
+class TestEveryLayer:
+    def test_is_the_sum_of_clipped_gradients(self, case: tuple[nn.Module, Tensor], clipping: Clipping) -> None:
+        module, batch = case
+        found = Ghost(module).sums(lambda: _losses(module, batch), clipping)
+        assert _far(found, _one_by_one(module, batch, clipping)) < 1e-5
+
+    def test_agrees_with_opacus(self, case: tuple[nn.Module, Tensor], clipping: Clipping) -> None:
+        module, batch = case
+        other = copy.deepcopy(module)
+        found = Ghost(module).sums(lambda: _losses(module, batch), clipping)
+        assert _far(PerUnit(other).sums(lambda: _losses(other, batch), clipping), found) < 1e-5
+
+
+def test_a_padding_index_learns_nothing() -> None:
+    torch.manual_seed(3)
+    module, batch = Sequence(padding=0), _words(12)
+    found = Ghost(module).sums(lambda: _losses(module, batch), FLAT)
+    assert _far(found, _one_by_one(module, batch, FLAT)) < 1e-5
+    assert not found[0][0].any()
+
+
+def test_parameters_are_as_before_and_hold_no_gradient() -> None:
+    module = _perceptron()
+    sums = Ghost(module)
+    sums.sums(lambda: _losses(module, torch.randn(4, 5)), FLAT)
+    assert all(p.requires_grad and p.grad is None for p in module.parameters())
+    assert [p.shape for p in sums.parameters] == [p.shape for p in module.parameters()]
+
+
+def test_no_unit_is_longer_than_the_norm() -> None:
+    """Also where positions cancel, so that the norm is far below what it is the difference of."""
+    torch.manual_seed(3)
+    module = nn.Linear(6, 5)
+    seen, back = torch.randn(1, 1, 6).expand(20, 1, 6), 1e4 * torch.randn(20, 1, 5)
+    twice = torch.cat([seen, seen + 1e-4 * torch.randn(20, 1, 6)], dim=1)
+    signed = torch.cat([back, -back], dim=1)
+    for unit in range(20):
+        part = slice(unit, unit + 1)
+        sums = Ghost(module).sums(lambda part=part: (module(twice[part]) * signed[part]).sum((1, 2)), FLAT)
+        assert torch.stack([s.norm() for s in sums]).norm() <= FLAT.norm * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("way", [Ghost, PerUnit])
+def test_a_unit_without_a_finite_gradient_counts_as_nothing(way: type[Ghost] | type[PerUnit], poison: float) -> None:
+    torch.manual_seed(3)
+    module, batch = _perceptron(), torch.randn(UNITS, 5)
+    scaled = torch.ones(UNITS)
+    scaled[4] = poison
+    wanted = _one_by_one(module, batch, FLAT)
+    alone = Ghost(module).sums(lambda: _losses(module, batch) * (torch.arange(UNITS) == 4), FLAT)
+    found = way(module).sums(lambda: _losses(module, batch) * scaled, FLAT)
+    assert _far(found, [w - a for w, a in zip(wanted, alone, strict=True)]) < 1e-4
+
+
+class TestFaults:
+    """A decoder that sees two latent draws of one record, with every way to get the clipping wrong."""
+
+    @staticmethod
+    def _case() -> tuple[nn.Module, Tensor]:
+        torch.manual_seed(3)
+        return nn.Linear(4, 3), torch.randn(1, 2, 4) + 3
+
+    def _sum(self, module: nn.Module, draws: Tensor, clipping: Clipping = FLAT) -> float:
+        sums = Ghost(module).sums(
+            lambda: 50 * module(draws).square().sum(-1).mean(-1).view(len(draws), -1).sum(1), clipping
+        )
+        return float(torch.stack([s.norm() for s in sums]).norm())
+
+    def test_draws_are_averaged_before_the_clip(self) -> None:
+        module, draws = self._case()
+        assert self._sum(module, draws) == pytest.approx(FLAT.norm, rel=1e-5)
+
+    def test_clipping_every_draw_is_convicted(self) -> None:
+        """Draws in the place of units: one record moves the sum by up to as many norms as it has draws."""
+        module, draws = self._case()
+        assert self._sum(module, draws.transpose(0, 1)) > 1.8 * FLAT.norm
+
+    def test_no_clip_is_convicted(self) -> None:
+        module, draws = self._case()
+        assert self._sum(module, draws, OPEN) > 10 * FLAT.norm
+
+    def test_clipping_after_the_sum_is_convicted(self) -> None:
+        """The sum of all is short enough, and one record turns it round: neighbours differ by almost two norms."""
+        module, draws = self._case()
+        signs = torch.tensor([1.0, -50.0])
+
+        def sums(units: int, clipping: Clipping) -> list[Tensor]:
+            batch = draws.expand(units, -1, -1)
+            return Ghost(module).sums(lambda: signs[:units] * module(batch).sum((1, 2)), clipping)
+
+        def clipped_late(units: int) -> list[Tensor]:
+            whole = sums(units, OPEN)
+            factor = FLAT.factors(torch.stack([s.norm() for s in whole]).norm()[None])
+            return [s * factor[0] for s in whole]
+
+        def moved(ways: Callable[[int], list[Tensor]]) -> float:
+            gaps = [(a - b).norm() for a, b in zip(ways(2), ways(1), strict=True)]
+            return float(torch.stack(gaps).norm()) / FLAT.norm
+
+        assert moved(lambda units: sums(units, FLAT)) == pytest.approx(1, rel=1e-5)
+        assert moved(clipped_late) > 1.9
+
+
+class TestRefusals:
+    def test_a_layer_that_runs_twice(self) -> None:
+        layer = nn.Linear(4, 4)
+        module = nn.Sequential(layer, nn.Tanh(), layer)
+        with pytest.raises(InternalError, match="twice"):
+            Ghost(module).sums(lambda: module(torch.randn(3, 4)).sum(1), FLAT)
+
+    def test_layers_that_share_a_parameter(self) -> None:
+        module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        module[1].weight = module[0].weight
+        with pytest.raises(InternalError, match="share"):
+            Ghost(module)
+
+    def test_a_change_in_place(self) -> None:
+        module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU(inplace=True))
+        with pytest.raises(InternalError, match="in place"):
+            Ghost(module).sums(lambda: module(torch.randn(3, 4)).sum(1), FLAT)
+
+    def test_a_unit_that_is_not_the_first_axis(self) -> None:
+        module = nn.Linear(4, 4)
+        with pytest.raises(InternalError, match="first axis"):
+            Ghost(module).sums(lambda: module(torch.randn(6, 4)).view(3, -1).sum(1), FLAT)
+
+    def test_batch_statistics(self) -> None:
+        with pytest.raises(InternalError, match="batch"):
+            clipped_sums(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
+
+
+class Scaled(nn.Linear):
+    """A layer whose forward is not a linear layer's, so that the rule of one would be wrong."""
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return 2 * super().forward(cells)
+
+
+@pytest.mark.parametrize(
+    "unknown", [nn.GroupNorm(2, 6), Scaled(6, 6), nn.Conv1d(6, 6, 1, groups=2)], ids=["type", "subclass", "option"]
+)
+def test_unknown_layers_fall_back_to_opacus(unknown: nn.Module) -> None:
+    torch.manual_seed(3)
+    convolution = isinstance(unknown, nn.Conv1d)
+    module = nn.Sequential(nn.Linear(5, 6), nn.Unflatten(1, (6, 1)) if convolution else nn.Tanh(), unknown)
+    batch = torch.randn(UNITS, 5)
+    assert unknown_layers(module) == ["2"]
+    found = clipped_sums(module)
+    assert isinstance(found, PerUnit) and isinstance(clipped_sums(_perceptron()), Ghost)
+    with pytest.raises(InternalError, match="no rule"):
+        Ghost(module)
+    wanted = _one_by_one(copy.deepcopy(module), batch, FLAT)
+    assert _far(found.sums(lambda: _losses(module, batch), FLAT), wanted) < 1e-5
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_sums(case: tuple[nn.Module, Tensor]) -> None:
+    module, batch = case
+    wanted = Ghost(module).sums(lambda: _losses(module, batch), FLAT)
+    there, moved = copy.deepcopy(module).to("cuda"), batch.to("cuda")
+    found = Ghost(there).sums(lambda: _losses(there, moved), FLAT)
+    assert _far([one.cpu() for one in found], wanted) < 1e-4
