@@ -11,7 +11,7 @@ from synthgate.errors import InternalError, UnknownEngine
 
 
 def test_the_built_in_engines_are_installed() -> None:
-    assert set(registry.names()) >= {"auto", "independent", "tree", "vae"}
+    assert set(registry.names()) >= {"aim", "auto", "independent", "mst", "tree", "vae"}
     assert list(registry.names()) == sorted(registry.names())
 
 
@@ -23,7 +23,7 @@ def test_every_engine_bears_its_name_and_compares_as_a_value() -> None:
 
 @pytest.mark.parametrize("name", ["", "Tree", "gan", "../tree"])
 def test_a_missing_engine_is_named_with_what_is_installed(name: str) -> None:
-    with pytest.raises(UnknownEngine, match="auto, independent, tree, vae"):
+    with pytest.raises(UnknownEngine, match="aim, auto, independent"):
         registry.synthesizer(name)
 
 

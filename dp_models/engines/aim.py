@@ -1,0 +1,121 @@
+"""`Aim`: adaptive and iterative measurement of pairs, on a schedule fixed in advance.
+
+AIM (McKenna, Mullins, Sheldon, Miklau 2022) asks again and again which table its graphical model gets most wrong, buys
+it and fits again. Here every parameter of that loop is public before the rows are touched: the number of rounds, the
+noise of each and the epsilon of each choice. Only *what* is chosen adapts, so the plan is priced as one composition of
+privacy loss distributions; rounds or scales that adapted would need a filter. The workload is target-aware: with a
+target t a candidate is (a, b, t) for two other columns, and the loop starts from the star of all (a, t).
+
+1. one noisy table a column; codes that the noise would drown are merged by it;
+2. where a target is declared, one noisy table (column, t) for each other column;
+3. ``rounds`` times: score every candidate for which the junction tree has room by the L1 distance, in counts, of its
+   true table from the model's, choose one by the exponential mechanism, measure it, fit to everything bought.
+
+The model is made of noisy tables and the public number of rows, so scores have sensitivity ``max_rows``. Loads no
+torch and no jax.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from dp_models.base import Noise, Plan
+from dp_models.graphical.estimation import Markov, Measured, estimate
+from dp_models.graphical.junction import Clique
+from dp_models.graphical.model import GraphModel
+from dp_models.graphical.schedule import Schedule, Stage, levels
+from dp_models.graphical.star import Tables
+from dp_models.tables.consistency import shrink
+from synthgate.budget import PrivacyBudget
+from synthgate.dataset import PublicSizes
+from synthgate.domain import Domain
+from synthgate.errors import FailedPrecondition
+
+MAX_CELLS = 100_000
+"""Cells of the junction tree after the last round; a share of them after each earlier one."""
+MAX_COLUMNS = 60
+_STEPS, _LAST_STEPS = 10, 150
+"""Descent steps after a round, and after the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """Shares of the budget (as zero-concentrated rho), how many rounds, and how fine the tables may be.
+
+    ``share_columns``, ``share_star``, ``share_select`` are the parts of one-way tables, star and choices; the rounds'
+    tables get the rest. ``rounds_per_edge`` is the number of rounds, in edges of a tree over the columns but the
+    target. ``contrast`` is the expected count of an even cell, in units of its noise, below which tables are made
+    coarser.
+    """
+
+    share_columns: float = 0.15
+    share_star: float = 0.25
+    share_select: float = 0.10
+    rounds_per_edge: float = 1.5
+    contrast: float = 0.7
+
+    @property
+    def name(self) -> str:
+        """``aim``."""
+        return "aim"
+
+    def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+        """Rounds, noise, epsilons and table sizes. Raises FailedPrecondition for domains of more than 60 columns or too
+        many codes, and where no noise reaches the budget."""
+        if len(domain.modelled) > MAX_COLUMNS:
+            raise FailedPrecondition(
+                f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
+                f" {len(domain.modelled)}; use mst or tree, or declare fewer columns"
+            )
+        schedule, rounds = self._schedule(domain)
+        noise = schedule.calibrated(sizes, budget)
+        fine = levels(
+            domain,
+            rows=sizes.train_rows,
+            clear=self.contrast * noise["sigma_rounds"] if rounds else None,
+            most=MAX_CELLS,
+            split_by_target=True,
+            engine=self.name,
+        )
+        return schedule.planned(self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds})
+
+    def _schedule(self, domain: Domain) -> tuple[Schedule, int]:
+        columns = len(domain.modelled)
+        others = columns - (domain.target is not None)
+        rounds = max(1, round(self.rounds_per_edge * (others - 1))) if others > 1 else 0
+        last = 1 - self.share_columns - self.share_star - self.share_select
+        first = (
+            Stage("sigma_columns", self.share_columns, columns),
+            Stage("sigma_star", self.share_star, others if domain.target is not None else 0),
+        )
+        turns = Stage("epsilon_select", self.share_select, rounds), Stage("sigma_rounds", last, rounds)
+        return Schedule(first, turns), rounds
+
+    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
+        """Run the rounds of the plan. Raises DataCorrupted for rows that ingest did not make."""
+        return self.run(Tables(rows, domain, plan, noise), plan)
+
+    def run(self, tables: Tables, plan: Plan) -> GraphModel:
+        """The steps after the one-way tables."""
+        grouped, p = tables.grouped, plan.parameters
+        candidates = {grouped.with_target(pair): pair for pair in grouped.pairs}
+        tables.count([*map(grouped.with_target, [(i,) for i in grouped.others]), *candidates])
+        model, bought = tables.star(p.get("sigma_star", 0.0))
+        for done in range(1, p["rounds"] + 1):
+            room = MAX_CELLS * done / p["rounds"]
+            fitting = _fitting(model, candidates, room)
+            chosen = tables.choose(fitting, model.marginal, epsilon=p["epsilon_select"])
+            noisy, expected = tables.measure(chosen, p["sigma_rounds"]), model.marginal(chosen)
+            bought.append(Measured(chosen, noisy, p["sigma_rounds"]))
+            first, second = candidates[chosen]
+            junction = model.junction.joined_with(first, second, [*model.potentials, chosen])
+            model = model.with_clique(junction, chosen, shrink(noisy, expected, sigma=p["sigma_rounds"]))
+            model = estimate(model, bought, iterations=_STEPS if done < p["rounds"] else _LAST_STEPS)
+        return grouped.fitted(model)
+
+
+def _fitting(model: Markov, candidates: dict[Clique, Clique], room: float) -> list[Clique]:
+    """The candidates that keep the junction tree within ``room`` cells; at least those that need the least."""
+    growth = {clique: model.junction.growth(*pair) for clique, pair in candidates.items()}
+    allowed = max(room - model.junction.cells, min(growth.values()))
+    return [clique for clique in candidates if growth[clique] <= allowed]

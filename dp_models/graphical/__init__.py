@@ -1,0 +1,1 @@
+"""Graphical models over groups of codes: junction trees, estimation from noisy tables, sampling. Numpy alone."""

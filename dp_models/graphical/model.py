@@ -1,0 +1,85 @@
+"""`GraphModel`: a fitted graphical model, sampled clique by clique down its junction tree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from dp_models.base import FloatArray, IntArray
+from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.graphical.estimation import Markov
+from dp_models.graphical.junction import Clique
+from dp_models.tables.drawing import draw
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One column to draw given earlier ones: ``probabilities`` (cells of ``given``, groups)."""
+
+    column: int
+    given: Clique
+    probabilities: FloatArray
+
+
+@dataclass(frozen=True)
+class GraphModel:
+    """Columns in an order in which all that each depends on comes first, over groups of codes; and the distribution of
+    codes within each group."""
+
+    codec: Codec
+    sizes: tuple[int, ...]
+    steps: tuple[Step, ...]
+    within: tuple[FloatArray, ...]
+
+    @classmethod
+    def of(cls, codec: Codec, columns: Sequence[FloatArray], groups: Sequence[IntArray], model: Markov) -> Self:
+        """Conditionals of the junction tree. Groups that may not be released are left out of every one of them."""
+        live = [_released(c, g) for c, g in zip(codec.columns, groups, strict=True)]
+        steps, tree = [], model.junction
+        for i, clique in enumerate(tree.cliques):
+            known = list(tree.separator(i))
+            for column in [c for c in clique if c not in known]:
+                table = model.beliefs[i].sum(axis=tuple(a for a, c in enumerate(clique) if c not in (*known, column)))
+                rising = sorted((*known, column))
+                weights = np.moveaxis(table, rising.index(column), -1)
+                given = tuple(c for c in rising if c != column)
+                steps.append(Step(column, given, _conditional(weights.reshape(-1, tree.sizes[column]), live[column])))
+                known.append(column)
+        within = tuple(_within(c, g, w) for c, g, w in zip(codec.columns, groups, columns, strict=True))
+        return cls(codec, tree.sizes, tuple(steps), within)
+
+    def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
+        """``rows`` rows, drawn from the root down."""
+        groups: dict[int, IntArray] = {}
+        for step in self.steps:
+            given = np.zeros(rows, dtype=np.int64)
+            for column in step.given:
+                given = given * self.sizes[column] + groups[column]
+            groups[step.column] = draw(step.probabilities, rows, generator=generator, given=given)
+        fine = [draw(p, rows, generator=generator, given=groups[i]) for i, p in enumerate(self.within)]
+        return self.codec.decode(np.stack(fine), generator=generator)
+
+
+def _released(column: ColumnCodes, groups: IntArray) -> FloatArray:
+    """1 for groups that hold a code which is released, 0 for a group of nothing but a redrawn ``other``."""
+    codes = groups if column.null is not None else groups[: column.values]
+    return np.bincount(codes, minlength=int(groups.max()) + 1).clip(max=1).astype(np.float64)
+
+
+def _conditional(weights: FloatArray, live: FloatArray) -> FloatArray:
+    """Rows as probabilities; where a row is empty the mean of all rows serves, else evenness."""
+    kept = np.maximum(weights, 0) * live
+    mean = kept.sum(axis=0) if kept.sum() > 0 else live
+    total = kept.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 1e-9, kept / np.where(total > 1e-9, total, 1), mean / mean.sum()))
+
+
+def _within(column: ColumnCodes, groups: IntArray, weights: FloatArray) -> FloatArray:
+    """The released codes (groups, size) of each group by their one-way weights, evenly where there are none."""
+    member = groups[None, :] == np.arange(groups.max() + 1)[:, None]
+    share = member * column.settle(weights)
+    released = member & (np.arange(column.size) <= (column.values if column.null is not None else column.values - 1))
+    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, released)
+    return column.settle(share)

@@ -1,0 +1,146 @@
+"""What `mst` and `aim` buy first: noisy one-way tables, groups of codes, and the star of pairs with the target."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+
+from dp_models.base import FloatArray, IntArray, Noise, Plan
+from dp_models.encoding.codes import Codec
+from dp_models.encoding.table import check_rows
+from dp_models.graphical.estimation import Markov, Measured
+from dp_models.graphical.junction import Clique, Junction
+from dp_models.graphical.model import GraphModel
+from dp_models.tables.consistency import rake, shrink, to_simplex
+from dp_models.tables.counting import count
+from dp_models.tables.grouping import group
+from synthgate.domain import Domain
+
+BATCH_ROWS = 65_536
+_UNEVEN = 4.0
+"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
+_LEAST = 1e-3
+"""Fewer rows than this in a cell are taken for this, so that no cell of a model is impossible."""
+_GRID = 1024.0
+"""Predicted counts are rounded to 1/1024, so that scores, sums of distances, are exact in double precision."""
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The columns after the first step, all of it paid for: ``columns`` are one-way tables over codes, ``groups`` the
+    group of each code, ``merged`` the one-way tables over groups, ``sigmas`` the noise of each."""
+
+    codec: Codec
+    target: int | None
+    columns: tuple[FloatArray, ...]
+    groups: tuple[IntArray, ...]
+    merged: tuple[FloatArray, ...]
+    sigmas: tuple[float, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of groups of each column."""
+        return tuple(len(m) for m in self.merged)
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The columns but the target."""
+        return tuple(i for i in range(len(self.merged)) if i != self.target)
+
+    @property
+    def pairs(self) -> tuple[Clique, ...]:
+        """Pairs of columns, neither of them the target."""
+        return tuple(combinations(self.others, 2))
+
+    def with_target(self, clique: Clique) -> Clique:
+        """The clique and the target, if there is one."""
+        return clique if self.target is None else tuple(sorted((*clique, self.target)))
+
+    def fitted(self, model: Markov) -> GraphModel:
+        """What is kept of a fit."""
+        return GraphModel.of(self.codec, self.columns, self.groups, model)
+
+
+class Tables:
+    """The true tables of one fit. They leave through `measure`, with noise, or inside a score for a private choice."""
+
+    def __init__(self, rows: pa.Table, domain: Domain, plan: Plan, noise: Noise) -> None:
+        check_rows(rows, domain, max_rows=plan.sizes.max_rows)
+        self._rows, self._noise, self._max_rows = rows, noise, plan.sizes.max_rows
+        self._true: dict[Clique, IntArray] = {}
+        self.total = float(plan.sizes.train_rows)
+        self.grouped = self._group(domain, plan)
+
+    def _group(self, domain: Domain, plan: Plan) -> Grouped:
+        codec, sigma = Codec(domain), plan.parameters["sigma_columns"]
+        names = [c.column.name for c in codec.columns]
+        target = names.index(domain.target) if domain.target is not None else None
+        true = [np.zeros(size, dtype=np.int64) for size in codec.sizes]
+        for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
+            for counts, codes in zip(true, codec.encode(batch), strict=True):
+                counts += np.bincount(codes, minlength=len(counts))
+        noisy = [self._noise.discrete_gaussian(c, sigma=sigma, sensitivity=self._max_rows) for c in true]
+        columns = tuple(to_simplex(table, self.total) for table in noisy)
+        groups = []
+        for i, (column, weights) in enumerate(zip(codec.columns, columns, strict=True)):
+            room = plan.parameters["target_levels" if i == target else "levels"]
+            groups.append(group(column, weights, levels=room, least=self.total / room / _UNEVEN))
+        return Grouped(
+            codec=codec,
+            target=target,
+            columns=columns,
+            groups=tuple(groups),
+            merged=tuple(np.bincount(g, weights=w).astype(np.float64) for g, w in zip(groups, columns, strict=True)),
+            # A sum over a group has the noise of all its cells; that of a group of mean size stands for them.
+            sigmas=tuple(float(sigma * np.sqrt(len(g) / (g.max() + 1))) for g in groups),
+        )
+
+    def count(self, cliques: Iterable[Clique]) -> None:
+        """Count the tables that may be asked for, in one pass over the rows."""
+        grouped, sizes = self.grouped, self.grouped.sizes
+        for clique in cliques:
+            self._true[clique] = np.zeros([sizes[i] for i in clique], dtype=np.int64)
+        for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
+            codes = [g[c] for g, c in zip(grouped.groups, grouped.codec.encode(batch), strict=True)]
+            for clique, table in self._true.items():
+                table += count([codes[i] for i in clique], table.shape)
+
+    def measure(self, clique: Clique, sigma: float) -> IntArray:
+        """One noisy table."""
+        return self._noise.discrete_gaussian(self._true[clique], sigma=sigma, sensitivity=self._max_rows)
+
+    def choose(self, cliques: list[Clique], expected: Callable[[Clique], FloatArray], *, epsilon: float) -> Clique:
+        """The table that a model gets most wrong, by the exponential mechanism."""
+        scores = np.array([score(self._true[c], expected(c)) for c in cliques])
+        return cliques[self._noise.exponential(scores, epsilon=epsilon, sensitivity=float(self._max_rows))]
+
+    def star(self, sigma: float) -> tuple[Markov, list[Measured]]:
+        """The columns given the target, each on its own, from their noisy pairs with it; and what that used.
+
+        Without a target the columns are independent. Tables that noise would drown fall back on independence.
+        """
+        grouped, merged = self.grouped, self.grouped.merged
+        bought = [Measured((i,), m, s) for i, (m, s) in enumerate(zip(merged, grouped.sigmas, strict=True))]
+        potentials: dict[Clique, FloatArray] = {(i,): np.log(np.maximum(m, _LEAST)) for i, m in enumerate(merged)}
+        for i in grouped.others if grouped.target is not None else ():
+            clique = grouped.with_target((i,))
+            first, second = (merged[c] for c in clique)
+            expected = np.outer(first, second) / self.total
+            blended = shrink(self.measure(clique, sigma), expected, sigma=sigma)
+            settled = rake(blended, {1: first, 0: second})
+            potentials[clique] = np.log(np.maximum(settled, _LEAST)) - np.log(np.maximum(expected, _LEAST))
+            bought.append(Measured(clique, settled, sigma))
+        return Markov.of(Junction.of(grouped.sizes, potentials), self.total, potentials), bought
+
+
+def score(true: IntArray, expected: FloatArray) -> float:
+    """The L1 distance, in counts, of a true table from an expected one, less what chance alone would give.
+
+    The expected table and the second part are made of noisy tables and the public number of rows, so one unit moves a
+    score by at most ``max_rows``, exactly: expected counts lie on a grid that double precision adds without error.
+    """
+    distance = np.abs(true - np.round(expected * _GRID) / _GRID).sum()
+    chance = np.sqrt(2 / np.pi) * np.sqrt(np.maximum(expected, 0.0)).sum()
+    return float(distance - np.round(chance * _GRID) / _GRID)
