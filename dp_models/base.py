@@ -5,7 +5,7 @@ facts alone, so a server can price a request without torch and without a row. `f
 whoever calls it compares ``noise.event`` with ``plan.event`` and throws the model away when they differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -98,6 +98,27 @@ class Noise(Protocol):
         """Record an event that an engine made from a generator (DP-SGD)."""
 
 
+class Rows(Protocol):
+    """Stored private rows, the canonical columns and ``UNIT_COLUMN``: a `pa.Table` is one, a Parquet file another.
+
+    Engines that count read `to_batches` and hold a batch at a time; others may take whole columns.
+    """
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are: a private number."""
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """All cells of one column."""
+
+    def to_batches(self, max_chunksize: int | None = None) -> Iterable[pa.RecordBatch]:
+        """The rows in stored order, at most ``max_chunksize`` at a time. May be asked for again."""
+
+
 class Model(Protocol):
     """A fitted generator. It holds what the noise paid for and public facts, never a row."""
 
@@ -116,5 +137,5 @@ class Synthesizer(Protocol):
         """The whole fit from public facts. Raises FailedPrecondition where it cannot be done (too wide a domain, a
         unit of several rows that the engine does not support), saying what to change."""
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
-        """Run the plan on ``rows``: the canonical columns and ``UNIT_COLUMN``."""
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
+        """Run the plan on ``rows``: the canonical columns and ``UNIT_COLUMN``, sorted by unit."""

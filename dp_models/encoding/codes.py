@@ -2,8 +2,12 @@
 
 A column's codes are its declared categories, truth values or bins (0, 1, ...), then ``null`` where it is nullable, and
 last, on every column, ``other``: what the declaration does not cover. Nothing here is learnt from rows.
+
+With ``cells`` the bins of numbers and moments are the cells of a fine public grid (`Grid`), not the declared ones;
+`dp_models.encoding.binning` buys noisy counts of them and puts them together again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dp_models.base import FloatArray, IntArray
+from dp_models.base import FloatArray, IntArray, Rows
+from dp_models.encoding.grid import Grid
 from dp_models.encoding.table import arrow_schema, arrow_type
+from dp_models.tables.drawing import draw
 from synthgate.domain import NUMERIC, Column, Domain, Kind
 
 _EPOCH = datetime(1970, 1, 1)
@@ -21,9 +27,10 @@ _EPOCH = datetime(1970, 1, 1)
 
 @dataclass(frozen=True)
 class ColumnCodes:
-    """The codes of one column."""
+    """The codes of one column; ``cells`` bounds the fine grid of a numeric one, 0 stands for its declared bins."""
 
     column: Column
+    cells: int = 0
 
     @cached_property
     def values(self) -> int:
@@ -61,6 +68,8 @@ class ColumnCodes:
             codes = _int64(pc.fill_null(found, self.other))
         elif kind is Kind.BOOLEAN:
             codes = _int64(pc.fill_null(pc.cast(cells, pa.int64()), 0))
+        elif self.grid is not None and self.grid.exact:
+            codes = self._numbers(cells).astype(np.int64) - int(self._edges[0])
         else:
             codes = np.searchsorted(self._edges[1:-1], self._numbers(cells), side="right").astype(np.int64)
         absent = pc.is_null(cells, nan_is_null=kind is Kind.FLOAT)
@@ -68,9 +77,29 @@ class ColumnCodes:
         return codes
 
     @cached_property
+    def grid(self) -> Grid | None:
+        """The fine grid of a numeric column that is cut by one."""
+        return Grid(self.column, self.cells) if self.cells and self.ordered else None
+
+    def granularity(self, cells: pa.ChunkedArray | pa.Array) -> IntArray:
+        """How often each unit of `Grid.steps` is the coarsest that a cell is a multiple of (the last: none is)."""
+        grid = self.grid
+        assert grid is not None  # noqa: S101  asked of columns with a grid
+        numbers = self._numbers(cells.drop_null())
+        codes = np.searchsorted(self._edges[1:-1], numbers, side="right")
+        numbers = numbers[~np.isin(codes, grid.apart)].astype(np.float64)
+        found = np.full(len(numbers), len(grid.steps))
+        for i in range(len(grid.steps) - 1, -1, -1):
+            units = numbers / grid.steps[i]
+            found[np.abs(units - np.rint(units)) <= 1e-9 * np.maximum(np.abs(units), 1.0)] = i
+        return np.bincount(found, minlength=len(grid.steps) + 1)
+
+    @cached_property
     def _edges(self) -> FloatArray | IntArray:
         """The edges of the bins in the unit of the stored cells: integers, microseconds since 1970, or floats."""
         column = self.column
+        if self.grid is not None:
+            return self.grid.edges
         if column.kind is Kind.FLOAT:
             return np.asarray(column.edges, dtype=np.float64)
         if column.kind is Kind.INTEGER:
@@ -104,9 +133,12 @@ class ColumnCodes:
         uniform[: self.values] = 1 / self.values
         return np.where(total > 0, settled / np.where(total > 0, total, 1.0), uniform)
 
-    def decode(self, codes: IntArray, *, generator: np.random.Generator) -> pa.Array:
+    def decode(
+        self, codes: IntArray, *, generator: np.random.Generator, granularity: FloatArray | None = None
+    ) -> pa.Array:
         """Cells of the column's Arrow type from codes (n,); uniform within a bin, integers and datetimes kept whole.
 
+        ``granularity`` (steps + 1,) are the shares of values that are multiples of each unit of `Grid.steps`.
         ``other`` becomes null where the column is nullable, else any declared value with equal chance: engines settle
         their distributions first, so that it does not occur.
         """
@@ -120,9 +152,10 @@ class ColumnCodes:
             return pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), cells)
         if self.column.kind is Kind.BOOLEAN:
             return pa.array(codes == 1, pa.bool_(), mask=absent)
-        if self.column.kind is Kind.FLOAT:
-            return pa.array(self._within(codes, generator), pa.float64(), mask=absent)
-        return pa.array(self._whole_within(codes, generator), pa.int64(), mask=absent).cast(arrow_type(self.column))
+        numbers = (self._within if self.column.kind is Kind.FLOAT else self._whole_within)(codes, generator)
+        if granularity is not None:
+            numbers = self._snapped(numbers, codes, granularity, generator)
+        return pa.array(numbers, mask=absent).cast(arrow_type(self.column))
 
     def _within(self, codes: IntArray, generator: np.random.Generator) -> FloatArray:
         """Floats uniform in [edge, next edge), the last bin closed."""
@@ -131,6 +164,25 @@ class ColumnCodes:
         last = np.append(np.nextafter(edges[1:-1], -np.inf), edges[-1])
         drawn = edges[codes] * (1 - share) + edges[codes + 1] * share
         return np.asarray(np.clip(drawn, edges[codes], last[codes]))
+
+    def _snapped(
+        self, numbers: FloatArray | IntArray, codes: IntArray, shares: FloatArray, generator: np.random.Generator
+    ) -> FloatArray | IntArray:
+        """Numbers moved to a multiple of a drawn unit, where their bin holds one."""
+        assert self.grid is not None  # noqa: S101  only grids have units
+        likely = (shares[:, None] * self.grid.holds + 1e-12 * self.grid.holds).T
+        steps = np.append(self.grid.steps, 0.0)[draw(likely, len(codes), generator=generator, given=codes)]
+        rounded = steps > (1.0 if self.column.kind is not Kind.FLOAT else 0.0)
+        unit = np.where(rounded, steps, 1.0)
+        low, high = self._edges[codes].astype(np.float64), self._edges[codes + 1].astype(np.float64)
+        below = np.floor(numbers / unit) * unit
+        moved = np.where(below < low, np.ceil(low / unit) * unit, below)
+        if self.column.kind is Kind.FLOAT:  # the double closest to the decimal, not a multiple of a double
+            inverse = np.rint(1 / unit)
+            moved = np.where(unit < 1, np.rint(moved / unit) / np.maximum(inverse, 1), moved)
+        fits = rounded & (moved >= low) & (moved < high)
+        numbers[fits] = moved[fits]
+        return numbers
 
     def _whole_within(self, codes: IntArray, generator: np.random.Generator) -> IntArray:
         """Whole numbers uniform in [edge, next edge), the last bin closed."""
@@ -142,29 +194,40 @@ class ColumnCodes:
 
 @dataclass(frozen=True)
 class Codec:
-    """All modelled columns of a domain as one matrix of codes."""
+    """All modelled columns of a domain as one matrix of codes; ``cells`` as in `ColumnCodes`."""
 
     domain: Domain
+    cells: int = 0
 
     @cached_property
     def columns(self) -> tuple[ColumnCodes, ...]:
         """The codes of each modelled column, in declared order."""
-        return tuple(ColumnCodes(c) for c in self.domain.modelled)
+        return tuple(ColumnCodes(c, self.cells) for c in self.domain.modelled)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The number of codes of each column."""
         return tuple(c.size for c in self.columns)
 
-    def encode(self, rows: pa.Table) -> IntArray:
+    def encode(self, rows: Rows | pa.RecordBatch) -> IntArray:
         """Codes (columns, n) of a canonical table; further columns are ignored."""
         if not rows.num_rows:
             return np.zeros((len(self.columns), 0), dtype=np.int64)
         return np.stack([c.encode(rows.column(c.column.name)) for c in self.columns])
 
-    def decode(self, codes: IntArray, *, generator: np.random.Generator) -> pa.Table:
-        """A canonical table of codes (columns, n)."""
-        cells = [c.decode(row, generator=generator) for c, row in zip(self.columns, codes, strict=True)]
+    def decode(
+        self,
+        codes: Sequence[IntArray] | IntArray,
+        *,
+        generator: np.random.Generator,
+        granularity: Sequence[FloatArray | None] | None = None,
+    ) -> pa.Table:
+        """A canonical table of codes (columns, n); ``granularity`` a column, as in `ColumnCodes.decode`."""
+        shares = granularity or [None] * len(self.columns)
+        cells = [
+            column.decode(row, generator=generator, granularity=share)
+            for column, row, share in zip(self.columns, codes, shares, strict=True)
+        ]
         return pa.Table.from_arrays(cells, schema=arrow_schema(self.domain))
 
 

@@ -6,8 +6,12 @@ Ingest writes it (with `UNIT_COLUMN` beside it), engines read it and sample it, 
 import numpy as np
 import pyarrow as pa
 
+from dp_models.base import Rows
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind
 from synthgate.errors import DataCorrupted
+
+BATCH_ROWS = 65_536
+"""Rows that are held at a time: their codes stay in a processor's cache."""
 
 _TYPES: dict[Kind, pa.DataType] = {
     Kind.CATEGORICAL: pa.string(),
@@ -39,13 +43,18 @@ def empty_table(domain: Domain) -> pa.Table:
     return arrow_schema(domain).empty_table()
 
 
-def check_rows(rows: pa.Table, domain: Domain, *, max_rows: int) -> None:
-    """Hold stored rows to what ingest promised: the private schema, and at most ``max_rows`` rows a unit.
+def check_rows(rows: Rows, domain: Domain, *, max_rows: int) -> None:
+    """Hold stored rows to what ingest promised: the private schema, sorted by unit, at most ``max_rows`` rows a unit.
 
-    Raises DataCorrupted, with words that do not depend on any cell.
+    Reads in batches. Raises DataCorrupted, with words that do not depend on any cell.
     """
     if not rows.schema.equals(private_schema(domain), check_metadata=False):
         raise DataCorrupted("the stored rows do not have the columns and types of the declared domain")
-    units = np.sort(rows.column(UNIT_COLUMN).to_numpy())
-    if rows.column(UNIT_COLUMN).null_count or (units[max_rows:] == units[: max(len(units) - max_rows, 0)]).any():
-        raise DataCorrupted("the stored rows are not cut to the declared rows per unit")
+    tail = np.zeros(0, dtype=np.int64)
+    for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
+        cells = batch.column(UNIT_COLUMN)
+        units = np.concatenate((tail, cells.fill_null(-1).to_numpy()))
+        unsorted = cells.null_count or (np.diff(units) < 0).any()
+        if unsorted or (units[max_rows:] == units[: max(len(units) - max_rows, 0)]).any():
+            raise DataCorrupted("the stored rows are not cut to the declared rows per unit, or not sorted by unit")
+        tail = units[-max_rows:]

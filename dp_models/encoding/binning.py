@@ -1,0 +1,179 @@
+"""`Binning`: which noisy one-way tables to buy so that numbers get good bins, and what to make of them.
+
+A column with few codes is one table. A numeric column with many cells is counted on nested partitions of its `Grid`,
+each some eight times finer than the one before (compare the hierarchies of Hay et al. 2010, and PrivTree, Zhang et al.
+2016): a coarse table says where the mass lies, finer ones spread it. Where the noise would drown a finer table it is
+not bought, and the mass is spread evenly. How many tables that are follows from public facts; what a table says moves a
+cell away from an even spread only where it stands clearly above the noise, so that a spike (0, a top code) keeps a cell
+of its own and empty stretches stay empty. A column whose cells hold several values also buys one small table of how far
+its values are rounded.
+
+Merging into at most 32 bins is free, since it reads the noisy counts alone (`dp_models.tables.grouping`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from dp_models.base import FloatArray, IntArray, Noise
+from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.tables.consistency import to_simplex
+from synthgate.domain import Domain
+
+CELLS = 1_024
+FIRST, BRANCH = 16, 8
+"""Parts of the coarsest partition, and how many parts of the next lie in one."""
+_DEEP = 150.0
+"""Rows in units of the noise from which a third partition is bought."""
+_CLEAR = 2.0
+"""A deviation is believed to the degree that it exceeds so many standard deviations of the noise."""
+
+
+@dataclass(frozen=True)
+class Binning:
+    """The tables of a domain; ``depth`` (2 or 3) is how many nested partitions a wide numeric column buys at most."""
+
+    domain: Domain
+    depth: int
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Codes at the finest grain."""
+        return Codec(self.domain, cells=max(64, CELLS * 16 // max(len(self.domain.modelled), 16)))
+
+    @cached_property
+    def partitions(self) -> tuple[tuple[IntArray, ...], ...]:
+        """For each column the part of each declared value in each of its partitions, coarse to fine."""
+        return tuple(_nested(c, self.depth) for c in self.codec.columns)
+
+    @property
+    def rounded(self) -> tuple[int, ...]:
+        """The columns for which the rounding of values is counted."""
+        return tuple(i for i, c in enumerate(self.codec.columns) if c.grid is not None and not c.grid.exact)
+
+    @property
+    def tables(self) -> int:
+        """How many noisy tables are bought, all with the same noise."""
+        return sum(len(p) for p in self.partitions) + len(self.rounded)
+
+    @property
+    def cells(self) -> int:
+        """How many noisy cells those have."""
+        parts = sum(int(p[-1]) + 1 for column in self.partitions for p in column)
+        return parts + 2 * len(self.partitions) + sum(len(self._steps(i)) + 1 for i in self.rounded)
+
+    def _steps(self, column: int) -> FloatArray:
+        grid = self.codec.columns[column].grid
+        assert grid is not None  # noqa: S101  rounded columns have a grid
+        return grid.steps
+
+    def buy(self, counts: "Counts", *, sigma: float, noise: Noise, sensitivity: int, total: float) -> "Columns":
+        """Noisy estimates from true counts, which leave through ``noise`` alone."""
+        shares: list[FloatArray | None] = [None] * len(self.partitions)
+        for i in self.rounded:
+            noisy = noise.discrete_gaussian(counts.granularity[i], sigma=sigma, sensitivity=sensitivity)
+            believed = np.where(noisy > _CLEAR * sigma, noisy, 0.0)
+            shares[i] = believed / believed.sum() if believed.any() else None
+        weights = []
+        for column, parts, true, share in zip(self.codec.columns, self.partitions, counts.columns, shares, strict=True):
+            values, rest = true[: column.values], true[column.values :]
+            coarse = np.concatenate((np.bincount(parts[0], weights=values).astype(np.int64), rest))
+            noisy = noise.discrete_gaussian(coarse, sigma=sigma, sensitivity=sensitivity)
+            estimate = to_simplex(noisy, total)
+            inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
+            for above, below in pairwise(parts):
+                true_parts = np.bincount(below, weights=values).astype(np.int64)
+                noisy = noise.discrete_gaussian(true_parts, sigma=sigma, sensitivity=sensitivity)
+                inside = _spread(_even(column, share, inside, above, below), noisy, _parents(above, below), sigma)
+            weights.append(np.concatenate((inside, outside)))
+        return Columns(self.codec, tuple(weights), tuple(shares))
+
+
+class Counts:
+    """True one-way counts, added up batch by batch. Private: nothing but `Binning.buy` reads them."""
+
+    def __init__(self, binning: Binning) -> None:
+        self._codec, self._rounded = binning.codec, binning.rounded
+        self.columns = [np.zeros(size, dtype=np.int64) for size in self._codec.sizes]
+        self.granularity = {i: np.zeros(len(binning._steps(i)) + 1, dtype=np.int64) for i in self._rounded}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count some stored rows."""
+        for i, codes in enumerate(self._codec.encode(batch)):
+            self.columns[i] += np.bincount(codes, minlength=len(self.columns[i]))
+        for i in self._rounded:
+            column = self._codec.columns[i]
+            self.granularity[i] += column.granularity(batch.column(column.column.name))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the noise left of the columns: estimated counts of every code, and shares of values by their rounding."""
+
+    codec: Codec
+    weights: tuple[FloatArray, ...]
+    granularity: tuple[FloatArray | None, ...]
+
+    def decode(self, codes: Sequence[IntArray] | IntArray, *, generator: np.random.Generator) -> pa.Table:
+        """A canonical table of fine codes (columns, n)."""
+        return self.codec.decode(codes, generator=generator, granularity=self.granularity)
+
+
+def _nested(column: ColumnCodes, depth: int) -> tuple[IntArray, ...]:
+    """Parts of the values, coarse to fine. Cells of a bound or of zero are parts of their own from the start."""
+    values = column.values
+    finest = np.arange(values, dtype=np.int64)
+    if column.grid is None or values <= 2 * FIRST:
+        return (finest,)
+    apart = np.zeros(values, dtype=bool)
+    apart[list(column.grid.apart)] = True
+    found = [finest]
+    wide = [FIRST * BRANCH**level for level in range(depth - 1) if FIRST * BRANCH ** (level + 1) < 4 * values]
+    for parts in reversed(wide):
+        if parts < values / 2:
+            begins = np.diff(finest * parts // values, prepend=-1) > 0
+            begins |= apart | np.concatenate(([False], apart[:-1]))
+            begins &= np.diff(found[0], prepend=-1) > 0
+            found.insert(0, np.cumsum(begins) - 1)
+    return tuple(found)
+
+
+def _parents(above: IntArray, below: IntArray) -> IntArray:
+    """The coarse part that each fine part lies in."""
+    first = np.searchsorted(below, np.arange(below[-1] + 1))
+    return above[first]
+
+
+def _even(
+    column: ColumnCodes, shares: FloatArray | None, inside: FloatArray, above: IntArray, below: IntArray
+) -> FloatArray:
+    """The mass of each coarse part spread over its fine ones: evenly over the cells that hold a value as round as the
+    column's values are (``shares``, by the steps of its grid)."""
+    holds = np.ones((1, len(above))) if shares is None or column.grid is None else column.grid.holds.astype(np.float64)
+    parts = np.apply_along_axis(lambda h: np.bincount(above, weights=h), 1, holds)
+    usable = parts > 0
+    weights = usable * (np.ones((1, 1)) if shares is None else shares[:, None])
+    weights[-1, weights.sum(axis=0) <= 0] = 1.0
+    cells = (weights[:, above] * holds / np.where(usable, parts, 1.0)[:, above]).sum(axis=0) / weights.sum(axis=0)[
+        above
+    ]
+    return np.asarray(inside[_parents(above, below)] * np.bincount(below, weights=cells))
+
+
+def _spread(even: FloatArray, noisy: IntArray, parents: IntArray, sigma: float) -> FloatArray:
+    """Estimates of fine parts that add up to those of the coarse ones: ``even`` where the noise rules, as counted where
+    a deviation is clear (the non-negative garrote, Breiman 1995)."""
+    gap = noisy - even
+    trust = np.maximum(1 - (_CLEAR * sigma) ** 2 / np.maximum(gap**2, 1e-12), 0.0)
+    found = np.maximum(even + trust * gap, 0.0)
+    sums, wanted = np.bincount(parents, weights=found), np.bincount(parents, weights=even)
+    return np.asarray(np.where(sums[parents] > 0, found * (wanted / np.maximum(sums, 1e-12))[parents], even))
+
+
+def depth_for(rows: int, sigma: float) -> int:
+    """How deep nested partitions pay, when one table has noise ``sigma`` and the public number of rows is ``rows``."""
+    return 3 if rows > _DEEP * sigma else 2

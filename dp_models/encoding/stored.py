@@ -1,0 +1,37 @@
+"""`ParquetRows`: stored rows that stay on disk and are read a batch at a time, so that memory stays flat."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dp_models.encoding.table import BATCH_ROWS
+
+
+@dataclass(frozen=True)
+class ParquetRows:
+    """The rows of a Parquet file, with what the `Rows` protocol asks of a `pa.Table`."""
+
+    path: Path
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return pq.read_schema(self.path)
+
+    @cached_property
+    def num_rows(self) -> int:
+        """How many rows the file holds."""
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """All cells of one column."""
+        return pq.read_table(self.path, columns=[name]).column(0)
+
+    def to_batches(self, max_chunksize: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows in stored order, read anew each time."""
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(batch_size=max_chunksize or BATCH_ROWS)

@@ -1,0 +1,128 @@
+"""Bins come from declared bounds and noisy counts: spikes and tails survive, units are bounded, rounding is kept."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dp_models.base import IntArray
+from dp_models.encoding.binning import CELLS, Binning, Columns, Counts, depth_for
+from dp_models.encoding.codes import ColumnCodes
+from dp_models.encoding.grid import Grid
+from dp_models.encoding.table import arrow_type
+from dp_models.mechanisms.noise import SystemNoise
+from synthgate.domain import Column, Domain, Kind
+from tests.dp_models.encoding.test_codes import COLUMNS
+from tests.dp_models.private_tables import DOMAIN, people
+from tests.fakes import ZeroNoise
+
+GAIN = Column(name="x", kind=Kind.INTEGER, low=0, high=99_999)
+PRICE = Column(name="x", kind=Kind.FLOAT, low=0.0, high=10_000.0)
+
+
+class Tables(ZeroNoise):
+    """Keeps the true tables that it is asked to make noisy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[IntArray] = []
+
+    def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
+        self.seen.append(counts.copy())
+        return super().discrete_gaussian(counts, sigma=sigma, sensitivity=sensitivity)
+
+
+def _bought(domain: Domain, rows: pa.Table, *, sigma: float, noise: ZeroNoise | SystemNoise, depth: int = 3) -> Columns:
+    binning = Binning(domain, depth)
+    counts = Counts(binning)
+    for batch in rows.to_batches():
+        counts.add(batch)
+    return binning.buy(counts, sigma=sigma, noise=noise, sensitivity=1, total=float(rows.num_rows))
+
+
+def _one(column: Column, cells: np.ndarray) -> tuple[Domain, pa.Table]:
+    return Domain(columns=(column,)), pa.table({"x": pa.array(cells, arrow_type(column))})
+
+
+def _drawn(bought: Columns, n: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    codes = rng.choice(len(bought.weights[0]), size=n, p=bought.weights[0] / bought.weights[0].sum())
+    return bought.decode(codes[None, :], generator=rng).column("x").to_numpy()
+
+
+@given(COLUMNS, st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_a_fine_code_survives_its_own_cells(column: Column, seed: int) -> None:
+    codes, rng = ColumnCodes(column, CELLS), np.random.default_rng(seed)
+    kept = codes.values + column.nullable
+    drawn = rng.integers(0, kept, size=60)
+    shares = None
+    if codes.grid is not None:
+        assert codes.values <= 1.6 * CELLS
+        shares = None if codes.grid.exact else rng.dirichlet(np.ones(len(codes.grid.steps) + 1))
+    cells = codes.decode(drawn, generator=rng, granularity=shares)
+    assert cells.type == arrow_type(column)
+    assert (codes.encode(cells) == drawn).all()
+
+
+def test_bounds_zero_and_round_numbers_begin_cells() -> None:
+    grid = Grid(Column(name="x", kind=Kind.INTEGER, low=-9_000, high=1_341_000, bins=(777,)), CELLS)
+    assert {-9_000, -8_999, 0, 1, 777, 1_000, 25_000, 1_341_000} <= set(grid.edges.tolist())
+    assert [grid.edges[i] for i in grid.apart] == [-9_000, 0, 1_341_000]
+    assert Grid(Column(name="x", kind=Kind.INTEGER, low=0, high=200), CELLS).exact
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_unit_moves_one_cell_of_each_table(depth: int) -> None:
+    rows, seen = people(60), []
+    for kept in (rows, rows.slice(1)):
+        noise = Tables()
+        _bought(DOMAIN, kept, sigma=1.0, noise=noise, depth=depth)
+        seen.append(noise.seen)
+    assert len(seen[0]) == len(seen[1]) == Binning(DOMAIN, depth).tables
+    for whole, less in zip(*seen, strict=True):
+        assert np.abs(whole - less).sum() <= 1
+    assert sum(table.size for table in seen[0]) <= Binning(DOMAIN, depth).cells
+
+
+def test_tables_follow_from_the_declaration_alone() -> None:
+    assert [depth_for(10_000, sigma) for sigma in (10.0, 500.0)] == [3, 2]
+    shapes = []
+    for rows in (people(5), people(400, seed=9)):
+        noise = Tables()
+        _bought(DOMAIN, rows, sigma=5.0, noise=noise)
+        shapes.append([table.shape for table in noise.seen])
+    assert shapes[0] == shapes[1]
+
+
+def test_spikes_and_tails_survive_noise() -> None:
+    """Nine in ten are 0, a few hold the top code, the rest is spread over four orders of magnitude."""
+    rng = np.random.default_rng(0)
+    cells = np.where(rng.random(20_000) < 0.9, 0, np.exp(rng.normal(7.5, 0.8, 20_000)).astype(np.int64).clip(1, 50_000))
+    cells[:200] = 99_999
+    domain, rows = _one(GAIN, cells)
+    drawn = _drawn(_bought(domain, rows, sigma=20.0, noise=SystemNoise()), 20_000)
+    assert (drawn == 0).mean() == pytest.approx((cells == 0).mean(), abs=0.01)
+    assert (drawn == 99_999).mean() == pytest.approx(0.01, abs=0.004)
+    inside = (cells > 0) & (cells < 99_999)
+    for share in (0.25, 0.5, 0.75):
+        wanted = np.quantile(cells[inside], share)
+        assert np.quantile(drawn[(drawn > 0) & (drawn < 99_999)], share) == pytest.approx(wanted, rel=0.2)
+
+
+@pytest.mark.parametrize(("column", "unit"), [(PRICE, 0.1), (PRICE, 100.0), (GAIN, 500.0), (GAIN, 1.0)])
+def test_values_are_as_round_as_they_were(column: Column, unit: float) -> None:
+    rng = np.random.default_rng(0)
+    cells = np.round(rng.gamma(2.0, 2_000 / unit, 5_000)) * unit
+    domain, rows = _one(column, np.clip(cells, 0, 9_000))
+    drawn = _drawn(_bought(domain, rows, sigma=10.0, noise=SystemNoise()), 2_000)
+    step = min(10.0 ** np.floor(np.log10(unit)), unit)
+    whole = np.abs(drawn / step - np.rint(drawn / step)) < 1e-9 * np.maximum(1, drawn / step)
+    assert whole.mean() > 0.97
+
+
+def test_noise_alone_gives_no_spikes() -> None:
+    domain, rows = _one(PRICE, np.random.default_rng(0).uniform(0, 10_000, 4_000))
+    weights = _bought(domain, rows, sigma=100.0, noise=SystemNoise()).weights[0]
+    assert weights.max() < 800
