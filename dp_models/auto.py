@@ -1,13 +1,15 @@
 """`Auto`: picks an engine by public facts, before anything is charged, and says why.
 
 The table is read from the top; the first row whose condition holds decides. It looks at the declared domain, the public
-sizes and the budget, never at a row.
+sizes and the budget, never at a row. "Clear" is the public number of training rows in units of the noise of one table
+that the engine would buy.
 
 | condition | engine | why |
 |---|---|---|
 | one modelled column | independent | there is no second column to relate it to |
 | more codes than a tree's noisy cells allow | independent | pairs of columns do not fit |
-| fewer expected rows than noise in an even 2 x 2 table | independent | noise would drown every pair of columns |
+| a tree's edges less than 4 clear | independent | noise would drown every pair of columns |
+| a declared target, a tree's edges less than 100 clear | star | the tables with the target stand out, others do not |
 | otherwise | tree | noisy tables along a tree carry more at the same budget than gradient training |
 
 ``vae`` is never picked: at the budgets and sizes of tables it needs several times the epsilon for the same fidelity.
@@ -15,15 +17,16 @@ sizes and the budget, never at a row.
 
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from dp_models.base import Model, Noise, Plan, Synthesizer
+from dp_models.base import Model, Noise, Plan, Rows, Synthesizer
 from dp_models.engines.independent import Independent
+from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
+
+_DROWNED, _FAINT = 4.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,22 @@ class Auto:
             return _because(
                 Independent().plan(domain, sizes, budget), "the declared columns have too many codes for pairs"
             )
-        noise = plan.parameters.get("sigma_edges", plan.parameters["sigma_columns"])
-        if sizes.train_rows < 4 * noise:
+        clear = sizes.train_rows / plan.parameters.get("sigma_edges", plan.parameters["sigma_columns"])
+        if clear < _DROWNED:
             return _because(
                 Independent().plan(domain, sizes, budget),
                 "at this size and budget noise would drown every pair of columns",
             )
+        if clear < _FAINT and domain.target is not None:
+            return _because(
+                Star().plan(domain, sizes, budget),
+                "at this size and budget noise leaves the tables with the target, and would drown pairs of others",
+            )
         return _because(plan, "noisy tables along a tree keep most at this size and budget")
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
         """Fit with the engine that the plan names. Raises FailedPrecondition for an engine that is never picked."""
-        chosen: dict[str, Synthesizer] = {e.name: e for e in (Independent(), Tree())}
+        chosen: dict[str, Synthesizer] = {e.name: e for e in (Independent(), Star(), Tree())}
         if plan.engine not in chosen:
             raise FailedPrecondition(f"auto made no plan for the engine {plan.engine!r}")
         return chosen[plan.engine].fit(rows, domain, plan, noise=noise)

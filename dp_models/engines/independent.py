@@ -1,7 +1,7 @@
 """`Independent`: noisy one-way tables, columns drawn independently. The cheapest synthesizer and the yardstick.
 
-Every modelled column is counted once with exact discrete Gaussian noise; the counts are projected to the public number
-of rows. Loads no torch.
+Every modelled column is counted with exact discrete Gaussian noise, numeric ones on nested partitions (`Binning`); the
+counts are projected to the public number of rows. One pass over the rows, a batch at a time. Loads no torch.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dp_models.base import FloatArray, Noise, Plan
-from dp_models.encoding.codes import Codec
-from dp_models.encoding.table import check_rows
+from dp_models.base import FloatArray, Noise, Plan, Rows
+from dp_models.encoding.binning import Binning, Columns, Counts, depth_for
+from dp_models.encoding.table import BATCH_ROWS, check_rows
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
-from dp_models.tables.consistency import to_simplex
-from dp_models.tables.counting import count
 from dp_models.tables.drawing import draw
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -25,7 +23,7 @@ from synthgate.events import DiscreteGaussian, DpEvent
 
 @dataclass(frozen=True, slots=True)
 class Independent:
-    """One noisy table a column, all with the same noise."""
+    """One noise scale for all tables."""
 
     @property
     def name(self) -> str:
@@ -33,43 +31,50 @@ class Independent:
         return "independent"
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        """One sigma for all columns. Raises FailedPrecondition where no noise reaches the budget."""
-        tables, k = len(domain.modelled), sizes.max_rows
+        """One sigma for all tables. Raises FailedPrecondition where no noise reaches the budget."""
+        k = sizes.max_rows
 
-        def event_at(scale: float) -> DpEvent:
+        def event_at(scale: float, tables: int) -> DpEvent:
             return compose([DiscreteGaussian(round_up(k * scale), k)] * tables)
 
-        sigma = round_up(k * calibrate(event_at, budget))
+        def sigma_at(depth: int) -> float:
+            tables = Binning(domain, depth).tables
+            return round_up(k * calibrate(lambda s: event_at(s, tables), budget))
+
+        depth = depth_for(sizes.train_rows, sigma_at(2))
+        sigma = sigma_at(depth)
         return Plan(
             engine=self.name,
             because="asked for by name",
             domain=domain.digest,
             sizes=sizes,
             budget=budget,
-            event=compose([DiscreteGaussian(sigma, k)] * tables),
-            parameters={"sigma": sigma},
+            event=event_at(sigma / k, Binning(domain, depth).tables),
+            parameters={"sigma": sigma, "depth": depth},
         )
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> "IndependentModel":
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> "IndependentModel":
         """Count every column with noise. Raises DataCorrupted for rows that ingest did not make."""
-        check_rows(rows, domain, max_rows=plan.sizes.max_rows)
-        codec = Codec(domain)
-        sigma, k, total = plan.parameters["sigma"], plan.sizes.max_rows, plan.sizes.train_rows
-        weights = []
-        for codes, column in zip(codec.encode(rows), codec.columns, strict=True):
-            noisy = noise.discrete_gaussian(count([codes], [column.size]), sigma=sigma, sensitivity=k)
-            weights.append(column.settle(to_simplex(noisy, total)))
-        return IndependentModel(codec, tuple(weights))
+        k = plan.sizes.max_rows
+        check_rows(rows, domain, max_rows=k)
+        binning = Binning(domain, plan.parameters["depth"])
+        counts = Counts(binning)
+        for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
+            counts.add(batch)
+        total = float(plan.sizes.train_rows)
+        columns = binning.buy(counts, sigma=plan.parameters["sigma"], noise=noise, sensitivity=k, total=total)
+        settled = [c.settle(w) for c, w in zip(columns.codec.columns, columns.weights, strict=True)]
+        return IndependentModel(columns, tuple(settled))
 
 
 @dataclass(frozen=True)
 class IndependentModel:
     """Per-column probabilities over codes."""
 
-    codec: Codec
+    columns: Columns
     probabilities: tuple[FloatArray, ...]
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, every column on its own."""
         codes = [draw(p, rows, generator=generator) for p in self.probabilities]
-        return self.codec.decode(np.stack(codes), generator=generator)
+        return self.columns.decode(codes, generator=generator)

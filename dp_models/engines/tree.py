@@ -3,41 +3,40 @@
 The model is P(t) P(root | t) prod P(child | parent, t), a tree-augmented Bayesian network (Chow, Liu 1968; Friedman,
 Geiger, Goldszmidt 1997) bought in four steps that the plan fixes (compare MST: McKenna, Miklau, Sheldon 2021):
 
-1. one noisy table a column; codes that the noise would drown are merged by it;
+1. noisy one-way tables, numbers on nested partitions (`Binning`); codes that the noise would drown are merged by it;
 2. where a target t is declared, one noisy table (column, t) for each other column: the star;
 3. one edge after the other by the exponential mechanism: scores are L1 distances, in counts, between true tables and
    what the noisy star and the public number of rows predict, so their sensitivity is ``max_rows``;
-4. one noisy table (parent, child, t) for each edge, blended with the star's prediction and raked to its margins.
+4. one noisy table (parent, child, t) for each edge, of coarser groups (where noise rules, of all t together), blended
+   with the star's prediction and raked to the star.
 
-Sampling is closed-form. Loads no torch.
+Two passes over the rows, a batch at a time. Sampling is closed-form. Loads no torch.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-import pyarrow as pa
 
-from dp_models.base import FloatArray, IntArray, Noise, Plan
-from dp_models.encoding.codes import Codec
+from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
+from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.encoding.table import check_rows
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
-from dp_models.tables.consistency import rake, shrink, to_simplex
-from dp_models.tables.counting import count
-from dp_models.tables.grouping import group
+from dp_models.tables.consistency import rake, shrink
+from dp_models.tables.counting import PairCounts, StarCounts
+from dp_models.tables.grouping import coarsen, sums
 from dp_models.tables.network import TreeModel
+from dp_models.tables.star import StarFit
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.domain import Domain
+from synthgate.domain import MAX_BINS, Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential
 
 MAX_CELLS = 100_000
 _UNEVEN = 4.0
-"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
 _GRID = 1024.0
 """Predicted counts are rounded to 1/1024, so that scores, sums of distances, are exact in double precision."""
 
@@ -48,15 +47,20 @@ class Tree:
 
     ``share_columns``, ``share_star``, ``share_select`` are the parts of steps 1 to 3; the edges' tables get the rest,
     and the part of a step that a domain does not need is spread over the others. ``target_levels`` is how many groups
-    of the target the tables tell apart. ``contrast`` is the expected count of an even cell, in units of its noise,
-    below which tables are made coarser.
+    of the target the tables tell apart at most. ``contrast_star`` and ``contrast`` are the expected
+    counts of an even cell of the star and of an edge, in units of its noise, below which their tables are made coarser;
+    ``least_levels`` is how coarse the columns of an edge may get before its
+    table gives up on the target instead. A tree that is not ``grown`` leaves steps 3 and 4 out: `star`.
     """
 
     share_columns: float = 0.15
-    share_star: float = 0.25
+    share_star: float = 0.35
     share_select: float = 0.10
     target_levels: int = 8
-    contrast: float = 1.0
+    contrast_star: float = 4.0
+    contrast: float = 2.0
+    least_levels: int = 8
+    grown: bool = True
 
     @property
     def name(self) -> str:
@@ -67,24 +71,37 @@ class Tree:
         """Noise scales, selection epsilon and table sizes. Raises FailedPrecondition for a domain of more than 100,000
         cells and where no noise reaches the budget."""
         k = sizes.max_rows
-        scale = calibrate(lambda s: _event(domain, k, self._noise(domain, k, s)), budget)
-        noise = self._noise(domain, k, scale)
+        steps = self._steps(domain, 2)
+        noise = self._calibrated(steps, k, budget)
+        depth = depth_for(sizes.train_rows, noise["sigma_columns"])
+        if depth > 2:
+            steps = self._steps(domain, depth)
+            noise = self._calibrated(steps, k, budget)
         return Plan(
             engine=self.name,
             because="asked for by name",
             domain=domain.digest,
             sizes=sizes,
             budget=budget,
-            event=_event(domain, k, noise),
-            parameters=noise | self._levels(domain, sizes, noise),
+            event=_event(steps, k, noise),
+            parameters=noise | {"depth": depth} | self._levels(domain, sizes, noise, depth),
         )
 
-    def _noise(self, domain: Domain, k: int, scale: float) -> dict[str, float]:
+    def _steps(self, domain: Domain, depth: int) -> tuple[int, int, int]:
+        """How many one-way tables, star tables and edges a domain asks for."""
+        others = len(domain.modelled) - (domain.target is not None)
+        star = others if domain.target is not None else 0
+        return Binning(domain, depth).tables, star, max(others - 1, 0) if self.grown else 0
+
+    def _calibrated(self, steps: tuple[int, int, int], k: int, budget: PrivacyBudget) -> dict[str, float]:
+        return self._noise(steps, k, calibrate(lambda s: _event(steps, k, self._noise(steps, k, s)), budget))
+
+    def _noise(self, steps: tuple[int, int, int], k: int, scale: float) -> dict[str, float]:
         """The scales of every step when the whole plan has rho = 1 / scale^2."""
-        columns, star, edges = _steps(domain)
+        tables, star, edges = steps
         last = 1 - self.share_columns - self.share_star - self.share_select
         wanted = {
-            "sigma_columns": (self.share_columns, columns),
+            "sigma_columns": (self.share_columns, tables),
             "sigma_star": (self.share_star, star),
             "epsilon_select": (self.share_select, edges),
             "sigma_edges": (last, edges),
@@ -98,124 +115,125 @@ class Tree:
                 out[parameter] = math.sqrt(8 * rho) if select else round_up(k / math.sqrt(2 * rho))
         return out
 
-    def _levels(self, domain: Domain, sizes: PublicSizes, noise: Mapping[str, float]) -> dict[str, int]:
+    def _levels(self, domain: Domain, sizes: PublicSizes, noise: Mapping[str, float], depth: int) -> dict[str, int]:
         """How many groups of a column and of the target the tables of steps 2 to 4 tell apart."""
-        codec = Codec(domain)
-        _, star, edges = _steps(domain)
-        target = next((c.size for c in codec.columns if c.column.name == domain.target), 1)
-        target_levels = min(target, self.target_levels)
-        left = MAX_CELLS - sum(codec.sizes)
-        if left < star * 2 * target_levels + edges * 4 * target_levels:
+        binning = Binning(domain, depth)
+        _, star, edges = self._steps(domain, depth)
+        widest = max(binning.codec.sizes)
+        left = MAX_CELLS - binning.cells
+        if left < star * 4 + edges * 8:
             raise FailedPrecondition(
-                f"the declared columns have {sum(codec.sizes):,} codes, too many for the {MAX_CELLS:,} noisy cells of a"
+                f"the declared columns have {binning.cells:,} codes, too many for the {MAX_CELLS:,} noisy cells of a"
                 " tree; declare fewer categories or columns"
             )
-        levels = max(codec.sizes)
+        target, star_levels = 1, widest
+        if star:
+            clear = sizes.train_rows / noise["sigma_star"]
+            declared = next(c.other for c in binning.codec.columns if c.column.name == domain.target)
+            target = max(2, min(declared, self.target_levels, int(clear / self.least_levels)))
+            star_levels = int(clear / target / self.contrast_star)
+            star_levels = max(2, min(widest, MAX_BINS, star_levels, left // (2 * star * target)))
+        target_edges, levels = target, star_levels
         if edges:
-            even = sizes.train_rows / (self.contrast * noise["sigma_edges"] * target_levels)
-            levels = min(levels, int(math.sqrt(even)))
-        while levels > 2 and levels * target_levels * (star + edges * levels) > left:
-            levels -= 1
-        return {"levels": max(levels, 2), "target_levels": target_levels}
+            clear = sizes.train_rows / (self.contrast * noise["sigma_edges"])
+            while target_edges > 1 and clear / target_edges < self.least_levels**2:
+                target_edges -= 1
+            room = (left - star * star_levels * target) // edges // target_edges
+            levels = max(2, min(levels, MAX_BINS, int(math.sqrt(min(clear / target_edges, room)))))
+        return {
+            "star_levels": star_levels,
+            "target_levels": target,
+            "levels": levels,
+            "target_edge_levels": target_edges,
+        }
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> TreeModel:
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> TreeModel:
         """Buy the tables of the plan. Raises DataCorrupted for rows that ingest did not make."""
         check_rows(rows, domain, max_rows=plan.sizes.max_rows)
         return _Fit(domain, plan, noise).run(rows)
 
 
-class _Fit:
+class _Fit(StarFit):
     """One run of a plan: true counts live in local variables only and leave through ``noise``."""
 
-    def __init__(self, domain: Domain, plan: Plan, noise: Noise) -> None:
-        self.codec, self.parameters, self.noise = Codec(domain), plan.parameters, noise
-        self.k, self.total = plan.sizes.max_rows, float(plan.sizes.train_rows)
-        names = [c.column.name for c in self.codec.columns]
-        self.target = names.index(domain.target) if domain.target is not None else None
-        self.others = [i for i in range(len(names)) if i != self.target]
-
-    def run(self, rows: pa.Table) -> TreeModel:
+    def run(self, rows: Rows) -> TreeModel:
         """The four steps."""
-        fine = self.codec.encode(rows)
-        columns = self._columns(fine)
-        groups = self._groups(columns)
-        codes = [g[c] for g, c in zip(groups, fine, strict=True)]
-        merged = [np.bincount(g, weights=w).astype(np.float64) for g, w in zip(groups, columns, strict=True)]
-        t = np.zeros(rows.num_rows, dtype=np.int64) if self.target is None else codes[self.target]
-        t_weights = np.array([self.total]) if self.target is None else merged[self.target]
-        star = self._star(codes, t, merged, t_weights)
-        edges = self._select(codes, t, star)
-        tables = {edge: self._edge(codes, t, star, edge) for edge in edges}
-        return TreeModel.of(self.codec, columns, groups, t_weights, self.target, star, tables)
+        columns = self.columns(rows)
+        groups = self.groups(columns)
+        grown = "sigma_edges" in self.parameters
+        coarse = self._coarser(columns, groups)
+        coarse_t = self._coarser_target(columns, groups)
+        true = StarCounts(groups, len(coarse_t))
+        pairs = PairCounts([int(coarse[i].max()) + 1 for i in self.others] if grown else [], int(coarse_t.max()) + 1)
+        for codes, t in self.batches(rows, groups):
+            true.add(codes, t)
+            if grown:
+                pairs.add([coarse[i][codes[i]] for i in self.others], coarse_t[t])
+        star = self.star(columns, groups, true)
+        margins = {i: _merge(table, coarse[i]) for i, table in star.tables.items()}
+        expected = {p: predict(margins[self.others[p[0]]], margins[self.others[p[1]]]) for p in pairs.pairs}
+        scores = {p: score(pairs[p], _merge_last(expected[p], coarse_t)) for p in pairs.pairs}
+        tables = {}
+        for a, b in self._select(scores):
+            first, second = self.others[a], self.others[b]
+            tables[first, second] = self._edge(pairs[a, b], expected[a, b], coarse_t, margins[first], margins[second])
+        return TreeModel.of(star, coarse, margins, tables)
 
-    def _noisy(self, codes: Sequence[IntArray], shape: Sequence[int], sigma: float) -> IntArray:
-        return self.noise.discrete_gaussian(count(codes, shape), sigma=sigma, sensitivity=self.k)
+    def _coarser(self, columns: Columns, groups: tuple[IntArray, ...]) -> dict[int, IntArray]:
+        """The edges' group of each group of the star."""
+        room = self.parameters["levels"]
+        if room >= self.parameters["star_levels"]:
+            return {i: np.arange(int(groups[i].max()) + 1) for i in self.others}
+        weights = {i: sums(columns.weights[i], groups[i]) for i in self.others}
+        return {
+            i: coarsen(self.codes[i], groups[i], weights[i], levels=room, least=self.total / room / _UNEVEN)
+            for i in self.others
+        }
 
-    def _columns(self, fine: IntArray) -> list[FloatArray]:
-        sigma = self.parameters["sigma_columns"]
-        noisy = [self._noisy([c], [size], sigma) for c, size in zip(fine, self.codec.sizes, strict=True)]
-        return [to_simplex(table, self.total) for table in noisy]
-
-    def _groups(self, columns: list[FloatArray]) -> list[IntArray]:
-        levels = [self.parameters["levels"]] * len(columns)
-        if self.target is not None:
-            levels[self.target] = self.parameters["target_levels"]
-        return [
-            group(column, weights, levels=room, least=self.total / room / _UNEVEN)
-            for column, weights, room in zip(self.codec.columns, columns, levels, strict=True)
-        ]
-
-    def _star(
-        self, codes: list[IntArray], t: IntArray, merged: list[FloatArray], t_weights: FloatArray
-    ) -> dict[int, FloatArray]:
-        """Tables (groups of the column, groups of the target) in counts, raked to the one-way tables."""
+    def _coarser_target(self, columns: Columns, groups: tuple[IntArray, ...]) -> IntArray:
         if self.target is None:
-            return {i: merged[i][:, None] for i in self.others}
-        star = {}
-        for i in self.others:
-            sigma = self.parameters["sigma_star"]
-            expected = np.outer(merged[i], t_weights) / self.total
-            noisy = self._noisy([codes[i], t], expected.shape, sigma)
-            blended = shrink(noisy, expected, sigma=sigma)
-            star[i] = rake(blended, {1: merged[i], 0: t_weights})
-        return star
+            return np.zeros(1, dtype=np.int64)
+        room = self.parameters["target_edge_levels"]
+        fine, code = groups[self.target], self.codes[self.target]
+        if room == 1:
+            return np.zeros(int(fine.max()) + 1, dtype=np.int64)
+        weights = sums(columns.weights[self.target], fine)
+        return coarsen(code, fine, weights, levels=room, least=self.total / room / _UNEVEN)
 
-    def _select(self, codes: list[IntArray], t: IntArray, star: dict[int, FloatArray]) -> list[tuple[int, int]]:
+    def _select(self, scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
         """A spanning tree over the columns but the target: Kruskal's algorithm with private choices."""
-        pairs = list(combinations(self.others, 2))
-        scores = np.array([self._score(codes, t, star, pair) for pair in pairs])
-        part = {i: i for i in self.others}
+        part = {i: i for i in range(len(self.others))}
         chosen: list[tuple[int, int]] = []
-        for _ in range(len(self.others) - 1):
-            open_ = [p for p, (a, b) in enumerate(pairs) if part[a] != part[b]]
+        while len(chosen) < len(self.others) - 1 and scores:
+            open_ = [pair for pair in scores if part[pair[0]] != part[pair[1]]]
             pick = self.noise.exponential(
-                scores[open_], epsilon=self.parameters["epsilon_select"], sensitivity=float(self.k)
+                np.array([scores[pair] for pair in open_]),
+                epsilon=self.parameters["epsilon_select"],
+                sensitivity=float(self.k),
             )
-            a, b = pairs[open_[pick]]
+            a, b = open_[pick]
             chosen.append((a, b))
             part = {i: part[a] if p == part[b] else p for i, p in part.items()}
         return chosen
 
-    def _score(self, codes: list[IntArray], t: IntArray, star: dict[int, FloatArray], pair: tuple[int, int]) -> float:
-        """The L1 distance, in counts, of the true table from what the star predicts, less what chance alone would give:
-        the second part and the prediction are made of noisy tables, so one unit moves a score by at most ``max_rows``.
-        """
-        a, b = pair
-        expected = predict(star[a], star[b])
-        true = count([codes[a], codes[b], t], expected.shape)
-        distance = np.abs(true - np.round(expected * _GRID) / _GRID).sum()
-        chance = math.sqrt(2 / math.pi) * np.sqrt(expected).sum()
-        return float(distance - np.round(chance * _GRID) / _GRID)
-
     def _edge(
-        self, codes: list[IntArray], t: IntArray, star: dict[int, FloatArray], pair: tuple[int, int]
+        self, true: IntArray, expected: FloatArray, coarse_t: IntArray, first: FloatArray, second: FloatArray
     ) -> FloatArray:
         """The table (groups of a, groups of b, groups of the target) of one edge, consistent with the star."""
-        a, b = pair
         sigma = self.parameters["sigma_edges"]
-        expected = predict(star[a], star[b])
-        noisy = self._noisy([codes[a], codes[b], t], expected.shape, sigma)
-        return rake(shrink(noisy, expected, sigma=sigma), {1: star[a], 0: star[b]})
+        noisy = self.noise.discrete_gaussian(true, sigma=sigma, sensitivity=self.k)
+        merged = _merge_last(expected, coarse_t)
+        blended = shrink(noisy, merged, sigma=sigma)
+        ratio = np.divide(blended, merged, out=np.zeros_like(blended), where=merged > 0)
+        return rake(expected * ratio[..., coarse_t], {1: first, 0: second})
+
+
+def score(true: IntArray, expected: FloatArray) -> float:
+    """The L1 distance, in counts, of a true table from what the star predicts, less what chance alone would give: the
+    second part and the prediction are made of noisy tables, so one unit moves a score by at most ``max_rows``."""
+    distance = np.abs(true - np.round(expected * _GRID) / _GRID).sum()
+    chance = math.sqrt(2 / math.pi) * np.sqrt(expected).sum()
+    return float(distance - np.round(chance * _GRID) / _GRID)
 
 
 def predict(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -225,16 +243,21 @@ def predict(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(first[:, None, :] * second[None, :, :] / np.where(base > 0, base, 1.0))
 
 
-def _steps(domain: Domain) -> tuple[int, int, int]:
-    """How many one-way tables, star tables and edges a domain asks for."""
-    columns = len(domain.modelled)
-    others = columns - (domain.target is not None)
-    return columns, others if domain.target is not None else 0, max(others - 1, 0)
+def _merge(table: FloatArray, groups: IntArray) -> FloatArray:
+    """A table with its first axis put together."""
+    merged = np.zeros((int(groups.max()) + 1, *table.shape[1:]))
+    np.add.at(merged, groups, table)
+    return merged
 
 
-def _event(domain: Domain, k: int, noise: Mapping[str, float]) -> DpEvent:
-    columns, star, edges = _steps(domain)
-    events: list[DpEvent] = [DiscreteGaussian(noise["sigma_columns"], k)] * columns
+def _merge_last(table: FloatArray, groups: IntArray) -> FloatArray:
+    """A table with its last axis put together."""
+    return np.moveaxis(_merge(np.moveaxis(table, -1, 0), groups), 0, -1)
+
+
+def _event(steps: tuple[int, int, int], k: int, noise: Mapping[str, float]) -> DpEvent:
+    tables, star, edges = steps
+    events: list[DpEvent] = [DiscreteGaussian(noise["sigma_columns"], k)] * tables
     if star:
         events += [DiscreteGaussian(noise["sigma_star"], k)] * star
     if edges:

@@ -3,6 +3,8 @@
 The estimates here read noisy tables, the noise scale and the public number of rows, never a true count.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dp_models.base import FloatArray, IntArray
@@ -49,3 +51,11 @@ def rake(table: FloatArray, margins: dict[int, FloatArray], *, rounds: int = 30)
             ratio = np.divide(margin, sums, out=np.zeros_like(sums), where=sums > 0)
             fitted = fitted * np.expand_dims(ratio, axis)
     return fitted
+
+
+def pool(estimates: Sequence[FloatArray], variances: Sequence[FloatArray | float], total: float) -> FloatArray:
+    """One table from several independent noisy ones of the same counts: weighted by inverse variance, then the closest
+    one without negative cells that sums to ``total``."""
+    weights = [1 / np.asarray(v, dtype=np.float64) for v in variances]
+    mean = sum(w * e for w, e in zip(weights, estimates, strict=True)) / sum(weights)
+    return to_simplex(np.asarray(mean), total)

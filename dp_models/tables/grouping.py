@@ -24,6 +24,22 @@ def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float
     return np.concatenate((merged, np.full(column.size - values, rest, dtype=np.int64)))
 
 
+def sums(weights: FloatArray, groups: IntArray) -> FloatArray:
+    """What the members of each group weigh together."""
+    return np.asarray(np.bincount(groups, weights=weights), dtype=np.float64)
+
+
+def coarsen(column: ColumnCodes, groups: IntArray, weights: FloatArray, *, levels: int, least: float) -> IntArray:
+    """The coarser group of each group: as `group` does with codes, and nested in what it did. ``weights`` are the
+    estimated counts of the groups."""
+    declared = int(groups[: column.values].max()) + 1
+    apart = len(weights) > declared and weights[-1] >= least
+    merge = _neighbours if column.ordered else _rarest
+    merged = merge(weights[:declared], levels - apart, least)
+    rest = merged.max() + 1 if apart else merged[int(np.argmax(weights[:declared]))]
+    return np.concatenate((merged, np.full(len(weights) - declared, rest, dtype=np.int64)))
+
+
 def _neighbours(weights: FloatArray, levels: int, least: float) -> IntArray:
     """Walk up the bins and close a group when it holds its fair share of what is left, or when the next bin is so heavy
     that it would swallow its lighter neighbours."""

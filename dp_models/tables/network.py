@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
-from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.encoding.binning import Columns
+from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.drawing import draw
+from dp_models.tables.star import Star
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class Step:
 
 @dataclass(frozen=True)
 class TreeModel:
-    """P(t), then every column in an order in which parents come first, all over groups of codes; and the distribution
-    of codes within each group."""
+    """P(t), then the group of every column in an order in which parents come first, then its code given its group and
+    t: ``within`` holds a table (groups * target groups, codes) a column, (target groups, codes) for the target."""
 
-    codec: Codec
+    columns: Columns
     target: int | None
     target_probabilities: FloatArray
     steps: tuple[Step, ...]
@@ -38,39 +40,50 @@ class TreeModel:
     @classmethod
     def of(
         cls,
-        codec: Codec,
-        columns: list[FloatArray],
-        groups: list[IntArray],
-        target_weights: FloatArray,
-        target: int | None,
-        star: Mapping[int, FloatArray],
+        star: Star,
+        coarse: Mapping[int, IntArray],
+        margins: Mapping[int, FloatArray],
         tables: Mapping[tuple[int, int], FloatArray],
     ) -> Self:
-        """Conditionals from consistent tables in counts: ``columns`` over codes, ``star`` (column, target) and
-        ``tables`` (a, b, target) over groups. Groups that may not be released are left out of every conditional."""
-        live = [_released(c, g) for c, g in zip(codec.columns, groups, strict=True)]
+        """Conditionals from consistent tables in counts. ``coarse`` holds for each column but the target the coarser
+        group of each of its groups, ``margins`` its table (coarse groups, target), ``tables`` those of the edges
+        (a, b, target). Groups that may not be released are left out of every conditional."""
+        codes = star.columns.codec.columns
+        groups = {i: c[star.groups[i]] for i, c in coarse.items()}
+        live = {i: _released(codes[i], g) for i, g in groups.items()}
         steps = []
-        for column, parent in _order(list(star), list(tables)):
+        for column, parent in _order(list(coarse), list(tables)):
             if parent is None:
-                weights, back = star[column].T, star[column].sum(axis=1)[None, :]
+                weights, back = margins[column].T, margins[column].sum(axis=1)[None, :]
             else:
                 table = tables[(parent, column)] if (parent, column) in tables else _swap(tables[(column, parent)])
                 weights = np.moveaxis(table, 1, 2).reshape(-1, table.shape[1])
-                back = np.tile(star[column].T, (table.shape[0], 1))
+                back = np.tile(margins[column].T, (table.shape[0], 1))
             steps.append(Step(column, parent, _conditional(weights, back, live[column])))
-        of_target = np.ones(1) if target is None else _conditional(target_weights, target_weights, live[target])
-        within = tuple(_within(c, g, w) for c, g, w in zip(codec.columns, groups, columns, strict=True))
-        return cls(codec, target, of_target, tuple(steps), within)
+        within = [
+            _within(codes[i], star.columns.weights[i], star.groups[i], star.tables[i], coarse[i])
+            if i in coarse
+            else _within_target(codes[i], star.columns.weights[i], star.groups[i])
+            for i in range(len(codes))
+        ]
+        t = star.target_weights
+        if star.target is not None:
+            t = _conditional(t, t, _released(codes[star.target], star.groups[star.target]))
+        return cls(star.columns, star.target, t, tuple(steps), tuple(within))
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, drawn from the root down."""
         t = draw(self.target_probabilities, rows, generator=generator)
-        groups: dict[int, IntArray] = {} if self.target is None else {self.target: t}
+        wide = len(self.target_probabilities)
+        groups: dict[int, IntArray] = {}
         for step in self.steps:
-            given = t if step.parent is None else groups[step.parent] * len(self.target_probabilities) + t
+            given = t if step.parent is None else groups[step.parent] * wide + t
             groups[step.column] = draw(step.probabilities, rows, generator=generator, given=given)
-        fine = [draw(p, rows, generator=generator, given=groups[i]) for i, p in enumerate(self.within)]
-        return self.codec.decode(np.stack(fine), generator=generator)
+        fine = []
+        for i, table in enumerate(self.within):
+            given = t if i == self.target else groups[i] * wide + t
+            fine.append(draw(table, rows, generator=generator, given=given))
+        return self.columns.decode(fine, generator=generator)
 
 
 def _order(columns: list[int], edges: list[tuple[int, int]]) -> list[tuple[int, int | None]]:
@@ -108,7 +121,7 @@ def _conditional(weights: FloatArray, back: FloatArray, live: FloatArray) -> Flo
     return np.asarray(np.where(total > 1e-9, first / np.where(total > 1e-9, total, 1), second))
 
 
-def _within(column: ColumnCodes, groups: IntArray, weights: FloatArray) -> FloatArray:
+def _within_target(column: ColumnCodes, weights: FloatArray, groups: IntArray) -> FloatArray:
     """The released codes (groups, size) of each group by their one-way weights, evenly where there are none.
 
     The row of a group that is never drawn holds the declared values evenly.
@@ -118,3 +131,20 @@ def _within(column: ColumnCodes, groups: IntArray, weights: FloatArray) -> Float
     released = member & (np.arange(column.size) <= (column.values if column.null is not None else column.values - 1))
     share = np.where(share.sum(axis=1, keepdims=True) > 0, share, released)
     return column.settle(share)
+
+
+def _within(
+    column: ColumnCodes, weights: FloatArray, groups: IntArray, table: FloatArray, coarse: IntArray
+) -> FloatArray:
+    """Codes (coarse groups * target groups, size): the star says which group within the coarser one, the one-way table
+    which code within the group."""
+    codes = _within_target(column, weights, groups)
+    live = _released(column, groups)
+    wide = int(coarse.max()) + 1
+    member = coarse[None, :] == np.arange(wide)[:, None]
+    inside = member[:, None, :] * (table * live[:, None]).T[None, :, :]
+    alone = np.repeat((member * table.sum(axis=1) * live)[:, None, :], table.shape[1], axis=1)
+    even = np.repeat((member * live)[:, None, :], table.shape[1], axis=1)
+    for fallback in (alone, even):
+        inside = np.where(inside.sum(axis=-1, keepdims=True) > 1e-9, inside, fallback)
+    return column.settle(inside.reshape(-1, len(coarse)) @ codes)

@@ -21,12 +21,13 @@ WIDE = Domain(
     ("domain", "rows", "epsilon", "engine", "because"),
     [
         (DOMAIN, 4_000, 1.0, "tree", "along a tree"),
+        (DOMAIN, 4_000, 0.1, "star", "with the target"),
         (DOMAIN, 4_000, 0.001, "independent", "noise would drown"),
         (DOMAIN, 30, 1.0, "independent", "noise would drown"),
         (ONE, 4_000, 1.0, "independent", "one column"),
         (WIDE, 4_000, 1.0, "independent", "too many codes"),
     ],
-    ids=["usual", "little budget", "few rows", "one column", "many codes"],
+    ids=["usual", "some budget", "little budget", "few rows", "one column", "many codes"],
 )
 def test_the_table(domain: Domain, rows: int, epsilon: float, engine: str, because: str) -> None:
     plan = Auto().plan(domain, sizes_of(rows), PrivacyBudget.spend(epsilon, 1e-6))

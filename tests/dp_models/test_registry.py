@@ -11,7 +11,7 @@ from synthgate.errors import InternalError, UnknownEngine
 
 
 def test_the_built_in_engines_are_installed() -> None:
-    assert set(registry.names()) >= {"aim", "auto", "independent", "mst", "tree", "vae"}
+    assert set(registry.names()) >= {"aim", "auto", "independent", "mst", "star", "tree", "vae"}
     assert list(registry.names()) == sorted(registry.names())
 
 

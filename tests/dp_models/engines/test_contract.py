@@ -24,7 +24,7 @@ from synthgate.errors import DataCorrupted, FailedPrecondition
 from tests.dp_models.private_tables import DOMAIN, all_null, constant, people, sizes_of
 
 BUDGET = PrivacyBudget.spend(1.0, 1e-6)
-ENGINES = [name for name in registry.names() if name in ("aim", "auto", "independent", "mst", "tree", "vae")]
+ENGINES = [name for name in registry.names() if name in ("aim", "auto", "independent", "mst", "star", "tree", "vae")]
 
 
 def _engine(name: str) -> Synthesizer:

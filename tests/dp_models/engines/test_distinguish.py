@@ -69,11 +69,11 @@ def _strength_proven(engine: str, scale: float) -> float:
     return float(gap / spread - 3.72 * np.sqrt((2 + (gap / spread) ** 2 / 4) / RUNS))
 
 
-@pytest.mark.parametrize("engine", ["independent", "tree"])
+@pytest.mark.parametrize("engine", ["independent", "star", "tree"])
 def test_the_evidence_is_within_the_budget(engine: str) -> None:
     assert epsilon(Gaussian(1 / _strength_proven(engine, 1.0)), DELTA) <= BUDGET.epsilon
 
 
-@pytest.mark.parametrize("engine", ["independent", "tree"])
+@pytest.mark.parametrize("engine", ["independent", "star", "tree"])
 def test_half_the_noise_is_convicted(engine: str) -> None:
     assert epsilon(Gaussian(1 / _strength_proven(engine, 0.5)), DELTA) > BUDGET.epsilon

@@ -8,7 +8,7 @@ from dp_models.base import IntArray
 from dp_models.encoding.codes import Codec
 from dp_models.encoding.table import private_schema
 from dp_models.engines.independent import Independent
-from dp_models.engines.tree import MAX_CELLS, Tree, _Fit
+from dp_models.engines.tree import MAX_CELLS, Tree, predict, score
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.tables.counting import count
 from synthgate.budget import PrivacyBudget
@@ -62,18 +62,16 @@ def test_a_domain_with_too_many_codes_is_refused() -> None:
 def test_a_unit_moves_every_score_by_at_most_its_rows(k: int) -> None:
     """Exactly, not up to rounding: predicted counts lie on a grid that double precision adds without error."""
     rng = np.random.default_rng(0)
-    rows = people(600, rows_per_unit=k)
-    fit = _Fit(DOMAIN, Tree().plan(DOMAIN, sizes_of(600, units=600 // k, max_rows=k), BUDGET), ZeroNoise())
     codec = Codec(DOMAIN)
-    fine = codec.encode(rows)
+    fine = codec.encode(people(600, rows_per_unit=k))
     target = rng.dirichlet([5, 5, 0.1]) * 600
-    star = {i: rng.dirichlet([1] * codec.sizes[i], 3).T * target for i in fit.others}
-    for a in fit.others[:-1]:
-        pair = (a, a + 1)
-        whole = fit._score(list(fine), fine[fit.target], star, pair)
+    star = [rng.dirichlet([1] * size, 3).T * target for size in codec.sizes[:-1]]
+    for a in range(len(star) - 1):
+        expected = predict(star[a], star[a + 1])
+        whole = score(count(fine[[a, a + 1, -1]], expected.shape), expected)
         for unit in range(0, 200, 7):
             kept = np.delete(fine, np.arange(unit * k, unit * k + k), axis=1)
-            assert abs(whole - fit._score(list(kept), kept[fit.target], star, pair)) <= k
+            assert abs(whole - score(count(kept[[a, a + 1, -1]], expected.shape), expected)) <= k
 
 
 def test_a_chain_is_found_and_kept() -> None:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dp_models.encoding.codes import ColumnCodes
-from dp_models.tables.consistency import rake, shrink, to_simplex
-from dp_models.tables.counting import count
+from dp_models.tables.consistency import pool, rake, shrink, to_simplex
+from dp_models.tables.counting import PairCounts, StarCounts, count
 from dp_models.tables.drawing import draw, draw_each
-from dp_models.tables.grouping import group
+from dp_models.tables.grouping import coarsen, group, sums
 from synthgate.domain import Column, Kind
 
 NOISY = arrays(np.float64, st.integers(1, 30), elements=st.floats(-100, 1_000))
@@ -20,6 +20,28 @@ def test_counting() -> None:
     table = count([np.array([0, 1, 1]), np.array([2, 0, 0])], [2, 3])
     assert table.tolist() == [[0, 0, 1], [2, 0, 0]]
     assert count([np.array([], dtype=np.int64)], [2]).tolist() == [0, 0]
+
+
+def test_counting_batch_by_batch() -> None:
+    rng = np.random.default_rng(0)
+    codes, t = [rng.integers(0, size, 500) for size in (3, 5, 2)], rng.integers(0, 4, 500)
+    pairs, star = PairCounts((3, 5, 2), 4), StarCounts([np.arange(3), np.arange(5), np.arange(2)], 4)
+    for part in (slice(0, 123), slice(123, 500)):
+        pairs.add([c[part] for c in codes], t[part])
+        star.add([c[part] for c in codes], t[part])
+    for a, b in pairs.pairs:
+        shape = (codes[a].max() + 1, codes[b].max() + 1, 4)
+        assert (pairs[a, b] == count([codes[a], codes[b], t], shape)).all()
+    assert (star[1] == count([codes[1], t], (5, 4))).all()
+
+
+def test_pooling_trusts_the_surer_table() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.array([500.0, 300.0, 200.0])
+    tables = [truth + rng.normal(0, s, (2_000, 3)) for s in (30.0, 60.0)]
+    pooled = np.array([pool([a, b], [900.0, np.full(3, 3_600.0)], 1_000.0) for a, b in zip(*tables, strict=True)])
+    assert pooled.sum(axis=1) == pytest.approx(1_000)
+    assert np.std(pooled - truth) < 27
 
 
 @given(NOISY, st.floats(1, 1e4))
@@ -90,6 +112,17 @@ def test_groups_are_numbered_without_gaps_and_within_the_levels(
     assert groups.max() + 1 <= levels
     if ordered:
         assert (np.diff(groups[:10]) >= 0).all()
+
+
+@given(arrays(np.float64, 12, elements=st.floats(0, 100)), st.integers(2, 5), st.floats(0, 50), st.booleans())
+def test_coarser_groups_are_made_of_groups(weights: np.ndarray, levels: int, least: float, ordered: bool) -> None:
+    kind = {"kind": Kind.INTEGER, "low": 0, "high": 9} if ordered else {"categories": tuple("abcdefghij")}
+    column = ColumnCodes(Column(**({"name": "x", "nullable": True, "kind": Kind.CATEGORICAL} | kind)))
+    groups = group(column, weights, levels=9, least=0.0)
+    coarse = coarsen(column, groups, sums(weights, groups), levels=levels, least=least)
+    assert len(coarse) == groups.max() + 1
+    assert sorted(set(coarse)) == list(range(coarse.max() + 1))
+    assert coarse.max() + 1 <= levels
 
 
 def test_drawing_rounds_expected_counts() -> None:
