@@ -1,0 +1,148 @@
+"""Engines on five public tables at four budgets, three runs each, scored by a judge that shares no code with them.
+
+Every fit runs in a process of its own, which reports its seconds and its highest resident set; the judge runs in
+another. Each cell is a file under ``benchmarks/results/engines``; a run that was stopped goes on where it ended, and
+cells of older code are made anew. Scores of peers are read from ``benchmarks/results/peers.json`` where it exists (a
+list of objects with ``table``, ``engine``, ``epsilon``, ``tstr`` and ``tvd3``). Ends with one line of JSON.
+
+    .venv/bin/python benchmarks/engines.py --quick       # adult_raw at epsilon 1, `auto` alone: about two minutes
+    .venv/bin/python benchmarks/engines.py               # everything, about an hour on two cores
+"""
+
+import argparse
+import hashlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from tables import HERE, JUDGE, NAMES, RESULTS, judged, prepare
+
+EPSILONS = (0.1, 1.0, 3.0, 10.0)
+RUNS = 3
+WORSE = 0.01
+"""A cell counts as lost by much where a score is worse than the best peer's by more than this."""
+
+
+def fit(table: str, engine: str, epsilon: float, run: int, out: Path) -> dict[str, float]:
+    """Plan, fit and sample in this process; the sample goes to ``out``."""
+    import numpy as np
+
+    from dp_models.encoding.stored import ParquetRows
+    from dp_models.mechanisms.noise import SystemNoise
+    from dp_models.registry import synthesizer
+    from synthgate.budget import PrivacyBudget
+
+    prepared = prepare(table)
+    rows = ParquetRows(prepared.rows)
+    start = time.perf_counter()
+    budget = PrivacyBudget.spend(epsilon, 1 / (10 * rows.num_rows))
+    plan = synthesizer(engine).plan(prepared.domain, prepared.sizes, budget)
+    planned = time.perf_counter()
+    noise = SystemNoise()
+    model = synthesizer(engine).fit(rows, prepared.domain, plan, noise=noise)
+    sample = model.sample(rows.num_rows, generator=np.random.default_rng(run))
+    done = time.perf_counter()
+    if noise.event != plan.event:
+        raise SystemExit("the engine ran other mechanisms than its plan priced")
+    pq.write_table(judged(sample), out)
+    return {"seconds": done - planned, "plan_seconds": planned - start, "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """The highest resident set of this process so far, in MB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
+def cell(table: str, engine: str, epsilon: float, run: int, code: str) -> dict[str, Any]:
+    """One fit and its scores, from its file where that is current."""
+    path = RESULTS / "engines" / table / f"{engine}-{epsilon:g}-{run}.json"
+    if path.exists() and (found := json.loads(path.read_text()))["code"] == code:
+        return dict(found)
+    prepared = prepare(table)
+    with tempfile.TemporaryDirectory() as folder:
+        sample, scores = Path(folder) / "sample.parquet", Path(folder) / "scores.json"
+        command = [sys.executable, __file__, "--fit", table, engine, str(epsilon), str(run), str(sample)]
+        fitted = subprocess.run(command, check=True, capture_output=True, text=True)
+        judge = [sys.executable, str(JUDGE), str(prepared.train), str(prepared.test), str(sample)]
+        judge += ["--target", str(prepared.domain.target), "--json", str(scores)]
+        if prepared.judged_domain:
+            judge += ["--domain", str(prepared.judged_domain)]
+        subprocess.run(judge, check=True, capture_output=True)
+        found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code}
+        found |= json.loads(fitted.stdout.splitlines()[-1]) | json.loads(scores.read_text())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
+          f" ({found['seconds']:.1f} s)", flush=True)  # fmt: skip
+    return found
+
+
+def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
+    """The medians over runs; the peak is the highest."""
+    middle = {name: statistics.median(c[key] for c in cells)
+              for name, key in (("auc", "tstr"), ("tvd3", "tvd3"), ("seconds", "seconds"))}  # fmt: skip
+    return {k: round(v, 4) for k, v in middle.items()} | {"peak_mb": round(max(c["peak_mb"] for c in cells), 1)}
+
+
+def against(ours: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]:
+    """In how many of the cells that peers have scores for ours is better, and where it is worse by much."""
+    auc, tvd, lost = [], [], []
+    for name, scores in ours.items():
+        table, epsilon = name.split(" ")
+        same = [p for p in peers if p["table"] == table and p["epsilon"] == float(epsilon)]
+        if same:
+            auc.append(scores["auc"] - max(p["tstr"] for p in same))
+            tvd.append(min(p["tvd3"] for p in same) - scores["tvd3"])
+            if min(auc[-1], tvd[-1]) < -WORSE:
+                lost.append(name)
+    share = lambda gaps: round(sum(g > 0 for g in gaps) / len(gaps), 3) if gaps else None  # noqa: E731
+    return {"compared": len(auc), "better_auc": share(auc), "better_tvd3": share(tvd), "worse_by_much": lost}
+
+
+def digest() -> str:
+    """sha256 of the code that fits."""
+    files = sorted((HERE.parent / "dp_models").rglob("*.py")) + sorted((HERE / "domains").glob("*.yaml"))
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="adult_raw at epsilon 1 with `auto` alone")
+    parser.add_argument("--engines", nargs="+", default=["auto"], help="which engines (default auto)")
+    parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
+    parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
+    parser.add_argument("--fit", nargs=5, metavar=("TABLE", "ENGINE", "EPSILON", "RUN", "OUT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fit:
+        table, engine, epsilon, run, out = options.fit
+        print(json.dumps(fit(table, engine, float(epsilon), int(run), Path(out))))
+        return
+    if options.quick:
+        options.engines, options.tables, options.epsilons = ["auto"], ["adult_raw"], [1.0]
+    code = digest()
+    found: dict[str, dict[str, Any]] = {}
+    for engine in options.engines:
+        found[engine] = {}
+        for table in options.tables:
+            for epsilon in options.epsilons:
+                cells = [cell(table, engine, epsilon, run, code) for run in range(RUNS)]
+                found[engine][f"{table} {epsilon:g}"] = medians(cells)
+    if options.quick:
+        print(json.dumps(found["auto"]["adult_raw 1"]))
+        return
+    known = RESULTS / "peers.json"
+    peers = json.loads(known.read_text()) if known.exists() else []
+    summary = {engine: {"cells": cells, "peers": against(cells, peers)} for engine, cells in found.items()}
+    (RESULTS / "engines.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
