@@ -3,6 +3,8 @@
 Ingest writes it (with `UNIT_COLUMN` beside it), engines read it and sample it, a release is it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -44,9 +46,16 @@ def empty_table(domain: Domain) -> pa.Table:
 
 
 def check_rows(rows: Rows, domain: Domain, *, max_rows: int) -> None:
-    """Hold stored rows to what ingest promised: the private schema, sorted by unit, at most ``max_rows`` rows a unit.
+    """Hold stored rows to what ingest promised, as `checked` does, before anything else is done with them."""
+    for _ in checked(rows, domain, max_rows=max_rows):
+        pass
 
-    Reads in batches. Raises DataCorrupted, with words that do not depend on any cell.
+
+def checked(rows: Rows, domain: Domain, *, max_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows in batches, held to what ingest promised: the private schema, sorted by unit, at most ``max_rows`` rows
+    a unit.
+
+    Raises DataCorrupted, with words that do not depend on any cell, before the batch that breaks a promise.
     """
     if not rows.schema.equals(private_schema(domain), check_metadata=False):
         raise DataCorrupted("the stored rows do not have the columns and types of the declared domain")
@@ -58,3 +67,4 @@ def check_rows(rows: Rows, domain: Domain, *, max_rows: int) -> None:
         if unsorted or (units[max_rows:] == units[: max(len(units) - max_rows, 0)]).any():
             raise DataCorrupted("the stored rows are not cut to the declared rows per unit, or not sorted by unit")
         tail = units[-max_rows:]
+        yield batch

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dp_models.base import FloatArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, Counts, depth_for
-from dp_models.encoding.table import BATCH_ROWS, check_rows
+from dp_models.encoding.table import checked
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from dp_models.tables.drawing import draw
@@ -56,10 +56,9 @@ class Independent:
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> "IndependentModel":
         """Count every column with noise. Raises DataCorrupted for rows that ingest did not make."""
         k = plan.sizes.max_rows
-        check_rows(rows, domain, max_rows=k)
         binning = Binning(domain, plan.parameters["depth"])
         counts = Counts(binning)
-        for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
+        for batch in checked(rows, domain, max_rows=k):
             counts.add(batch)
         total = float(plan.sizes.train_rows)
         columns = binning.buy(counts, sigma=plan.parameters["sigma"], noise=noise, sensitivity=k, total=total)

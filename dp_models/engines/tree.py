@@ -21,7 +21,6 @@ import numpy as np
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
-from dp_models.encoding.table import check_rows
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from dp_models.tables.consistency import rake, shrink
@@ -149,7 +148,6 @@ class Tree:
 
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> TreeModel:
         """Buy the tables of the plan. Raises DataCorrupted for rows that ingest did not make."""
-        check_rows(rows, domain, max_rows=plan.sizes.max_rows)
         return _Fit(domain, plan, noise).run(rows)
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from dp_models.base import Plan
+from dp_models.encoding.stored import ParquetRows
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.registry import synthesizer
 from server.jobs import canonical, worker
@@ -43,7 +43,7 @@ def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progr
     start = time.perf_counter()
     progress("fitting")
     with _foreign():
-        model = engine.fit(pq.read_table(spec["train"]), domain, plan, noise=noise)
+        model = engine.fit(ParquetRows(Path(spec["train"])), domain, plan, noise=noise)
     event = noise.event
     if event != plan.event:
         raise FailedPrecondition("the engine ran other mechanisms than its plan priced; its model was thrown away")

@@ -53,6 +53,7 @@ class Copycat:
     def fit(self, rows, domain, plan, *, noise):
         if self.name == "stalling":
             threading.Event().wait()
+        rows = pa.Table.from_batches(rows.to_batches())
         if self.name == "talkative":
             raise ValueError(f"{WORDS}: {rows.slice(0, 1).to_pylist()}")
         sigma = plan.parameters["sigma"] * (2 if self.name == "swerving" else 1)
