@@ -60,10 +60,10 @@ def peak_mb() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
 
-def cell(table: str, engine: str, epsilon: float, run: int, code: str) -> dict[str, Any]:
-    """One fit and its scores, from its file where that is current."""
+def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) -> dict[str, Any]:
+    """One fit and its scores, from its file where that is of this ``code`` (None: of any)."""
     path = RESULTS / "engines" / table / f"{engine}-{epsilon:g}-{run}.json"
-    if path.exists() and (found := json.loads(path.read_text()))["code"] == code:
+    if path.exists() and (found := json.loads(path.read_text()))["code"] == (code or found["code"]):
         return dict(found)
     prepared = prepare(table)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,7 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str) -> dict[s
         if prepared.judged_domain:
             judge += ["--domain", str(prepared.judged_domain)]
         subprocess.run(judge, check=True, capture_output=True)
-        found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code}
+        found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code or digest()}
         found |= json.loads(fitted.stdout.splitlines()[-1]) | json.loads(scores.read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["auto"], help="which engines (default auto)")
     parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
+    parser.add_argument("--keep", action="store_true", help="keep cells of older code")
     parser.add_argument("--fit", nargs=5, metavar=("TABLE", "ENGINE", "EPSILON", "RUN", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fit:
@@ -126,7 +127,7 @@ def main() -> None:
         return
     if options.quick:
         options.engines, options.tables, options.epsilons = ["auto"], ["adult_raw"], [1.0]
-    code = digest()
+    code = None if options.keep else digest()
     found: dict[str, dict[str, Any]] = {}
     for engine in options.engines:
         found[engine] = {}
