@@ -6,7 +6,7 @@ noise of each and the epsilon of each choice. Only *what* is chosen adapts, so t
 privacy loss distributions; rounds or scales that adapted would need a filter. The workload is target-aware: with a
 target t a candidate is (a, b, t) for two other columns, and the loop starts from the star of all (a, t).
 
-1. one noisy table a column; codes that the noise would drown are merged by it;
+1. noisy one-way tables, numbers on nested partitions (`Binning`); codes that the noise would drown are merged by them;
 2. where a target is declared, one noisy table (column, t) for each other column;
 3. ``rounds`` times: score every candidate for which the junction tree has room by the L1 distance, in counts, of its
    true table from the model's, choose one by the exponential mechanism, measure it, fit to everything bought.
@@ -17,13 +17,11 @@ torch and no jax.
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from dp_models.base import Noise, Plan
+from dp_models.base import Noise, Plan, Rows
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
-from dp_models.graphical.schedule import Schedule, Stage, levels
+from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
 from dp_models.tables.consistency import shrink
 from synthgate.budget import PrivacyBudget
@@ -34,8 +32,8 @@ from synthgate.errors import FailedPrecondition
 MAX_CELLS = 100_000
 """Cells of the junction tree after the last round; a share of them after each earlier one."""
 MAX_COLUMNS = 60
-_STEPS, _LAST_STEPS = 10, 150
-"""Descent steps after a round, and after the last."""
+_STEPS = 10
+"""Descent steps after every round but the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class Aim:
     ``share_columns``, ``share_star``, ``share_select`` are the parts of one-way tables, star and choices; the rounds'
     tables get the rest. ``rounds_per_edge`` is the number of rounds, in edges of a tree over the columns but the
     target. ``contrast`` is the expected count of an even cell, in units of its noise, below which tables are made
-    coarser.
+    coarser. ``steps`` is how long the last fit descends at most; no noise depends on it.
     """
 
     share_columns: float = 0.15
@@ -53,6 +51,7 @@ class Aim:
     share_select: float = 0.10
     rounds_per_edge: float = 1.5
     contrast: float = 0.7
+    steps: int = 150
 
     @property
     def name(self) -> str:
@@ -67,31 +66,37 @@ class Aim:
                 f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
                 f" {len(domain.modelled)}; use mst or tree, or declare fewer columns"
             )
-        schedule, rounds = self._schedule(domain)
-        noise = schedule.calibrated(sizes, budget)
+        rounds = self._rounds(domain)
+        binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
         fine = levels(
-            domain,
+            binning,
             rows=sizes.train_rows,
             clear=self.contrast * noise["sigma_rounds"] if rounds else None,
             most=MAX_CELLS,
             split_by_target=True,
             engine=self.name,
         )
-        return schedule.planned(self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds})
+        return schedule.planned(
+            self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds, "steps": self.steps}
+        )
 
-    def _schedule(self, domain: Domain) -> tuple[Schedule, int]:
-        columns = len(domain.modelled)
-        others = columns - (domain.target is not None)
-        rounds = max(1, round(self.rounds_per_edge * (others - 1))) if others > 1 else 0
+    def _rounds(self, domain: Domain) -> int:
+        edges = len(domain.modelled) - (domain.target is not None) - 1
+        return max(1, round(self.rounds_per_edge * edges)) if edges > 0 else 0
+
+    def _schedule(self, domain: Domain, tables: int) -> Schedule:
+        """With so many one-way tables."""
+        rounds = self._rounds(domain)
         last = 1 - self.share_columns - self.share_star - self.share_select
         first = (
-            Stage("sigma_columns", self.share_columns, columns),
-            Stage("sigma_star", self.share_star, others if domain.target is not None else 0),
+            Stage("sigma_columns", self.share_columns, tables),
+            Stage("sigma_star", self.share_star, len(domain.modelled) - 1 if domain.target is not None else 0),
         )
-        turns = Stage("epsilon_select", self.share_select, rounds), Stage("sigma_rounds", last, rounds)
-        return Schedule(first, turns), rounds
+        return Schedule(
+            first, (Stage("epsilon_select", self.share_select, rounds), Stage("sigma_rounds", last, rounds))
+        )
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
         """Run the rounds of the plan. Raises DataCorrupted for rows that ingest did not make."""
         return self.run(Tables(rows, domain, plan, noise), plan)
 
@@ -110,7 +115,7 @@ class Aim:
             first, second = candidates[chosen]
             junction = model.junction.joined_with(first, second, [*model.potentials, chosen])
             model = model.with_clique(junction, chosen, shrink(noisy, expected, sigma=p["sigma_rounds"]))
-            model = estimate(model, bought, iterations=_STEPS if done < p["rounds"] else _LAST_STEPS)
+            model = estimate(model, bought, iterations=_STEPS if done < p["rounds"] else p["steps"])
         return grouped.fitted(model)
 
 

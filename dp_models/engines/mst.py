@@ -5,7 +5,7 @@ measured as well, and edges are chosen for what these pairs do not explain alrea
 is fitted over a junction tree of cliques (a, b, t). Where `tree` buys (a, b, t) tables, this engine buys finer (a, b)
 ones and lets the model combine them.
 
-1. one noisy table a column; codes that the noise would drown are merged by it;
+1. noisy one-way tables, numbers on nested partitions (`Binning`); codes that the noise would drown are merged by them;
 2. where a target is declared, one noisy table (column, t) for each other column;
 3. one edge after the other by the exponential mechanism (Kruskal's algorithm): scores are L1 distances, in counts,
    between true pairs and what steps 1 and 2 predict, so their sensitivity is ``max_rows``;
@@ -16,13 +16,11 @@ Every parameter is fixed by the plan. Loads no torch and no jax.
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from dp_models.base import Noise, Plan
+from dp_models.base import Noise, Plan, Rows
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
-from dp_models.graphical.schedule import Schedule, Stage, levels
+from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
 from dp_models.tables.consistency import shrink
 from synthgate.budget import PrivacyBudget
@@ -31,8 +29,6 @@ from synthgate.domain import Domain
 
 MAX_CELLS = 100_000
 """Cells of the junction tree."""
-_STEPS = 150
-"""Descent steps of the fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +37,15 @@ class Mst:
 
     ``share_columns``, ``share_star``, ``share_select`` are the parts of steps 1 to 3; the edges' tables get the rest,
     and the part of a step that a domain does not need is spread over the others. ``contrast`` is the expected count of
-    an even cell, in units of its noise, below which tables are made coarser.
+    an even cell, in units of its noise, below which tables are made coarser. ``steps`` is how long the fit descends at
+    most; no noise depends on it.
     """
 
     share_columns: float = 0.15
     share_star: float = 0.35
     share_select: float = 0.10
     contrast: float = 1.0
+    steps: int = 150
 
     @property
     def name(self) -> str:
@@ -57,31 +55,35 @@ class Mst:
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
         """Noise, epsilon of each choice and table sizes. Raises FailedPrecondition for a domain of too many codes and
         where no noise reaches the budget."""
-        schedule, edges = self._schedule(domain)
-        noise = schedule.calibrated(sizes, budget)
+        edges = self._edges(domain)
+        binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
         fine = levels(
-            domain,
+            binning,
             rows=sizes.train_rows,
             clear=self.contrast * noise["sigma_edges"] if edges else None,
             most=MAX_CELLS,
             split_by_target=False,
             engine=self.name,
         )
-        return schedule.planned(self.name, domain, sizes, budget, {**noise, **fine, "edges": edges})
+        return schedule.planned(
+            self.name, domain, sizes, budget, {**noise, **fine, "edges": edges, "steps": self.steps}
+        )
 
-    def _schedule(self, domain: Domain) -> tuple[Schedule, int]:
-        columns = len(domain.modelled)
-        others = columns - (domain.target is not None)
-        edges = max(others - 1, 0)
+    def _edges(self, domain: Domain) -> int:
+        return max(len(domain.modelled) - (domain.target is not None) - 1, 0)
+
+    def _schedule(self, domain: Domain, tables: int) -> Schedule:
+        """With so many one-way tables."""
+        edges = self._edges(domain)
         stages = (
-            Stage("sigma_columns", self.share_columns, columns),
-            Stage("sigma_star", self.share_star, others if domain.target is not None else 0),
+            Stage("sigma_columns", self.share_columns, tables),
+            Stage("sigma_star", self.share_star, len(domain.modelled) - 1 if domain.target is not None else 0),
             Stage("epsilon_select", self.share_select, edges),
             Stage("sigma_edges", 1 - self.share_columns - self.share_star - self.share_select, edges),
         )
-        return Schedule(stages), edges
+        return Schedule(stages)
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
         """Buy the tables of the plan. Raises DataCorrupted for rows that ingest did not make."""
         return self.run(Tables(rows, domain, plan, noise), plan)
 
@@ -97,7 +99,7 @@ class Mst:
             bought.append(Measured(edge, noisy, p["sigma_edges"]))
             blended = shrink(noisy, model.marginal(edge), sigma=p["sigma_edges"])
             model = model.with_clique(junction, edge, blended)
-        return grouped.fitted(estimate(model, bought, iterations=_STEPS) if edges else model)
+        return grouped.fitted(estimate(model, bought, iterations=p["steps"]) if edges else model)
 
 
 def _spanning_tree(tables: Tables, model: Markov, edges: int, *, epsilon: float) -> list[Clique]:

@@ -15,6 +15,8 @@ from dp_models.graphical.junction import Clique, Junction
 
 _FLOOR = 1e-3
 """Counts below this (in rows) are started as this, so that no cell of a start is impossible."""
+_SETTLED = 1e-5
+"""A step that gains less than this part of the loss is the last one."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,31 @@ class Markov:
 def estimate(model: Markov, measured: Sequence[Measured], *, iterations: int) -> Markov:
     """Fit to all tables at once, weighted by their noise, starting from ``model``, whose potentials hold every clique.
 
-    Mirror descent on the least-squares loss with a step that backs off by Armijo's condition and grows while it holds.
+    Mirror descent on the least-squares loss with a step that backs off by Armijo's condition and grows while it holds;
+    at most ``iterations`` steps, fewer where the loss has settled.
     """
     passing = _Passing(model.junction, model.total)
     weights = [1 / m.sigma**2 for m in measured]
     step = 1 / (sum(weights) / len(weights) * model.total)
     theta, beliefs = dict(model.potentials), list(model.beliefs)
-    loss, slopes = _loss(passing, beliefs, measured, weights)
+    gaps = _gaps(passing, beliefs, measured)
+    loss = _loss(gaps, weights)
     for _ in range(iterations):
         tried = dict(theta)
-        for clique, slope in slopes.items():
-            tried[clique] = tried[clique] - step * slope
+        for table, gap, weight in zip(measured, gaps, weights, strict=True):
+            tried[table.clique] = tried[table.clique] - step * weight * gap
         there = passing.beliefs(tried)
-        loss_there, slopes_there = _loss(passing, there, measured, weights)
-        gain = sum(float((s * (passing.table(beliefs, c) - passing.table(there, c))).sum()) for c, s in slopes.items())
-        if np.isfinite(loss_there) and loss - loss_there >= 0.5 * gain:
-            theta, beliefs, loss, slopes = tried, there, loss_there, slopes_there
-            step *= 1.1
-        else:
+        gaps_there = _gaps(passing, there, measured)
+        loss_there = _loss(gaps_there, weights)
+        promised = sum(w * float(((a - b) * a).sum()) for a, b, w in zip(gaps, gaps_there, weights, strict=True))
+        if not loss - loss_there >= 0.5 * promised:
             step *= 0.5
+            continue
+        settled = loss - loss_there < _SETTLED * loss
+        theta, beliefs, loss, gaps = tried, there, loss_there, gaps_there
+        step *= 1.2
+        if settled:
+            break
     return Markov(model.junction, model.total, theta, tuple(beliefs))
 
 
@@ -152,18 +160,14 @@ class _Axes:
         )
 
 
-def _loss(
-    passing: _Passing, beliefs: Sequence[FloatArray], measured: Sequence[Measured], weights: Sequence[float]
-) -> tuple[float, dict[Clique, FloatArray]]:
-    """Half the weighted squared distance from the tables, and its slope on each clique."""
-    loss = 0.0
-    slopes: dict[Clique, FloatArray] = {}
-    for table, weight in zip(measured, weights, strict=True):
-        gap = passing.table(beliefs, table.clique) - table.counts
-        loss += 0.5 * weight * float((gap**2).sum())
-        before = slopes.get(table.clique)
-        slopes[table.clique] = weight * gap if before is None else before + weight * gap
-    return loss, slopes
+def _gaps(passing: _Passing, beliefs: Sequence[FloatArray], measured: Sequence[Measured]) -> list[FloatArray]:
+    """What the model expects more than each table says."""
+    return [np.asarray(passing.table(beliefs, m.clique) - m.counts) for m in measured]
+
+
+def _loss(gaps: Sequence[FloatArray], weights: Sequence[float]) -> float:
+    """Half the weighted squared distance from the tables."""
+    return 0.5 * sum(w * float((gap**2).sum()) for gap, w in zip(gaps, weights, strict=True))
 
 
 def _sum_to(table: FloatArray, held: Clique, kept: Clique) -> FloatArray:

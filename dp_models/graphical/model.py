@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
-from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.encoding.binning import Columns
+from dp_models.encoding.codes import ColumnCodes
 from dp_models.graphical.estimation import Markov
 from dp_models.graphical.junction import Clique
 from dp_models.tables.drawing import draw
@@ -28,16 +29,18 @@ class GraphModel:
     """Columns in an order in which all that each depends on comes first, over groups of codes; and the distribution of
     codes within each group."""
 
-    codec: Codec
+    columns: Columns
     sizes: tuple[int, ...]
     steps: tuple[Step, ...]
     within: tuple[FloatArray, ...]
 
     @classmethod
-    def of(cls, codec: Codec, columns: Sequence[FloatArray], groups: Sequence[IntArray], model: Markov) -> Self:
+    def of(cls, columns: Columns, groups: Sequence[IntArray], model: Markov) -> Self:
         """Conditionals of the junction tree. Groups that may not be released are left out of every one of them."""
-        live = [_released(c, g) for c, g in zip(codec.columns, groups, strict=True)]
-        steps, tree = [], model.junction
+        codes = columns.codec.columns
+        live = [_released(c, g) for c, g in zip(codes, groups, strict=True)]
+        steps: list[Step] = []
+        tree = model.junction
         for i, clique in enumerate(tree.cliques):
             known = list(tree.separator(i))
             for column in [c for c in clique if c not in known]:
@@ -47,8 +50,8 @@ class GraphModel:
                 given = tuple(c for c in rising if c != column)
                 steps.append(Step(column, given, _conditional(weights.reshape(-1, tree.sizes[column]), live[column])))
                 known.append(column)
-        within = tuple(_within(c, g, w) for c, g, w in zip(codec.columns, groups, columns, strict=True))
-        return cls(codec, tree.sizes, tuple(steps), within)
+        within = tuple(_within(c, g, w) for c, g, w in zip(codes, groups, columns.weights, strict=True))
+        return cls(columns, tree.sizes, tuple(steps), within)
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, drawn from the root down."""
@@ -59,7 +62,7 @@ class GraphModel:
                 given = given * self.sizes[column] + groups[column]
             groups[step.column] = draw(step.probabilities, rows, generator=generator, given=given)
         fine = [draw(p, rows, generator=generator, given=groups[i]) for i, p in enumerate(self.within)]
-        return self.codec.decode(np.stack(fine), generator=generator)
+        return self.columns.decode(fine, generator=generator)
 
 
 def _released(column: ColumnCodes, groups: IntArray) -> FloatArray:

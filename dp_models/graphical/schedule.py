@@ -1,12 +1,12 @@
 """`Stage`: what a table engine buys, how often and for which share of the budget. Fixed before rows are touched."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dp_models.base import Plan
-from dp_models.encoding.codes import Codec
+from dp_models.encoding.binning import Binning, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from synthgate.budget import PrivacyBudget
@@ -87,8 +87,24 @@ def _turns(stages: Sequence[Stage], noise: dict[str, float], k: int) -> list[DpE
     return [s.event(noise[s.parameter], k) for _ in range(rounds) for s in stages]
 
 
+def deepened(
+    schedule: Callable[[int], Schedule], domain: Domain, sizes: PublicSizes, budget: PrivacyBudget
+) -> tuple[Binning, Schedule, dict[str, float]]:
+    """The schedule and its noise with as many nested one-way tables as pay, and the binning that buys them.
+
+    ``schedule`` takes their number."""
+    found = schedule(Binning(domain, 2).tables)
+    noise = found.calibrated(sizes, budget)
+    depth = depth_for(sizes.train_rows, noise["sigma_columns"])
+    binning = Binning(domain, depth)
+    if depth != 2:
+        found = schedule(binning.tables)
+        noise = found.calibrated(sizes, budget)
+    return binning, found, noise
+
+
 def levels(
-    domain: Domain, *, rows: int, clear: float | None, most: int, split_by_target: bool, engine: str
+    binning: Binning, *, rows: int, clear: float | None, most: int, split_by_target: bool, engine: str
 ) -> dict[str, int]:
     """How many groups of a column and of the target the tables tell apart.
 
@@ -96,22 +112,22 @@ def levels(
     bounds the cells of a junction tree that spans all columns. ``split_by_target``: pairs are measured by target.
     Raises FailedPrecondition where even two groups a column are too many.
     """
-    codec = Codec(domain)
-    target = next((c.size for c in codec.columns if c.column.name == domain.target), 1)
+    domain, sizes = binning.domain, binning.codec.sizes
+    target = next((n for c, n in zip(domain.modelled, sizes, strict=True) if c.name == domain.target), 1)
     target_levels = min(target, TARGET_LEVELS)
-    others = len(codec.columns) - (domain.target is not None)
-    fine = max(codec.sizes)
+    others = len(sizes) - (domain.target is not None)
+    fine = max(sizes)
     if clear is not None:
         fine = min(fine, int(math.sqrt(rows / (clear * (target_levels if split_by_target else 1)))))
     fine = max(fine, 2)
     while fine > 2 and _spanning(others, fine, target_levels) > most:
         fine -= 1
-    if sum(codec.sizes) + _spanning(others, fine, target_levels) > most:
+    if binning.cells + _spanning(others, fine, target_levels) > most:
         raise FailedPrecondition(
-            f"the declared columns have {sum(codec.sizes):,} codes, too many for the {most:,} cells of {engine};"
+            f"the declared columns have {binning.cells:,} codes, too many for the {most:,} cells of {engine};"
             " declare fewer categories or columns"
         )
-    return {"levels": fine, "target_levels": target_levels}
+    return {"depth": binning.depth, "levels": fine, "target_levels": target_levels}
 
 
 def _spanning(others: int, fine: int, target_levels: int) -> int:

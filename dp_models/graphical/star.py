@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import pyarrow as pa
 
-from dp_models.base import FloatArray, IntArray, Noise, Plan
-from dp_models.encoding.codes import Codec
-from dp_models.encoding.table import check_rows
+from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
+from dp_models.encoding.binning import Binning, Columns, Counts
+from dp_models.encoding.table import BATCH_ROWS, check_rows
 from dp_models.graphical.estimation import Markov, Measured
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
-from dp_models.tables.consistency import rake, shrink, to_simplex
+from dp_models.tables.consistency import rake, shrink
 from dp_models.tables.counting import count
-from dp_models.tables.grouping import group
+from dp_models.tables.grouping import group, sums
 from synthgate.domain import Domain
 
-BATCH_ROWS = 65_536
 _UNEVEN = 4.0
 """A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
+_SPREAD = 3.0
+"""Noises that a group of cells of a nested partition gathers: those of the coarse parts it begins and ends in."""
 _LEAST = 1e-3
 """Fewer rows than this in a cell are taken for this, so that no cell of a model is impossible."""
 _GRID = 1024.0
@@ -29,12 +29,11 @@ _GRID = 1024.0
 
 @dataclass(frozen=True)
 class Grouped:
-    """The columns after the first step, all of it paid for: ``columns`` are one-way tables over codes, ``groups`` the
-    group of each code, ``merged`` the one-way tables over groups, ``sigmas`` the noise of each."""
+    """The columns after the first step, all of it paid for: ``columns`` are one-way estimates over codes, ``groups``
+    the group of each code, ``merged`` the one-way estimates over groups, ``sigmas`` about the noise of each."""
 
-    codec: Codec
+    columns: Columns
     target: int | None
-    columns: tuple[FloatArray, ...]
     groups: tuple[IntArray, ...]
     merged: tuple[FloatArray, ...]
     sigmas: tuple[float, ...]
@@ -60,13 +59,13 @@ class Grouped:
 
     def fitted(self, model: Markov) -> GraphModel:
         """What is kept of a fit."""
-        return GraphModel.of(self.codec, self.columns, self.groups, model)
+        return GraphModel.of(self.columns, self.groups, model)
 
 
 class Tables:
     """The true tables of one fit. They leave through `measure`, with noise, or inside a score for a private choice."""
 
-    def __init__(self, rows: pa.Table, domain: Domain, plan: Plan, noise: Noise) -> None:
+    def __init__(self, rows: Rows, domain: Domain, plan: Plan, noise: Noise) -> None:
         check_rows(rows, domain, max_rows=plan.sizes.max_rows)
         self._rows, self._noise, self._max_rows = rows, noise, plan.sizes.max_rows
         self._true: dict[Clique, IntArray] = {}
@@ -74,27 +73,26 @@ class Tables:
         self.grouped = self._group(domain, plan)
 
     def _group(self, domain: Domain, plan: Plan) -> Grouped:
-        codec, sigma = Codec(domain), plan.parameters["sigma_columns"]
-        names = [c.column.name for c in codec.columns]
-        target = names.index(domain.target) if domain.target is not None else None
-        true = [np.zeros(size, dtype=np.int64) for size in codec.sizes]
+        binning, sigma = Binning(domain, plan.parameters["depth"]), plan.parameters["sigma_columns"]
+        counts = Counts(binning)
         for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
-            for counts, codes in zip(true, codec.encode(batch), strict=True):
-                counts += np.bincount(codes, minlength=len(counts))
-        noisy = [self._noise.discrete_gaussian(c, sigma=sigma, sensitivity=self._max_rows) for c in true]
-        columns = tuple(to_simplex(table, self.total) for table in noisy)
-        groups = []
-        for i, (column, weights) in enumerate(zip(codec.columns, columns, strict=True)):
+            counts.add(batch)
+        columns = binning.buy(counts, sigma=sigma, noise=self._noise, sensitivity=self._max_rows, total=self.total)
+        names = [c.name for c in domain.modelled]
+        target = names.index(domain.target) if domain.target is not None else None
+        groups, sigmas = [], []
+        for i, (column, weights) in enumerate(zip(columns.codec.columns, columns.weights, strict=True)):
             room = plan.parameters["target_levels" if i == target else "levels"]
             groups.append(group(column, weights, levels=room, least=self.total / room / _UNEVEN))
+            # A sum over a group has the noise of its codes; a group of mean size stands for all.
+            codes = column.size / (groups[i].max() + 1)
+            sigmas.append(float(sigma * np.sqrt(min(codes, _SPREAD) if len(binning.partitions[i]) > 1 else codes)))
         return Grouped(
-            codec=codec,
-            target=target,
             columns=columns,
+            target=target,
             groups=tuple(groups),
-            merged=tuple(np.bincount(g, weights=w).astype(np.float64) for g, w in zip(groups, columns, strict=True)),
-            # A sum over a group has the noise of all its cells; that of a group of mean size stands for them.
-            sigmas=tuple(float(sigma * np.sqrt(len(g) / (g.max() + 1))) for g in groups),
+            merged=tuple(sums(w, g) for g, w in zip(groups, columns.weights, strict=True)),
+            sigmas=tuple(sigmas),
         )
 
     def count(self, cliques: Iterable[Clique]) -> None:
@@ -103,7 +101,7 @@ class Tables:
         for clique in cliques:
             self._true[clique] = np.zeros([sizes[i] for i in clique], dtype=np.int64)
         for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
-            codes = [g[c] for g, c in zip(grouped.groups, grouped.codec.encode(batch), strict=True)]
+            codes = [g[c] for g, c in zip(grouped.groups, grouped.columns.codec.encode(batch), strict=True)]
             for clique, table in self._true.items():
                 table += count([codes[i] for i in clique], table.shape)
 

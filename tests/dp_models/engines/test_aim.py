@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from dp_accounting.pld import privacy_loss_distribution as plds
 
+from dp_models.encoding.binning import Binning
 from dp_models.encoding.codes import Codec
 from dp_models.engines.aim import MAX_CELLS, MAX_COLUMNS, Aim
 from dp_models.engines.mst import Mst
@@ -24,12 +25,12 @@ BUDGET = PrivacyBudget.spend(1.0, 1e-6)
 
 
 def test_the_plan_names_every_round() -> None:
-    """Six columns with a target: six one-way tables, a star of five, and round(1.5 * 4) rounds of choice and table."""
+    """Six columns with a target: the one-way tables, a star of five, and round(1.5 * 4) rounds of choice and table."""
     plan = Aim().plan(DOMAIN, sizes_of(4_000), BUDGET)
     p = plan.parameters
     assert p["rounds"] == 6
     assert plan.event == compose(
-        [DiscreteGaussian(p["sigma_columns"], 1)] * 6
+        [DiscreteGaussian(p["sigma_columns"], 1)] * Binning(DOMAIN, p["depth"]).tables
         + [DiscreteGaussian(p["sigma_star"], 1)] * 5
         + [Exponential(p["epsilon_select"]), DiscreteGaussian(p["sigma_rounds"], 1)] * 6
     )
@@ -54,9 +55,9 @@ def test_no_row_changes_the_schedule(rows: pa.Table) -> None:
 def test_golden_epsilons(
     columns: float, star: float, choice: float, tables: float, delta: float, by_pld: float, by_rdp: float
 ) -> None:
-    """The schedule of six columns at given noise, by both accountants; dp_accounting's own discrete Gaussians are part
-    of it, and cost less."""
-    schedule, times = Aim()._schedule(DOMAIN)
+    """The schedule of six columns, a table each, at given noise, by both accountants; dp_accounting's own discrete
+    Gaussians are part of it, and cost less."""
+    schedule, times = Aim()._schedule(DOMAIN, 6), 6
     noise = {"sigma_columns": columns, "sigma_star": star, "epsilon_select": choice, "sigma_rounds": tables}
     event = schedule.event(noise, 1)
     assert epsilon(event, delta) == pytest.approx(by_pld, abs=1e-4)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from dp_accounting.pld import privacy_loss_distribution as plds
 
+from dp_models.encoding.binning import Binning
 from dp_models.encoding.codes import Codec
 from dp_models.encoding.table import private_schema
 from dp_models.engines.mst import MAX_CELLS, Mst
@@ -41,11 +42,11 @@ def rows_of(domain: Domain, columns: list[np.ndarray]) -> pa.Table:
 
 
 def test_the_plan_names_every_table_and_choice() -> None:
-    """Six columns with a target: six one-way tables, a star of five, and four edges, each chosen and measured."""
+    """Six columns with a target: the one-way tables, a star of five, and four edges, each chosen and measured."""
     plan = Mst().plan(DOMAIN, sizes_of(4_000), BUDGET)
     p = plan.parameters
     assert plan.event == compose(
-        [DiscreteGaussian(p["sigma_columns"], 1)] * 6
+        [DiscreteGaussian(p["sigma_columns"], 1)] * Binning(DOMAIN, p["depth"]).tables
         + [DiscreteGaussian(p["sigma_star"], 1)] * 5
         + [Exponential(p["epsilon_select"])] * 4
         + [DiscreteGaussian(p["sigma_edges"], 1)] * 4
@@ -63,9 +64,9 @@ def test_the_plan_names_every_table_and_choice() -> None:
 def test_golden_epsilons(
     columns: float, star: float, choice: float, tables: float, delta: float, by_pld: float, by_rdp: float
 ) -> None:
-    """The schedule of six columns at given noise, by both accountants; dp_accounting's own discrete Gaussians are part
-    of it, and cost less."""
-    schedule, times = Mst()._schedule(DOMAIN)
+    """The schedule of six columns, a table each, at given noise, by both accountants; dp_accounting's own discrete
+    Gaussians are part of it, and cost less."""
+    schedule, times = Mst()._schedule(DOMAIN, 6), 4
     noise = {"sigma_columns": columns, "sigma_star": star, "epsilon_select": choice, "sigma_edges": tables}
     event = schedule.event(noise, 1)
     assert epsilon(event, delta) == pytest.approx(by_pld, abs=1e-4)

@@ -97,7 +97,7 @@ def test_estimates_are_those_of_mbi() -> None:
     ]
     oracle = mbi.marginal_oracles.message_passing_stable
     theirs = mbi.estimation.mirror_descent(domain, queries, known_total=1_000.0, iters=2_000, marginal_oracle=oracle)
-    ours = estimate(start, measured, iterations=2_000)
+    ours = estimate(start, measured, iterations=5_000)
     for pair in combinations(range(4), 2):
         expected = np.asarray(theirs.project(tuple(f"c{i}" for i in pair)).datavector()).reshape(
             [sizes[i] for i in pair]
