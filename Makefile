@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow lint format proto proto-check clean
+.PHONY: help setup demo test test-slow audit lint format proto proto-check clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(STAMP) ## Run the default tests.
 
 test-slow: $(STAMP) ## Run the long tests that `make test` leaves out.
 	$(BIN)/python -m pytest $(TESTS) -m slow
+
+audit: $(STAMP) ## Attack every mechanism and table engine at length, planted mistakes included.
+	$(BIN)/python -m pytest $(TESTS) tests/audit -m "slow or not slow"
 
 lint: $(STAMP) ## Check style, formatting, types and the direction of imports.
 	$(BIN)/ruff check .
