@@ -20,8 +20,9 @@ from synthgate.events import PoissonGaussian
 class Schedule:
     """What one training does. ``expected_batch`` is the rate times the public number of units, never a true count.
 
-    ``automatic`` normalises gradients instead of cutting the long ones; ``averaging`` is the decay of the exponential
-    moving average of the weights that a training ends with (0: the last weights).
+    ``automatic`` normalises gradients instead of cutting the long ones. ``momentum`` is that of plain descent, which
+    noise moves by no more than its size, unlike adaptive methods. ``averaging`` is the decay of the exponential moving
+    average of the weights that a training ends with (0: the last weights).
     """
 
     sampling_rate: float
@@ -31,6 +32,7 @@ class Schedule:
     learning_rate: float
     expected_batch: float
     automatic: bool = False
+    momentum: float = 0.0
     averaging: float = 0.0
 
     @property
@@ -95,7 +97,8 @@ def train(
     independent generators.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    private = PrivateSteps(module, torch.optim.Adam(trained, lr=schedule.learning_rate), schedule, noise=noise)
+    optimizer = torch.optim.SGD(trained, lr=schedule.learning_rate, momentum=schedule.momentum)
+    private = PrivateSteps(module, optimizer, schedule, noise=noise)
     averaged = [torch.zeros_like(p) for p in private.parameters]
     drawn = poisson_batches(len(units), rate=schedule.sampling_rate, steps=schedule.steps, generator=batches)
     for step, numbers in enumerate(drawn):

@@ -1,55 +1,61 @@
-"""`Vae`: a variational autoencoder trained by DP-SGD, its output tied to noisy one-way tables.
+"""`Vae`: a residual variational autoencoder: a noisy tree first, then private gradients for what the tree missed.
 
-Two parts, both fixed in the plan: one-way tables with exact discrete Gaussian noise set the decoder's biases, so that
-gradients need to find relations only; then a fixed number of DP-SGD steps on Poisson samples of units (Kingma, Welling
-2014; Abadi et al. 2016). Rows go in as one-hot codes, each column comes out as a softmax over its codes. A unit's rows
-are one sequence: their losses are summed before its gradient is clipped.
+1. The table stage is `Tree` with a part of the budget. It is the decoder's starting point: every column's conditional
+   distribution given its parent and the target.
+2. An autoencoder pre-trains on rows of the tree, which costs nothing.
+3. The rest of the budget trains one linear layer, from the decoder's hidden units to residual logits, zero at first:
+   few steps of DP-SGD on large Poisson batches of units, gradients normalised, several latent draws a row averaged
+   before the clip (Kingma, Welling 2014; Abadi et al. 2016; Bu et al. 2023).
+4. The tables are shifted until the tree's conditionals hold again on average, which reads no row.
 
-This file plans without torch; the network is in `vae_network`.
+The learning rate falls as noise grows, by public facts, so that noise alone moves a logit by no more than
+``tolerance``: at a small budget the residual stays near zero and the model is its tree.
+
+This file plans without torch; the networks are in `vae_network`, the model in `vae_model`.
 """
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from dp_models.base import IntArray, Noise, Plan
+from dp_models.base import IntArray, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
-from dp_models.encoding.table import check_rows
+from dp_models.engines.tree import Tree
+from dp_models.engines.vae_model import Chain, VaeModel
 from dp_models.mechanisms.calibration import calibrate, round_up
-from dp_models.mechanisms.events import compose
-from dp_models.tables.consistency import to_simplex
-from dp_models.tables.counting import count
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.domain import UNIT_COLUMN, Domain
+from synthgate.domain import MAX_BINS, UNIT_COLUMN, Domain
 from synthgate.errors import FailedPrecondition
-from synthgate.events import DiscreteGaussian, DpEvent, PoissonGaussian
+from synthgate.events import Composed, DpEvent, PoissonGaussian
 
-if TYPE_CHECKING:
-    from dp_models.engines.vae_network import VaeModel
-
-MAX_CODES = 4_096
 MAX_ROWS_PER_UNIT = 16
+_MAX_LOGITS = 16_000_000
+"""Logits of one batch: rows of its units times latent draws times groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vae:
-    """Hyper-parameters: the size of the network and the length of its training.
+    """Hyper-parameters: how the budget is shared, the sizes of the network, the length of both trainings.
 
-    ``batch_units`` is the expected batch (public units times the rate); ``clip_norm`` bounds a unit's gradient;
-    ``share_columns`` is the part of the budget (as rho) that the one-way tables take.
+    ``share_tables`` is the part of the budget (as rho) of the table stage; ``batch_units`` the largest expected batch;
+    ``draws`` how many latent draws a row's loss is the mean of; ``free_steps`` the steps of pre-training;
+    ``learning_rate`` the highest, and ``tolerance`` how far (in logits) noise alone may move the residual.
     """
 
+    share_tables: float = 0.75
     hidden: int = 32
-    latent: int = 4
-    steps: int = 300
-    batch_units: int = 512
-    clip_norm: float = 1.0
-    learning_rate: float = 0.01
-    share_columns: float = 0.1
+    latent: int = 8
+    draws: int = 2
+    free_steps: int = 400
+    steps: int = 60
+    batch_units: int = 12_288
+    learning_rate: float = 0.5
+    momentum: float = 0.9
+    averaging: float = 0.9
+    tolerance: float = 0.1
 
     @property
     def name(self) -> str:
@@ -57,60 +63,62 @@ class Vae:
         return "vae"
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        """Noise, rate and steps. Raises FailedPrecondition for more than 4,096 codes or 16 rows a unit, and where no
-        noise reaches the budget."""
-        codes, k = sum(Codec(domain).sizes), sizes.max_rows
-        if codes > MAX_CODES:
-            raise FailedPrecondition(f"vae takes at most {MAX_CODES:,} codes, the declared columns have {codes:,}")
+        """The tree's plan, then rate, noise and steps of the gradients. Raises FailedPrecondition as `Tree` does, and
+        for more than 16 rows a unit."""
+        k = sizes.max_rows
         if k > MAX_ROWS_PER_UNIT:
             raise FailedPrecondition(f"vae takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
+        part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(self.share_tables)), budget.delta_units)
+        tables = Tree().plan(domain, sizes, part)
         units = max(sizes.train_units, 1)
-        rate = round(min(1.0, self.batch_units / units), 6)
-        tables = len(domain.modelled)
-        part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(self.share_columns)), budget.delta_units)
-        sigma = round_up(k * calibrate(lambda s: compose([DiscreteGaussian(round_up(k * s), k)] * tables), part))
+        groups = sum(min(size, MAX_BINS) for size in Codec(domain).sizes)
+        batch = min(self.batch_units, max(_MAX_LOGITS // (k * self.draws * groups), 1))
+        rate = round(min(1.0, batch / units), 6) or 1e-6
 
         def event_at(scale: float) -> DpEvent:
-            training = PoissonGaussian(rate, round_up(scale), self.steps)
-            return compose([*([DiscreteGaussian(sigma, k)] * tables), training])
+            return Composed((*_parts(tables.event), PoissonGaussian(rate, round_up(scale), self.steps)))
 
         scale = calibrate(event_at, budget)
-        return Plan(
+        noise_multiplier = round_up(scale)
+        training = {
+            "sampling_rate": rate,
+            "noise_multiplier": noise_multiplier,
+            "steps": self.steps,
+            "expected_batch": rate * units,
+            "clip_norm": 1.0,
+            "learning_rate": self._learning_rate(noise_multiplier / (rate * units)),
+            "momentum": self.momentum,
+            "averaging": self.averaging,
+        }
+        network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
+        return replace(
+            tables,
             engine=self.name,
-            because="asked for by name",
-            domain=domain.digest,
-            sizes=sizes,
             budget=budget,
             event=event_at(scale),
-            parameters={
-                "sigma_columns": sigma,
-                "sampling_rate": rate,
-                "noise_multiplier": round_up(scale),
-                "steps": self.steps,
-                "expected_batch": rate * units,
-                "clip_norm": self.clip_norm,
-                "learning_rate": self.learning_rate,
-                "hidden": self.hidden,
-                "latent": self.latent,
-            },
+            parameters={"tables": dict(tables.parameters), **network, **training},
         )
 
-    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> "VaeModel":
-        """Count every column with noise, then train. Raises DataCorrupted for rows that ingest did not make."""
-        from dp_models.engines.vae_network import fit_network
+    def _learning_rate(self, noise: float) -> float:
+        """The highest rate at which ``steps`` steps with ``noise`` on every coordinate of a mean gradient move a logit,
+        a sum of ``hidden`` weights, by about ``tolerance``."""
+        walked = noise * math.sqrt(self.steps * self.hidden) / (1 - self.momentum)
+        return float(f"{min(self.learning_rate, self.tolerance / walked):.4g}")
 
-        k, total = plan.sizes.max_rows, plan.sizes.train_rows
-        check_rows(rows, domain, max_rows=k)
-        codec = Codec(domain)
-        codes = codec.encode(rows)
-        columns = []
-        for column, size in zip(codes, codec.sizes, strict=True):
-            noisy = noise.discrete_gaussian(
-                count([column], [size]), sigma=plan.parameters["sigma_columns"], sensitivity=k
-            )
-            columns.append(to_simplex(noisy, total) / total)
-        units = by_unit(codes, rows.column(UNIT_COLUMN).to_numpy(), k)
-        return fit_network(units, codec, columns, plan.parameters, noise=noise)
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> VaeModel:
+        """Buy the tree, then train. Raises DataCorrupted for rows that ingest did not make."""
+        from dp_models.engines.vae_network import fit_residual
+
+        tree = Tree().fit(rows, domain, replace(plan, parameters=plan.parameters["tables"]), noise=noise)
+        chain = Chain.of(tree)
+        groups = [chain.groups(tree.columns.codec.encode(batch)) for batch in rows.to_batches()]
+        together = np.concatenate([np.zeros((len(chain.sizes), 0), dtype=np.int64), *groups], axis=1)
+        units = by_unit(together, rows.column(UNIT_COLUMN).to_numpy(), plan.sizes.max_rows)
+        return fit_residual(units, chain, plan.parameters, noise=noise)
+
+
+def _parts(event: DpEvent) -> Iterable[DpEvent]:
+    return event.events if isinstance(event, Composed) else (event,)
 
 
 def by_unit(codes: IntArray, unit: IntArray, max_rows: int) -> IntArray:

@@ -1,110 +1,138 @@
-"""The network of `vae`: encoder, decoder, loss, and what is kept of it. The one file of the engine that loads torch."""
+"""The networks of `vae`: what pre-trains for free, and the one layer that private gradients move. Loads torch.
 
-from collections.abc import Iterator, Mapping, Sequence
+An ordinary small autoencoder (Kingma, Welling 2014) learns from rows of the noisy tree to sum a row up in a few
+numbers; that is post-processing. The residual head on top of its decoder starts at zero and is all that DP-SGD trains:
+a unit's loss is the mean over several latent draws of a row, summed over the unit's rows, and its gradient is
+normalised as a whole.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dp_models.base import FloatArray, IntArray, Noise
+from dp_models.base import IntArray, Noise
 from dp_models.dpsgd.training import Schedule, train
-from dp_models.encoding.codes import Codec
-from dp_models.tables.drawing import draw_each
+from dp_models.engines.vae_model import Chain, Decoder, VaeModel
 
-_CALIBRATION_DRAWS, _CALIBRATION_ROUNDS = 4_096, 20
+_ROWS, _BATCH, _RATE, _SPREAD = 32_768, 512, 5e-3, 4.0
 
 
-class Network(nn.Module):
-    """One hidden layer each way. Input and output are one-hot blocks side by side, a block a column."""
+class Autoencoder(nn.Module):
+    """One hidden layer each way. Rows go in as the sum of one vector a group, which is one-hot input to a layer."""
 
-    def __init__(self, sizes: Sequence[int], *, hidden: int, latent: int) -> None:
+    def __init__(self, sizes: Sequence[int], *, hidden: int, latent: int, generator: np.random.Generator) -> None:
         super().__init__()
-        width = sum(sizes)
-        self.sizes, self.latent = tuple(sizes), latent
-        self.rows, self.posterior = nn.Linear(width, hidden), nn.Linear(hidden, 2 * latent)
-        self.hidden, self.output = nn.Linear(latent, hidden), nn.Linear(hidden, width)
+        self.sizes = tuple(sizes)
+        self.offsets = torch.from_numpy(np.cumsum([0, *sizes[:-1]]))
+        self.rows, self.posterior = nn.EmbeddingBag(sum(sizes), hidden, mode="sum"), nn.Linear(hidden, 2 * latent)
+        self.inner, self.output = nn.Linear(latent, hidden), nn.Linear(hidden, sum(sizes))
+        weights = [layer.weight for layer in (self.posterior, self.inner, self.output)]
+        scales = (len(sizes) ** -0.5, hidden**-0.5, latent**-0.5, 0.1 * hidden**-0.5)
+        with torch.no_grad():
+            for weight, scale in zip((self.rows.weight, *weights), scales, strict=True):
+                weight.copy_(torch.from_numpy(generator.normal(0.0, scale, tuple(weight.shape))))
+            for layer in (self.posterior, self.inner, self.output):
+                layer.bias.zero_()
 
-    def forward(self, batch: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
-        """Evidence lower bounds, negated, one a unit (m,).
+    def encoded(self, groups: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and standard deviations (n, latent) of rows (n, columns)."""
+        mean, log_variance = self.posterior(torch.tanh(self.rows(groups + self.offsets))).chunk(2, dim=1)
+        return mean, torch.exp(log_variance.clamp(-2 * _SPREAD, _SPREAD) / 2)
 
-        ``batch`` (m, rows, columns) holds codes, -1 throughout a row that is padding; ``draw`` (m, rows, latent) is
-        standard normal.
-        """
-        there = (batch[..., 0] >= 0).to(draw.dtype)
-        codes = batch.clamp(min=0)
-        blocks = [nn.functional.one_hot(codes[..., i], size) for i, size in enumerate(self.sizes)]
-        seen = torch.relu(self.rows(torch.cat(blocks, dim=-1).to(draw.dtype)))
-        mean, log_variance = self.posterior(seen).chunk(2, dim=-1)
-        log_variance = log_variance.clamp(-8, 8)
-        inner = torch.relu(self.hidden(mean + torch.exp(log_variance / 2) * draw))
-        logits = self.output(inner).split(self.sizes, dim=-1)
-        wrong = sum(
-            -nn.functional.log_softmax(block, dim=-1).gather(-1, codes[..., i : i + 1]).squeeze(-1)
-            for i, block in enumerate(logits)
-        )
-        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=-1)
-        bounds: torch.Tensor = ((wrong + divergence) * there).sum(dim=-1)
-        return bounds
+    def loss(self, groups: Tensor, draw: Tensor) -> Tensor:
+        """The mean negated evidence lower bound of rows (n, columns) with standard normal draws (n, latent)."""
+        mean, deviation = self.encoded(groups)
+        wrong = surprise(self.output(torch.tanh(self.inner(mean + deviation * draw))), groups, self.sizes)
+        return (wrong + 0.5 * (mean**2 + deviation**2 - 1 - 2 * deviation.log()).sum(dim=1)).mean()
 
 
-@dataclass(frozen=True)
-class VaeModel:
-    """The decoder's weights as arrays: hidden (latent, hidden), output (hidden, codes), with biases."""
-
-    codec: Codec
-    hidden: FloatArray
-    hidden_bias: FloatArray
-    output: FloatArray
-    output_bias: FloatArray
-
-    def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
-        """``rows`` rows, each from a latent draw of its own."""
-        latent = generator.standard_normal((rows, len(self.hidden)))
-        logits = self.logits(latent)
-        codes = []
-        for column, block in zip(self.codec.columns, blocks(logits, self.codec.sizes), strict=True):
-            codes.append(draw_each(column.settle(softmax(block)), generator=generator))
-        return self.codec.decode(np.stack(codes), generator=generator)
-
-    def logits(self, latent: FloatArray) -> FloatArray:
-        """Unnormalised log-probabilities (n, codes) from latent draws (n, latent)."""
-        return np.asarray(np.maximum(latent @ self.hidden + self.hidden_bias, 0) @ self.output + self.output_bias)
+def surprise(logits: Tensor, groups: Tensor, sizes: Sequence[int]) -> Tensor:
+    """- log-probability (...,) of rows (..., columns) under logits (..., groups), summed over columns."""
+    total = logits.new_zeros(logits.shape[:-1])
+    for i, block in enumerate(torch.split(logits, list(sizes), dim=-1)):
+        total = total + torch.logsumexp(block, dim=-1) - block.gather(-1, groups[..., i : i + 1]).squeeze(-1)
+    return total
 
 
-def fit_network(
-    units: IntArray, codec: Codec, columns: Sequence[FloatArray], parameters: Mapping[str, Any], *, noise: Noise
-) -> VaeModel:
-    """Train on ``units`` (units, rows, columns) of codes, starting from noisy one-way probabilities, which the biases
-    are fitted to once more at the end: that reads the noisy tables and the trained weights alone."""
-    network = Network(codec.sizes, hidden=parameters["hidden"], latent=parameters["latent"])
-    latent_draws = noise.generator("vae: initial weights and latent draws")
-    _initialise(network, columns, latent_draws)
-
-    def losses(module: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-        shape = (*batch.shape[:2], network.latent)
-        result: torch.Tensor = module(batch, torch.from_numpy(latent_draws.standard_normal(shape)).float())
-        return result
-
-    names = ("sampling_rate", "noise_multiplier", "steps", "clip_norm", "learning_rate", "expected_batch")
-    schedule = Schedule(**{name: parameters[name] for name in names})
+def fit_residual(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *, noise: Noise) -> VaeModel:
+    """Pre-train on the chain's own rows, train the head on ``units`` (units, rows, columns) of groups, -1 in rows that
+    are padding, and fit the tables to it once more."""
+    free = noise.generator("vae: pre-training, latent draws and calibration")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with _one_thread():
+        network = _pretrained(chain, parameters, free)
+        head = nn.Linear(parameters["hidden"], sum(chain.sizes)).to(device)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        names = ("sampling_rate", "noise_multiplier", "steps", "clip_norm", "learning_rate", "expected_batch")
+        schedule = Schedule(
+            **{name: parameters[name] for name in names},
+            automatic=True,
+            momentum=parameters["momentum"],
+            averaging=parameters["averaging"],
+        )
         train(
-            network,
-            losses,
-            torch.from_numpy(units),
+            head,
+            _losses(units, chain, network, parameters["draws"], free, device),
+            torch.arange(len(units)),
             schedule,
             noise=noise.generator("vae: gradient noise"),
             batches=noise.generator("vae: Poisson batches"),
         )
     noise.ran(schedule.event)
-    first, last = network.hidden, network.output
-    arrays = (first.weight.T, first.bias, last.weight.T, last.bias)
-    weights = [array.detach().numpy().astype(np.float64) for array in arrays]
-    return _calibrated(VaeModel(codec, *weights), columns, latent_draws)
+    arrays = (network.inner.weight.T, network.inner.bias, head.weight.T, head.bias)
+    decoder = Decoder(*(array.detach().cpu().numpy().astype(np.float64) for array in arrays))
+    return VaeModel(chain, decoder).calibrated(free)
+
+
+def _pretrained(chain: Chain, parameters: Mapping[str, Any], generator: np.random.Generator) -> Autoencoder:
+    hidden, latent = parameters["hidden"], parameters["latent"]
+    network = Autoencoder(chain.sizes, hidden=hidden, latent=latent, generator=generator)
+    rows = torch.from_numpy(chain.sample(_ROWS, generator=generator).T.copy())
+    optimizer = torch.optim.Adam(network.parameters(), lr=_RATE)
+    for _ in range(parameters["free_steps"]):
+        batch = rows[torch.from_numpy(generator.integers(0, _ROWS, _BATCH))]
+        optimizer.zero_grad(set_to_none=True)
+        draw = torch.from_numpy(generator.standard_normal((_BATCH, latent), dtype=np.float32))
+        torch.autograd.backward(network.loss(batch, draw))
+        optimizer.step()
+    return network.requires_grad_(False)
+
+
+def _losses(
+    units: IntArray,
+    chain: Chain,
+    network: Autoencoder,
+    draws: int,
+    generator: np.random.Generator,
+    device: torch.device,
+) -> Callable[[nn.Module, Tensor], Tensor]:
+    """The losses (m,) of numbered units. All but the head is fixed, so rows are encoded and looked up once."""
+    count, k, columns = units.shape
+    flat = np.maximum(units.reshape(-1, columns), 0)
+    groups = torch.from_numpy(flat)
+    mean, deviation = (part.view(count, k, 1, part.shape[1]).to(device) for part in network.encoded(groups))
+    cells = [torch.from_numpy(chain.given(link, flat.T)).view(count, k).to(device) for link in chain.links]
+    tables = [torch.from_numpy(link.logs).float().to(device) for link in chain.links]
+    order = np.argsort([link.column for link in chain.links])
+    groups, there = groups.view(count, k, 1, columns).to(device), torch.from_numpy(units[..., 0] >= 0).to(device)
+    inner = nn.Linear(network.inner.in_features, network.inner.out_features).to(device)
+    inner.load_state_dict(network.inner.state_dict())
+    inner.requires_grad_(False)
+
+    def losses(head: nn.Module, numbers: Tensor) -> Tensor:
+        shape = (len(numbers), k, draws, mean.shape[-1])
+        draw = torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)).to(device)
+        base = torch.cat([tables[i][cells[i][numbers]] for i in order], dim=-1).unsqueeze(2)
+        seen = torch.tanh(inner(mean[numbers] + deviation[numbers] * draw)) * there[numbers][..., None, None]
+        wrong = surprise(base + head(seen), groups[numbers].expand(*shape[:3], columns), chain.sizes)
+        return (wrong.mean(dim=2) * there[numbers]).sum(dim=1)
+
+    return losses
 
 
 @contextmanager
@@ -116,54 +144,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _initialise(network: Network, columns: Sequence[FloatArray], generator: np.random.Generator) -> None:
-    """Start with a latent space that already tells rows apart, and an output that is the noisy one-way tables.
-
-    Gradient noise leaves too few useful steps to find the first and to escape a collapsed posterior: the encoder begins
-    as a random projection of centred rows, of about unit variance, with little variance of its own.
-    """
-    shares = torch.from_numpy(np.concatenate(columns)).float()
-    logs = torch.from_numpy(np.concatenate([_log(column) for column in columns]))
-    with torch.no_grad():
-        for layer, scale in (
-            (network.rows, len(columns) ** -0.5),
-            (network.posterior, (2 / network.hidden.out_features) ** 0.5),
-            (network.hidden, network.latent**-0.5),
-            (network.output, 0.1 * network.hidden.out_features**-0.5),
-        ):
-            shape = (layer.out_features, layer.in_features)
-            layer.weight.copy_(torch.from_numpy(generator.normal(0.0, scale, shape)))
-            layer.bias.zero_()
-        network.rows.bias.copy_(-network.rows.weight @ shares)
-        network.posterior.weight[network.latent :] = 0
-        network.posterior.bias[network.latent :] = -3
-        network.output.bias.copy_(logs)
-
-
-def _calibrated(model: VaeModel, columns: Sequence[FloatArray], generator: np.random.Generator) -> VaeModel:
-    """Move the output biases until the model's own one-way probabilities are the noisy ones."""
-    latent = generator.standard_normal((_CALIBRATION_DRAWS, len(model.hidden)))
-    bias = model.output_bias
-    plain = model.logits(latent) - bias
-    wanted = np.concatenate([_log(column) for column in columns])
-    for _ in range(_CALIBRATION_ROUNDS):
-        shown = [softmax(block).mean(axis=0) for block in blocks(plain + bias, model.codec.sizes)]
-        bias = bias + wanted - np.concatenate([_log(column) for column in shown])
-    return VaeModel(model.codec, model.hidden, model.hidden_bias, model.output, bias)
-
-
-def blocks(matrix: FloatArray, sizes: Sequence[int]) -> list[FloatArray]:
-    """The columns' blocks (n, size) of a matrix (n, codes)."""
-    return np.split(matrix, np.cumsum(sizes)[:-1], axis=1)
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
-
-
-def _log(probabilities: FloatArray) -> FloatArray:
-    return np.asarray(np.log(np.maximum(probabilities, 1e-5)))

@@ -1,14 +1,68 @@
-"""What `vae` promises beyond the contract: a unit's rows are one example, and gradients find relations."""
+"""What `vae` promises beyond the contract: it starts as its tree, keeps the tree's tables, adds what the tree lacks,
+moves less the more noise there is, and a unit, however many rows and latent draws it has, is one gradient."""
+
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
+from torch import nn
 
-from dp_models.encoding.codes import Codec
+from dp_models.base import IntArray
+from dp_models.dpsgd.clipping import Clipping, Ghost
+from dp_models.encoding.table import private_schema
+from dp_models.engines.tree import Tree
 from dp_models.engines.vae import Vae, by_unit
+from dp_models.engines.vae_model import Chain, Decoder, VaeModel
+from dp_models.engines.vae_network import Autoencoder, _losses
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.tables.counting import count
 from synthgate.budget import PrivacyBudget
+from synthgate.domain import Column, Domain, Kind
+from synthgate.events import Composed, PoissonGaussian
 from tests.dp_models.private_tables import DOMAIN, people, sizes_of
+from tests.fakes import ZeroNoise
+
+HIDDEN, LATENT = 6, 3
+CLASSES = Domain(
+    columns=tuple(Column(name=f"c{i}", kind=Kind.CATEGORICAL, categories=("a", "b", "c")) for i in range(6))
+)
+
+
+def _classes(n: int) -> pa.Table:
+    """Every column tells of one hidden class, so that no tree holds their relations."""
+    rng = np.random.default_rng(0)
+    hidden = rng.integers(0, 3, n)
+    cells = [np.array(["a", "b", "c"])[np.where(rng.random(n) < 0.3, rng.integers(0, 3, n), hidden)] for _ in range(6)]
+    return pa.Table.from_arrays([*map(pa.array, cells), pa.array(np.arange(n))], schema=private_schema(CLASSES))
+
+
+@cache
+def _chain(k: int = 1) -> Chain:
+    plan = Tree().plan(DOMAIN, sizes_of(1_200, units=1_200 // k, max_rows=k), PrivacyBudget.spend(5.0, 1e-6))
+    return Chain.of(Tree().fit(people(1_200, rows_per_unit=k), DOMAIN, plan, noise=ZeroNoise()))
+
+
+def _decoder(chain: Chain, scale: float) -> Decoder:
+    rng = np.random.default_rng(1)
+    shapes = ((LATENT, HIDDEN), (HIDDEN,), (HIDDEN, sum(chain.sizes)), (sum(chain.sizes),))
+    inner, inner_bias, head, head_bias = (rng.normal(size=shape) for shape in shapes)
+    return Decoder(inner, inner_bias, scale * head, scale * head_bias)
+
+
+def _far(first: IntArray, second: IntArray, columns: tuple[int, ...], sizes: tuple[int, ...]) -> float:
+    """The total variation of two tables of codes (columns, n) on some of their columns."""
+    shape = [sizes[c] for c in columns]
+    tables = [count(list(codes[list(columns)]), shape) / codes.shape[1] for codes in (first, second)]
+    return float(np.abs(tables[0] - tables[1]).sum() / 2)
+
+
+def _drawn(model: VaeModel, rows: int) -> IntArray:
+    """Groups (columns, rows) of a sample."""
+    codec = model.chain.tree.columns.codec
+    return model.chain.groups(codec.encode(model.sample(rows, generator=np.random.default_rng(2))))
 
 
 def test_rows_of_a_unit_lie_together() -> None:
@@ -16,11 +70,102 @@ def test_rows_of_a_unit_lie_together() -> None:
     assert by_unit(codes, np.array([9, 4, 9, 7]), 2)[..., 0].tolist() == [[2, -1], [4, -1], [1, 3]]
 
 
-@pytest.mark.slow
-def test_gradients_find_relations_where_the_budget_is_large() -> None:
-    codec, rows = Codec(DOMAIN), people(4_000)
-    plan = Vae().plan(DOMAIN, sizes_of(4_000), PrivacyBudget.spend(50.0, 1e-6))
-    model = Vae().fit(rows, DOMAIN, plan, noise=SystemNoise())
-    drawn, true = codec.encode(model.sample(4_000, generator=np.random.default_rng(0))), codec.encode(rows)
-    shape = (codec.sizes[0], codec.sizes[5])
-    assert np.abs(count(drawn[[0, 5]], shape) - count(true[[0, 5]], shape)).sum() / 8_000 < 0.12
+class TestModel:
+    def test_without_a_residual_is_its_tree(self) -> None:
+        chain = _chain()
+        model = VaeModel(chain, _decoder(chain, 0.0)).calibrated(np.random.default_rng(0))
+        for before, after in zip(chain.links, model.chain.links, strict=True):
+            assert after.logs == pytest.approx(before.logs, abs=1e-6)
+
+    def test_keeps_the_tables_of_its_tree(self) -> None:
+        """Under a large residual too; without the shift they are lost."""
+        chain = _chain()
+        wild = VaeModel(chain, _decoder(chain, 0.7))
+        tree = chain.sample(40_000, generator=np.random.default_rng(3))
+        edges = [(link.parent, link.column) for link in chain.links if link.parent is not None]
+        for edge in edges:
+            columns = (*edge, chain.tree.target)
+            assert _far(_drawn(wild.calibrated(np.random.default_rng(4)), 40_000), tree, columns, chain.sizes) < 0.05
+        assert max(_far(_drawn(wild, 40_000), tree, edge, chain.sizes) for edge in edges) > 0.1
+
+    def test_codes_that_the_tree_never_draws_join_a_neighbour(self) -> None:
+        chain = _chain()
+        every = np.stack([np.zeros(200, dtype=np.int64)] * len(chain.sizes))
+        for i, column in enumerate(chain.tree.columns.codec.columns):
+            every[i] = np.arange(200) % column.size
+        for i, groups in enumerate(chain.groups(every)):
+            assert groups.min() >= 0 and groups.max() < chain.sizes[i]
+
+
+class TestUnit:
+    """One person of three rows, two latent draws each."""
+
+    @staticmethod
+    def _sums(rows: IntArray) -> float:
+        """The length of the clipped gradient of ``rows`` (units, rows, columns)."""
+        chain, rng = _chain(3), np.random.default_rng(5)
+        network = Autoencoder(chain.sizes, hidden=HIDDEN, latent=LATENT, generator=rng).requires_grad_(False)
+        head = nn.Linear(HIDDEN, sum(chain.sizes))
+        nn.init.zeros_(head.weight)
+        losses = _losses(rows, chain, network, 2, rng, torch.device("cpu"))
+        sums = Ghost(head).sums(lambda: losses(head, torch.arange(len(rows))), Clipping(norm=1.0, automatic=True))
+        return float(torch.stack([s.norm() for s in sums]).norm())
+
+    def _rows(self) -> IntArray:
+        chain = _chain(3)
+        return chain.groups(chain.tree.columns.codec.encode(people(3, seed=4))).T
+
+    def test_is_one_gradient(self) -> None:
+        assert 0.9 < self._sums(self._rows()[None]) <= 1
+
+    def test_clipping_each_of_its_rows_is_convicted(self) -> None:
+        assert self._sums(self._rows()[:, None]) > 1.5
+
+    def test_padding_adds_nothing(self) -> None:
+        one = self._rows()[:1]
+        padded = np.concatenate([one, np.full((2, one.shape[1]), -1)])
+        assert self._sums(padded[None]) == pytest.approx(self._sums(one[None]), rel=0.05)
+
+
+class TestPlan:
+    def test_ends_with_the_gradients(self) -> None:
+        plan = Vae().plan(DOMAIN, sizes_of(4_000), PrivacyBudget.spend(1.0, 1e-6))
+        assert isinstance(plan.event, Composed)
+        last = plan.event.events[-1]
+        assert last == PoissonGaussian(1.0, plan.parameters["noise_multiplier"], plan.parameters["steps"])
+
+    def test_noise_alone_moves_a_logit_by_the_tolerance_at_most(self) -> None:
+        rates = []
+        for epsilon in (0.1, 10.0):
+            p = Vae().plan(DOMAIN, sizes_of(40_000), PrivacyBudget.spend(epsilon, 1e-6)).parameters
+            step = p["learning_rate"] / (1 - p["momentum"]) * p["noise_multiplier"] / p["expected_batch"]
+            assert step * (p["steps"] * p["hidden"]) ** 0.5 <= 1.001 * Vae().tolerance
+            rates.append(p["learning_rate"])
+        assert rates[0] < rates[1] / 10 and rates[1] <= Vae().learning_rate
+
+
+def test_a_small_budget_gives_the_tree() -> None:
+    plan = Vae().plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(0.05, 1e-6))
+    model = Vae().fit(_classes(2_000), CLASSES, plan, noise=SystemNoise())
+    tree = model.chain.groups(model.chain.tree.columns.codec.encode(_sampled(model.table_stage, 20_000)))
+    pairs = [(a, b) for a in range(6) for b in range(a)]
+    assert max(_far(_drawn(model, 20_000), tree, pair, model.chain.sizes) for pair in pairs) < 0.03
+
+
+def _sampled(model: object, rows: int) -> pa.Table:
+    return model.sample(rows, generator=np.random.default_rng(6))  # type: ignore[attr-defined]
+
+
+def test_gradients_find_what_the_tree_lacks() -> None:
+    rows, vae = _classes(20_000), replace(Vae(), share_tables=0.5)
+    plan = vae.plan(CLASSES, sizes_of(20_000), PrivacyBudget.spend(10.0, 1e-6))
+    model = vae.fit(rows, CLASSES, plan, noise=SystemNoise())
+    chain = model.chain
+    codec = chain.tree.columns.codec
+    true = chain.groups(codec.encode(rows))
+    tree = chain.groups(codec.encode(_sampled(model.table_stage, 20_000)))
+    edges = {frozenset((link.parent, link.column)) for link in chain.links if link.parent is not None}
+    apart = [(a, b) for a in range(6) for b in range(a) if frozenset((a, b)) not in edges]
+    drawn = _drawn(model, 20_000)
+    left = [np.mean([_far(sample, true, pair, chain.sizes) for pair in apart]) for sample in (drawn, tree)]
+    assert left[0] < 0.6 * left[1]
