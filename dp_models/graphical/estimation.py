@@ -7,6 +7,7 @@ has another junction tree every round, and compiling each one costs more than ru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ class _Passing:
         self.shapes = [tuple(junction.sizes[c] for c in clique) for clique in junction.cliques]
         self.own, self.above = [], []
         for i, clique in enumerate(junction.cliques):
-            shared = junction.separator(i)
+            shared = junction.separators[i]
             upper = junction.cliques[junction.parents[i]] if i else ()
             self.own.append(_Axes.of(clique, shared, junction.sizes))
             self.above.append(_Axes.of(upper, shared, junction.sizes))
@@ -178,19 +179,19 @@ def _folded(junction: Junction, beliefs: Sequence[FloatArray], wanted: set[int],
     """The joint table of columns that no clique holds together: leaves are folded up as conditionals."""
     carried: dict[int, list[tuple[Clique, FloatArray]]] = {i: [] for i in range(len(beliefs))}
     for i in range(len(beliefs) - 1, -1, -1):
-        clique, shared = junction.cliques[i], junction.separator(i)
-        own = set(clique).union(*(c for c, _ in carried[i])) & wanted
-        if i and not own - set(shared):
+        clique, shared = junction.cliques[i], junction.separators[i]
+        own = wanted.intersection(clique).union(*(wanted.intersection(c) for c, _ in carried[i]))
+        if i and own.issubset(shared):
             continue
         base = beliefs[i]
         if i:
             below = _sum_to(base, clique, shared)
             base = base / np.where(below > 0, below, 1.0).reshape(_Axes.of(clique, shared, junction.sizes).spread)
         kept = tuple(sorted(own | set(shared)))
-        operands: list[object] = [base, list(clique)]
-        for columns, table in carried[i]:
-            operands += [table, list(columns)]
-        folded = np.einsum(*operands, list(kept), optimize=len(operands) > 4)  # type: ignore[call-overload]
+        joined = [(clique, base), *carried[i]]
+        label = {c: n for n, c in enumerate({c for columns, _ in joined for c in columns})}
+        operands: list[Any] = [o for columns, table in joined for o in (table, [label[c] for c in columns])]
+        folded = np.einsum(*operands, [label[c] for c in kept], optimize=len(joined) > 2)
         if i == 0:
             return np.asarray(folded)
         carried[junction.parents[i]].append((kept, folded))

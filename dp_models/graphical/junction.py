@@ -54,12 +54,11 @@ class Junction:
         """The cells of one clique."""
         return prod(self.sizes[column] for column in clique)
 
-    def separator(self, position: int) -> Clique:
-        """The columns that a clique shares with its parent."""
-        if position == 0:
-            return ()
-        shared = set(self.cliques[self.parents[position]])
-        return tuple(c for c in self.cliques[position] if c in shared)
+    @cached_property
+    def separators(self) -> tuple[Clique, ...]:
+        """The columns that each clique shares with its parent; none for the root."""
+        above = [set(self.cliques[p]) if p >= 0 else set() for p in self.parents]
+        return tuple(tuple(c for c in clique if c in up) for clique, up in zip(self.cliques, above, strict=True))
 
     def host(self, clique: Clique) -> int | None:
         """The position of the smallest clique that holds all of ``clique``, or None."""

@@ -42,7 +42,7 @@ class GraphModel:
         steps: list[Step] = []
         tree = model.junction
         for i, clique in enumerate(tree.cliques):
-            known = list(tree.separator(i))
+            known = list(tree.separators[i])
             for column in [c for c in clique if c not in known]:
                 table = model.beliefs[i].sum(axis=tuple(a for a, c in enumerate(clique) if c not in (*known, column)))
                 rising = sorted((*known, column))

@@ -63,6 +63,16 @@ def test_marginals_are_those_of_the_whole_table(seed: int) -> None:
         np.testing.assert_allclose(model.marginal(asked), turned, atol=1e-9)
 
 
+def test_more_columns_than_there_are_letters() -> None:
+    """A chain of 70 columns: einsum knows 52 subscripts, so columns are labelled anew for each product."""
+    flip = np.log(np.array([[0.9, 0.1], [0.1, 0.9]]))
+    model = Markov.of(
+        Junction.of((2,) * 70, [(i, i + 1) for i in range(69)]), 10.0, {(i, i + 1): flip for i in range(69)}
+    )
+    np.testing.assert_allclose(model.marginal((69, 0))[0, 0], 10 * (1 + 0.8**69) / 4)
+    np.testing.assert_allclose(model.marginal((66, 69)).sum(axis=1), [5, 5])
+
+
 def test_one_more_clique_is_met_at_once() -> None:
     rng = np.random.default_rng(0)
     model = Markov.of(
