@@ -46,17 +46,17 @@ class Tree:
 
     ``share_columns``, ``share_star``, ``share_select`` are the parts of steps 1 to 3; the edges' tables get the rest,
     and the part of a step that a domain does not need is spread over the others. ``target_levels`` is how many groups
-    of the target the tables tell apart at most. ``contrast_star`` and ``contrast`` are the expected
-    counts of an even cell of the star and of an edge, in units of its noise, below which their tables are made coarser;
-    ``least_levels`` is how coarse the columns of an edge may get before its
-    table gives up on the target instead. A tree that is not ``grown`` leaves steps 3 and 4 out: `star`.
+    of the target the tables tell apart at most. ``contrast_star`` and ``contrast`` are the expected counts of an even
+    cell of the star and of an edge, in units of its noise, below which their tables are made coarser; ``least_levels``
+    is how coarse the columns of an edge may get before its table gives up on the target instead (and those of the star
+    before twice ``contrast`` is enough). A tree that is not ``grown`` leaves steps 3 and 4 out: `star`.
     """
 
     share_columns: float = 0.15
-    share_star: float = 0.35
+    share_star: float = 0.40
     share_select: float = 0.10
     target_levels: int = 8
-    contrast_star: float = 4.0
+    contrast_star: float = 10.0
     contrast: float = 2.0
     least_levels: int = 8
     grown: bool = True
@@ -130,7 +130,8 @@ class Tree:
             clear = sizes.train_rows / noise["sigma_star"]
             declared = next(c.other for c in binning.codec.columns if c.column.name == domain.target)
             target = max(2, min(declared, self.target_levels, int(clear / self.least_levels)))
-            star_levels = int(clear / target / self.contrast_star)
+            least = min(self.least_levels, int(clear / target / (2 * self.contrast)))
+            star_levels = max(least, int(clear / target / self.contrast_star))
             star_levels = max(2, min(widest, MAX_BINS, star_levels, left // (2 * star * target)))
         target_edges, levels = target, star_levels
         if edges:

@@ -8,6 +8,7 @@ from dp_models.base import IntArray
 from dp_models.encoding.codes import Codec
 from dp_models.encoding.table import private_schema
 from dp_models.engines.independent import Independent
+from dp_models.engines.star import Star
 from dp_models.engines.tree import MAX_CELLS, Tree, predict, score
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.tables.counting import count
@@ -103,3 +104,28 @@ def test_relations_survive_where_independent_columns_lose_them() -> None:
         distances[engine.name] = np.abs(count(drawn[[0, 5]], shape) - count(true[[0, 5]], shape)).sum() / 8_000
     assert distances["independent"] > 0.2
     assert distances["tree"] < 0.06
+
+
+def test_a_star_keeps_what_goes_through_the_target_alone() -> None:
+    """x1 follows the target, x3 follows x2: a star sees the first relation, a tree both."""
+    domain, rng = _domain(4, 3), np.random.default_rng(0)
+    t, free = rng.integers(0, 3, 5_000), rng.integers(0, 3, 5_000)
+    noisy = [np.where(rng.random(5_000) < 0.8, c, rng.integers(0, 3, 5_000)) for c in (t, free)]
+    columns = [t, noisy[0], free, noisy[1]]
+    seen = {}
+    for engine in (Star(), Tree()):
+        plan = engine.plan(domain, sizes_of(5_000), BUDGET)
+        model = engine.fit(_rows(domain, columns), domain, plan, noise=SystemNoise())
+        drawn = Codec(domain).encode(model.sample(5_000, generator=rng))
+        seen[engine.name] = [
+            np.abs(count([drawn[a], drawn[b]], (4, 4)) - count([columns[a], columns[b]], (4, 4))).sum() / 1e4
+            for a, b in ((0, 1), (2, 3))
+        ]
+    assert seen["star"][0] < 0.04 and seen["star"][1] > 0.3
+    assert max(seen["tree"]) < 0.04
+
+
+def test_edges_give_up_on_the_target_before_their_columns() -> None:
+    plans = [Tree().plan(DOMAIN, sizes_of(4_000), PrivacyBudget.spend(e, 1e-6)).parameters for e in (0.2, 5.0)]
+    assert plans[0]["target_edge_levels"] == 1 < plans[0]["levels"]
+    assert plans[1]["target_edge_levels"] == plans[1]["target_levels"] == 2
