@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tables import HERE, JUDGE, NAMES, RESULTS, judged, prepare
+from tables import HERE, NAMES, RESULTS, judge, judged, prepare
 
 EPSILONS = (0.1, 1.0, 3.0, 10.0)
 RUNS = 3
@@ -67,16 +67,11 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
         return dict(found)
     prepared = prepare(table)
     with tempfile.TemporaryDirectory() as folder:
-        sample, scores = Path(folder) / "sample.parquet", Path(folder) / "scores.json"
+        sample = Path(folder) / "sample.parquet"
         command = [sys.executable, __file__, "--fit", table, engine, str(epsilon), str(run), str(sample)]
         fitted = subprocess.run(command, check=True, capture_output=True, text=True)
-        judge = [sys.executable, str(JUDGE), str(prepared.train), str(prepared.test), str(sample)]
-        judge += ["--target", str(prepared.domain.target), "--json", str(scores)]
-        if prepared.judged_domain:
-            judge += ["--domain", str(prepared.judged_domain)]
-        subprocess.run(judge, check=True, capture_output=True)
         found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code or digest()}
-        found |= json.loads(fitted.stdout.splitlines()[-1]) | json.loads(scores.read_text())
+        found |= json.loads(fitted.stdout.splitlines()[-1]) | judge(prepared, sample)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")
     print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"

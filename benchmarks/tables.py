@@ -4,7 +4,11 @@ Domains stand in ``benchmarks/domains``, written from public documentation. Spli
 comes with one, else one row in five by a fixed seed.
 """
 
+import json
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +92,18 @@ def judged(table: pa.Table) -> pa.Table:
         elif field.type == pa.bool_():
             table = table.set_column(i, field.name, cells.cast(pa.int64()))
     return table
+
+
+def judge(prepared: Prepared, sample: Path) -> dict[str, float]:
+    """The scores of ``judge.py`` for a sample, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        scores = Path(folder) / "scores.json"
+        command = [sys.executable, str(JUDGE), str(prepared.train), str(prepared.test), str(sample)]
+        command += ["--target", str(prepared.domain.target), "--json", str(scores)]
+        if prepared.judged_domain:
+            command += ["--domain", str(prepared.judged_domain)]
+        subprocess.run(command, check=True, capture_output=True)
+        return dict(json.loads(scores.read_text()))
 
 
 def numeric(domain: Domain) -> list[str]:

@@ -14,7 +14,7 @@ from synthgate.errors import InvalidArgument
 MIB = 1024 * 1024
 CHUNK_BYTES = MIB
 MESSAGE_BYTES = 16 * MIB
-BUILT_IN_ENGINES = ("independent", "tree", "vae")
+BUILT_IN_ENGINES = ("aim", "independent", "mst", "star", "tree", "vae")
 
 
 class Settings(BaseSettings):

@@ -14,6 +14,7 @@ import grpc
 import psutil
 import pyarrow.parquet as pq
 
+from server.config import BUILT_IN_ENGINES
 from synthgate import Client
 from synthgate.client.faults import error_of
 from synthgate.ledger import PPM, AccountView
@@ -25,9 +26,8 @@ from tests.e2e.people import LENIENT, declaration, people
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugins" / "copycat"
 CERTIFIED = (
-    "independent", "tree", "vae", "copycat-all", "copycat-tenth", "fresh", "renamed", "undeclared", "short", "swerving",
-    "stalling", "talkative", "bursting",
-    "overspending", "discounting", "resizing",
+    *BUILT_IN_ENGINES, "copycat-all", "copycat-tenth", "fresh", "renamed", "undeclared", "short", "swerving",
+    "stalling", "talkative", "bursting", "overspending", "discounting", "resizing",
 )  # fmt: skip
 ROLES = ("steward", "analyst", "officer", "auditor")
 TICK_S = 0.2

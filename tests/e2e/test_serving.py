@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from server.app import running
-from server.config import Settings
+from server.config import BUILT_IN_ENGINES, Settings
 from synthgate.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 from tests.e2e.process import ROOT
 
@@ -22,14 +22,14 @@ import json, sys
 from pathlib import Path
 from server import pricing
 from server.app import compose
-from server.config import Settings
+from server.config import BUILT_IN_ENGINES, Settings
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from tests.e2e.people import DOMAIN
 gateway = compose(Settings(state=Path(sys.argv[1])))
 sizes = PublicSizes(rows=5_000, units=5_000)
 engines = [pricing.plan(e, DOMAIN, sizes, PrivacyBudget.spend(1.0, 5e-8)).engine
-           for e in ("", "independent", "tree", "vae")]
+           for e in ("", *BUILT_IN_ENGINES)]
 print(json.dumps([engines, sorted({m.split(".")[0] for m in sys.modules})]))
 """
 
@@ -40,7 +40,7 @@ def test_a_gateway_prices_every_engine_without_what_trains_or_attacks(tmp_path: 
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     engines, loaded = json.loads(done.stdout)
-    assert engines[1:] == ["independent", "tree", "vae"]
+    assert engines[1:] == list(BUILT_IN_ENGINES)
     assert not set(loaded) & {"torch", "opacus", "jax", "anonymeter", "sklearn", "matplotlib", "opendp"}
 
 

@@ -1,0 +1,125 @@
+"""SmartNoise's synthesizers on the tables of `engines`, as their users run them: with SmartNoise's own accounting.
+
+They get the declared domain as codes (numbers in 32 bins of equal width, as wide as declared), since what they would
+otherwise learn from the rows is not in their charge. Codes come back as values drawn evenly within their bins. Runs in
+``.venv-smartnoise`` (``make smartnoise``), one process a fit. Scores go to ``benchmarks/results/peers.json`` with
+versions and date; a run that was stopped goes on where it ended. `engines` compares with them.
+
+    .venv/bin/python benchmarks/peers.py                      # everything: half a day on two cores
+    .venv/bin/python benchmarks/peers.py --peers mst patectgan
+
+A fit gets at most 15 minutes of two cores; one that needs more is kept as not ended. `dpctgan` trains for
+as many epochs as ``--dpctgan-epochs`` says, since its default of 300 does not end in 25 minutes.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PYTHON = HERE.parent / ".venv-smartnoise" / "bin" / "python"
+PEERS = ("mst", "patectgan", "dpctgan", "aim")
+LIMIT_S = 1_800
+"""Processor time that a fit may use: 15 minutes of two cores."""
+
+
+def fit(peer: str, epsilon: float, delta: float, rows: int, epochs: int, folder: Path) -> dict[str, Any]:
+    """One fit in this process, which runs in SmartNoise's environment: codes in, codes out."""
+    from importlib.metadata import version
+
+    import numpy as np
+    from snsynth import Synthesizer
+    from snsynth.transform import LabelTransformer, OneHotEncoder, TableTransformer
+
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 5))
+    with np.load(folder / "codes.npz") as file:
+        codes, sizes = file["codes"], file["sizes"]
+    gan = peer.endswith("gan")
+    made = TableTransformer([OneHotEncoder() if gan else LabelTransformer(nullable=False) for _ in sizes])
+    made.fit([tuple(min(i, int(size) - 1) for size in sizes) for i in range(int(sizes.max()))])
+    options: dict[str, Any] = {"epsilon": epsilon, "delta": delta, "verbose": False}
+    if peer == "dpctgan":
+        options["epochs"] = epochs
+    start = time.perf_counter()
+    engine = Synthesizer.create(peer, **options)
+    engine.fit([tuple(row) for row in codes.tolist()], transformer=made)
+    sample = np.asarray(engine.sample(rows), dtype=np.int64)
+    np.save(folder / "sample.npy", sample)
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "cpu_seconds": round(time.process_time(), 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
+        "versions": {name: version(name) for name in ("smartnoise-synth", "mbi", "jax", "torch", "opacus")},
+    }
+
+
+def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
+    """One cell: encode, fit, decode, judge; or why there is none."""
+    import numpy as np
+    import pyarrow.parquet as pq
+    from tables import judge, judged, prepare
+
+    from dp_models.encoding.codes import Codec
+
+    prepared = prepare(table)
+    rows, codec = pq.read_table(prepared.rows), Codec(prepared.domain)
+    head = {"table": table, "engine": f"smartnoise-{peer}", "epsilon": epsilon, "date": date.today().isoformat()}
+    if peer == "dpctgan":
+        head["epochs"] = epochs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.savez(folder / "codes.npz", codes=codec.encode(rows).T, sizes=np.asarray(codec.sizes))
+        arguments = [peer, str(epsilon), str(1 / (10 * rows.num_rows)), str(rows.num_rows), str(epochs), name]
+        ran = subprocess.run([str(PYTHON), __file__, "--fit", *arguments], capture_output=True, text=True)
+        if ran.returncode:
+            over = ran.returncode in (-24, -9)
+            last = (ran.stderr.strip().splitlines() or [""])[-1]
+            return head | {"failed": f"over {LIMIT_S} s of processor time" if over else last[:200]}
+        sample = codec.decode(np.load(folder / "sample.npy").T, generator=np.random.default_rng(0))
+        pq.write_table(judged(sample), folder / "sample.parquet")
+        scores = judge(prepared, folder / "sample.parquet")
+    return head | json.loads(ran.stdout.splitlines()[-1]) | scores
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--fit"]:
+        peer, epsilon, delta, rows, epochs, folder = sys.argv[2:]
+        print("\n" + json.dumps(fit(peer, float(epsilon), float(delta), int(rows), int(epochs), Path(folder))))
+        return
+    from engines import EPSILONS
+    from tables import NAMES, RESULTS
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="which synthesizers")
+    parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
+    parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
+    parser.add_argument("--dpctgan-epochs", type=int, default=3, help="epochs of dpctgan (default 3)")
+    options = parser.parse_args()
+    if not PYTHON.exists():
+        parser.error("there is no .venv-smartnoise; run `make smartnoise`")
+    kept = RESULTS / "peers.json"
+    known: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    for peer in options.peers:
+        for epsilon in options.epsilons:
+            for table in options.tables:
+                asked = (table, f"smartnoise-{peer}", epsilon)
+                if any((p["table"], p["engine"], p["epsilon"]) == asked for p in known):
+                    continue
+                found = cell(peer, table, epsilon, options.dpctgan_epochs)
+                known = [*(json.loads(kept.read_text()) if kept.exists() else []), found]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(known, indent=1) + "\n")
+                scores = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
+                print(f"{table} {peer} epsilon {epsilon:g}: {scores or found['failed']}", flush=True)
+    print(json.dumps({"cells": len(known), "failed": sum("failed" in p for p in known)}))
+
+
+if __name__ == "__main__":
+    main()
