@@ -21,7 +21,12 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from tables import Prepared
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv-smartnoise" / "bin" / "python"
@@ -60,30 +65,56 @@ def fit(peer: str, epsilon: float, delta: float, rows: int, epochs: int, folder:
     }
 
 
+class Codes:
+    """Rows as codes (n, columns) and back. A table that is published as codes keeps them; any other is cut into its
+    declared categories and bins of equal width."""
+
+    def __init__(self, prepared: "Prepared") -> None:
+        from dp_models.encoding.codes import Codec
+
+        self._codec, self._published = Codec(prepared.domain), prepared.judged_domain
+        self.names = [c.name for c in prepared.domain.modelled]
+        published = json.loads(self._published.read_text()) if self._published else {}
+        self.sizes = [published[n] for n in self.names] if published else list(self._codec.sizes)
+
+    def encode(self, rows: "pa.Table") -> "np.ndarray":
+        import numpy as np
+
+        if self._published:
+            return np.stack([rows.column(n).to_numpy().astype(np.int64) for n in self.names], axis=1)
+        return self._codec.encode(rows).T
+
+    def decode(self, codes: "np.ndarray") -> "pa.Table":
+        import numpy as np
+        import pyarrow as pa
+        from tables import judged
+
+        if self._published:
+            return pa.table(dict(zip(self.names, codes.T, strict=True)))
+        return judged(self._codec.decode(codes.T, generator=np.random.default_rng(0)))
+
+
 def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
     """One cell: encode, fit, decode, judge; or why there is none."""
     import numpy as np
     import pyarrow.parquet as pq
-    from tables import judge, judged, prepare
-
-    from dp_models.encoding.codes import Codec
+    from tables import judge, prepare
 
     prepared = prepare(table)
-    rows, codec = pq.read_table(prepared.rows), Codec(prepared.domain)
+    rows, codec = pq.read_table(prepared.rows), Codes(prepared)
     head = {"table": table, "engine": f"smartnoise-{peer}", "epsilon": epsilon, "date": date.today().isoformat()}
     if peer == "dpctgan":
         head["epochs"] = epochs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.savez(folder / "codes.npz", codes=codec.encode(rows).T, sizes=np.asarray(codec.sizes))
+        np.savez(folder / "codes.npz", codes=codec.encode(rows), sizes=np.asarray(codec.sizes))
         arguments = [peer, str(epsilon), str(1 / (10 * rows.num_rows)), str(rows.num_rows), str(epochs), name]
         ran = subprocess.run([str(PYTHON), __file__, "--fit", *arguments], capture_output=True, text=True)
         if ran.returncode:
             over = ran.returncode in (-24, -9)
             last = (ran.stderr.strip().splitlines() or [""])[-1]
             return head | {"failed": f"over {LIMIT_S} s of processor time" if over else last[:200]}
-        sample = codec.decode(np.load(folder / "sample.npy").T, generator=np.random.default_rng(0))
-        pq.write_table(judged(sample), folder / "sample.parquet")
+        pq.write_table(codec.decode(np.load(folder / "sample.npy")), folder / "sample.parquet")
         scores = judge(prepared, folder / "sample.parquet")
     return head | json.loads(ran.stdout.splitlines()[-1]) | scores
 

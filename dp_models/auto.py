@@ -18,6 +18,7 @@ that the engine would buy.
 from dataclasses import dataclass, replace
 
 from dp_models.base import Model, Noise, Plan, Rows, Synthesizer
+from dp_models.encoding.binning import Binning
 from dp_models.engines.independent import Independent
 from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
@@ -40,7 +41,7 @@ class Auto:
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
         """The chosen engine's plan, with the reason in ``because``. Raises FailedPrecondition as that engine does."""
-        if len(domain.modelled) == 1:
+        if Binning(domain, 2).width == 1:
             return _because(Independent().plan(domain, sizes, budget), "one column has no other to be related to")
         try:
             plan = Tree().plan(domain, sizes, budget)

@@ -45,6 +45,11 @@ class Binning:
         """Codes at the finest grain."""
         return Codec(self.domain, cells=max(64, CELLS * 16 // max(len(self.domain.modelled), 16)))
 
+    @property
+    def width(self) -> int:
+        """How many columns are coded: the modelled ones and their calendar parts."""
+        return len(self.codec.columns)
+
     @cached_property
     def partitions(self) -> tuple[tuple[IntArray, ...], ...]:
         """For each column the part of each declared value in each of its partitions, coarse to fine."""

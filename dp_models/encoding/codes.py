@@ -4,7 +4,8 @@ A column's codes are its declared categories, truth values or bins (0, 1, ...), 
 last, on every column, ``other``: what the declaration does not cover. Nothing here is learnt from rows.
 
 With ``cells`` the bins of numbers and moments are the cells of a fine public grid (`Grid`), not the declared ones;
-`dp_models.encoding.binning` buys noisy counts of them and puts them together again.
+`dp_models.encoding.binning` buys noisy counts of them and puts them together again. Moments then have calendar parts
+too (`dp_models.encoding.calendar`), whose codes follow those of the declared columns.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dp_models.base import FloatArray, IntArray, Rows
+from dp_models.encoding.calendar import Part, parts_of, placed
 from dp_models.encoding.grid import Grid
 from dp_models.encoding.table import arrow_schema, arrow_type
 from dp_models.tables.drawing import draw
@@ -69,9 +71,9 @@ class ColumnCodes:
         elif kind is Kind.BOOLEAN:
             codes = _int64(pc.fill_null(pc.cast(cells, pa.int64()), 0))
         elif self.grid is not None and self.grid.exact:
-            codes = self._numbers(cells).astype(np.int64) - int(self._edges[0])
+            codes = self.numbers(cells).astype(np.int64) - int(self._edges[0])
         else:
-            codes = np.searchsorted(self._edges[1:-1], self._numbers(cells), side="right").astype(np.int64)
+            codes = np.searchsorted(self._edges[1:-1], self.numbers(cells), side="right").astype(np.int64)
         absent = pc.is_null(cells, nan_is_null=kind is Kind.FLOAT)
         codes[np.asarray(absent.to_numpy(zero_copy_only=False), dtype=bool)] = missing
         return codes
@@ -85,7 +87,7 @@ class ColumnCodes:
         """How often each unit of `Grid.steps` is the coarsest that a cell is a multiple of (the last: none is)."""
         grid = self.grid
         assert grid is not None  # noqa: S101  asked of columns with a grid
-        numbers = self._numbers(cells.drop_null())
+        numbers = self.numbers(cells.drop_null())
         codes = np.searchsorted(self._edges[1:-1], numbers, side="right")
         numbers = numbers[~np.isin(codes, grid.apart)].astype(np.float64)
         found = np.full(len(numbers), len(grid.steps))
@@ -110,7 +112,7 @@ class ColumnCodes:
         inner = sorted({min(max(round(e * 1e6), low), high) for e in column.edges[1:-1]})
         return np.asarray([low, *inner, high], dtype=np.int64)
 
-    def _numbers(self, cells: pa.ChunkedArray | pa.Array) -> FloatArray | IntArray:
+    def numbers(self, cells: pa.ChunkedArray | pa.Array) -> FloatArray | IntArray:
         """Cells as numbers in the unit of the edges, clamped to the bounds; a null becomes some number within."""
         low, high = self._edges[0], self._edges[-1]
         if self.column.kind is Kind.FLOAT:
@@ -134,11 +136,18 @@ class ColumnCodes:
         return np.where(total > 0, settled / np.where(total > 0, total, 1.0), uniform)
 
     def decode(
-        self, codes: IntArray, *, generator: np.random.Generator, granularity: FloatArray | None = None
+        self,
+        codes: IntArray,
+        *,
+        generator: np.random.Generator,
+        granularity: FloatArray | None = None,
+        weekday: IntArray | None = None,
+        hour: IntArray | None = None,
     ) -> pa.Array:
         """Cells of the column's Arrow type from codes (n,); uniform within a bin, integers and datetimes kept whole.
 
-        ``granularity`` (steps + 1,) are the shares of values that are multiples of each unit of `Grid.steps`.
+        ``granularity`` (steps + 1,) are the shares of values that are multiples of each unit of `Grid.steps`;
+        ``weekday`` and ``hour`` (n,) are the calendar parts of moments that have them.
         ``other`` becomes null where the column is nullable, else any declared value with equal chance: engines settle
         their distributions first, so that it does not occur.
         """
@@ -153,8 +162,13 @@ class ColumnCodes:
         if self.column.kind is Kind.BOOLEAN:
             return pa.array(codes == 1, pa.bool_(), mask=absent)
         numbers = (self._within if self.column.kind is Kind.FLOAT else self._whole_within)(codes, generator)
+        limits = self._edges[codes], self._edges[codes + 1]
+        if weekday is not None or hour is not None:
+            bounds = int(self._edges[0]), int(self._edges[-1])
+            numbers = placed(numbers.astype(np.int64), limits, weekday=weekday, hour=hour, bounds=bounds)
+            limits = np.full(len(codes), bounds[0]), np.full(len(codes), bounds[1])
         if granularity is not None:
-            numbers = self._snapped(numbers, codes, granularity, generator)
+            numbers = self._snapped(numbers, codes, limits, granularity, generator)
         return pa.array(numbers, mask=absent).cast(arrow_type(self.column))
 
     def _within(self, codes: IntArray, generator: np.random.Generator) -> FloatArray:
@@ -166,15 +180,20 @@ class ColumnCodes:
         return np.asarray(np.clip(drawn, edges[codes], last[codes]))
 
     def _snapped(
-        self, numbers: FloatArray | IntArray, codes: IntArray, shares: FloatArray, generator: np.random.Generator
+        self,
+        numbers: FloatArray | IntArray,
+        codes: IntArray,
+        limits: tuple[FloatArray | IntArray, FloatArray | IntArray],
+        shares: FloatArray,
+        generator: np.random.Generator,
     ) -> FloatArray | IntArray:
-        """Numbers moved to a multiple of a drawn unit, where their bin holds one."""
+        """Numbers moved to a multiple of a drawn unit, where their bin holds one between its ``limits``."""
         assert self.grid is not None  # noqa: S101  only grids have units
         likely = (shares[:, None] * self.grid.holds + 1e-12 * self.grid.holds).T
         steps = np.append(self.grid.steps, 0.0)[draw(likely, len(codes), generator=generator, given=codes)]
         rounded = steps > (1.0 if self.column.kind is not Kind.FLOAT else 0.0)
         unit = np.where(rounded, steps, 1.0)
-        low, high = self._edges[codes].astype(np.float64), self._edges[codes + 1].astype(np.float64)
+        low, high = (edge.astype(np.float64) for edge in limits)
         below = np.floor(numbers / unit) * unit
         moved = np.where(below < low, np.ceil(low / unit) * unit, below)
         if self.column.kind is Kind.FLOAT:  # the double closest to the decimal, not a multiple of a double
@@ -201,8 +220,14 @@ class Codec:
 
     @cached_property
     def columns(self) -> tuple[ColumnCodes, ...]:
-        """The codes of each modelled column, in declared order."""
-        return tuple(ColumnCodes(c, self.cells) for c in self.domain.modelled)
+        """The codes of each modelled column, in declared order, then those of the calendar parts."""
+        columns = (*self.domain.modelled, *(part.column for part in self.parts))
+        return tuple(ColumnCodes(c, self.cells) for c in columns)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The calendar parts of datetime columns, where moments are cut by a fine grid."""
+        return parts_of(self.domain) if self.cells else ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -213,7 +238,14 @@ class Codec:
         """Codes (columns, n) of a canonical table; further columns are ignored."""
         if not rows.num_rows:
             return np.zeros((len(self.columns), 0), dtype=np.int64)
-        return np.stack([c.encode(rows.column(c.column.name)) for c in self.columns])
+        declared = self.columns[: len(self.domain.modelled)]
+        codes = [c.encode(rows.column(c.column.name)) for c in declared]
+        for part, column in zip(self.parts, self.columns[len(declared) :], strict=True):
+            whole = declared[part.source]
+            there = codes[part.source] < whole.values
+            moments = whole.numbers(rows.column(whole.column.name)).astype(np.int64)
+            codes.append(np.where(there, part.of(moments), column.other))
+        return np.stack(codes)
 
     def decode(
         self,
@@ -224,10 +256,14 @@ class Codec:
     ) -> pa.Table:
         """A canonical table of codes (columns, n); ``granularity`` a column, as in `ColumnCodes.decode`."""
         shares = granularity or [None] * len(self.columns)
-        cells = [
-            column.decode(row, generator=generator, granularity=share)
-            for column, row, share in zip(self.columns, codes, shares, strict=True)
-        ]
+        cells = []
+        for i in range(len(self.domain.modelled)):
+            calendar = {
+                part.column.name: codes[len(self.domain.modelled) + number]
+                for number, part in enumerate(self.parts)
+                if part.source == i
+            }
+            cells.append(self.columns[i].decode(codes[i], generator=generator, granularity=shares[i], **calendar))
         return pa.Table.from_arrays(cells, schema=arrow_schema(self.domain))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_models.base import FloatArray, IntArray
+from dp_models.encoding.calendar import HOUR, LEAST_DAYS
 from synthgate.domain import Column, Kind
 
 MIN_CELLS = 32
@@ -134,10 +135,12 @@ def _rounded(low: float, high: float, cells: int, *, whole: bool) -> list[float]
 
 
 def _calendar(low: datetime, high: datetime, cells: int) -> list[int]:
-    """Round moments between the bounds: the finest unit of which there are at most ``cells``."""
+    """Round moments between the bounds: the finest unit of which there are at most ``cells``, no finer than days where
+    the hour is a calendar part."""
     start, end = int(_plain(low)), int(_plain(high))
+    days = (end - start) // (86_400 * _SECOND)
     for unit in (60 * _SECOND, 3_600 * _SECOND, 86_400 * _SECOND):
-        if (end - start) // unit <= cells:
+        if (end - start) // unit <= cells and (unit >= 86_400 * _SECOND or days < LEAST_DAYS[HOUR.name]):
             return list(range(-(-start // unit) * unit, end + 1, unit))
     months = [datetime(y, m, 1) for y in range(low.year, high.year + 1) for m in range(1, 13)]
     every = next((e for e in (1, 3, 12, 120, 1_200) if len(months) / e <= cells), 12_000)

@@ -18,6 +18,7 @@ torch and no jax.
 from dataclasses import dataclass
 
 from dp_models.base import Noise, Plan, Rows
+from dp_models.encoding.binning import Binning
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
@@ -61,10 +62,10 @@ class Aim:
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
         """Rounds, noise, epsilons and table sizes. Raises FailedPrecondition for domains of more than 60 columns or too
         many codes, and where no noise reaches the budget."""
-        if len(domain.modelled) > MAX_COLUMNS:
+        if (width := Binning(domain, 2).width) > MAX_COLUMNS:
             raise FailedPrecondition(
                 f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
-                f" {len(domain.modelled)}; use mst or tree, or declare fewer columns"
+                f" {width}; use mst or tree, or declare fewer columns"
             )
         rounds = self._rounds(domain)
         binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
@@ -81,7 +82,7 @@ class Aim:
         )
 
     def _rounds(self, domain: Domain) -> int:
-        edges = len(domain.modelled) - (domain.target is not None) - 1
+        edges = Binning(domain, 2).width - (domain.target is not None) - 1
         return max(1, round(self.rounds_per_edge * edges)) if edges > 0 else 0
 
     def _schedule(self, domain: Domain, tables: int) -> Schedule:
@@ -90,7 +91,7 @@ class Aim:
         last = 1 - self.share_columns - self.share_star - self.share_select
         first = (
             Stage("sigma_columns", self.share_columns, tables),
-            Stage("sigma_star", self.share_star, len(domain.modelled) - 1 if domain.target is not None else 0),
+            Stage("sigma_star", self.share_star, Binning(domain, 2).width - 1 if domain.target is not None else 0),
         )
         return Schedule(
             first, (Stage("epsilon_select", self.share_select, rounds), Stage("sigma_rounds", last, rounds))

@@ -17,6 +17,7 @@ Every parameter is fixed by the plan. Loads no torch and no jax.
 from dataclasses import dataclass
 
 from dp_models.base import Noise, Plan, Rows
+from dp_models.encoding.binning import Binning
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
@@ -70,14 +71,14 @@ class Mst:
         )
 
     def _edges(self, domain: Domain) -> int:
-        return max(len(domain.modelled) - (domain.target is not None) - 1, 0)
+        return max(Binning(domain, 2).width - (domain.target is not None) - 1, 0)
 
     def _schedule(self, domain: Domain, tables: int) -> Schedule:
         """With so many one-way tables."""
         edges = self._edges(domain)
         stages = (
             Stage("sigma_columns", self.share_columns, tables),
-            Stage("sigma_star", self.share_star, len(domain.modelled) - 1 if domain.target is not None else 0),
+            Stage("sigma_star", self.share_star, Binning(domain, 2).width - 1 if domain.target is not None else 0),
             Stage("epsilon_select", self.share_select, edges),
             Stage("sigma_edges", 1 - self.share_columns - self.share_star - self.share_select, edges),
         )

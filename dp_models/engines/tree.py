@@ -88,9 +88,10 @@ class Tree:
 
     def _steps(self, domain: Domain, depth: int) -> tuple[int, int, int]:
         """How many one-way tables, star tables and edges a domain asks for."""
-        others = len(domain.modelled) - (domain.target is not None)
+        binning = Binning(domain, depth)
+        others = binning.width - (domain.target is not None)
         star = others if domain.target is not None else 0
-        return Binning(domain, depth).tables, star, max(others - 1, 0) if self.grown else 0
+        return binning.tables, star, max(others - 1, 0) if self.grown else 0
 
     def _calibrated(self, steps: tuple[int, int, int], k: int, budget: PrivacyBudget) -> dict[str, float]:
         return self._noise(steps, k, calibrate(lambda s: _event(steps, k, self._noise(steps, k, s)), budget))

@@ -113,7 +113,7 @@ def levels(
     Raises FailedPrecondition where even two groups a column are too many.
     """
     domain, sizes = binning.domain, binning.codec.sizes
-    target = next((n for c, n in zip(domain.modelled, sizes, strict=True) if c.name == domain.target), 1)
+    target = next((n for c, n in zip(domain.modelled, sizes, strict=False) if c.name == domain.target), 1)
     target_levels = min(target, TARGET_LEVELS)
     others = len(sizes) - (domain.target is not None)
     fine = max(sizes)

@@ -48,7 +48,7 @@ class StarFit:
         self.binning = Binning(domain, plan.parameters["depth"])
         names = [c.name for c in domain.modelled]
         self.target = names.index(domain.target) if domain.target is not None else None
-        self.others = [i for i in range(len(names)) if i != self.target]
+        self.others = [i for i in range(self.binning.width) if i != self.target]
 
     @property
     def codes(self) -> tuple[ColumnCodes, ...]:
