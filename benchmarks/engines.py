@@ -2,8 +2,8 @@
 
 Every fit runs in a process of its own, which reports its seconds and its highest resident set; the judge runs in
 another. Each cell is a file under ``benchmarks/results/engines``; a run that was stopped goes on where it ended, and
-cells of older code are made anew. Scores of peers are read from ``benchmarks/results/peers.json`` where it exists (a
-list of objects with ``table``, ``engine``, ``epsilon``, ``tstr`` and ``tvd3``). Ends with one line of JSON.
+cells of older code are made anew. SmartNoise's scores come from ``benchmarks/peers.json`` (made by `peers`). Ends with
+one line of JSON.
 
     .venv/bin/python benchmarks/engines.py --quick       # adult_raw at epsilon 1, `auto` alone: about two minutes
     .venv/bin/python benchmarks/engines.py               # everything, about an hour on two cores
@@ -133,8 +133,7 @@ def main() -> None:
     if options.quick:
         print(json.dumps(found["auto"]["adult_raw 1"]))
         return
-    known = RESULTS / "peers.json"
-    peers = json.loads(known.read_text()) if known.exists() else []
+    peers = [p for p in json.loads((HERE / "peers.json").read_text()) if "failed" not in p]
     summary = {engine: {"cells": cells, "peers": against(cells, peers)} for engine, cells in found.items()}
     (RESULTS / "engines.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(json.dumps(summary))

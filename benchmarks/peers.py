@@ -2,7 +2,7 @@
 
 They get the declared domain as codes (numbers in 32 bins of equal width, as wide as declared), since what they would
 otherwise learn from the rows is not in their charge. Codes come back as values drawn evenly within their bins. Runs in
-``.venv-smartnoise`` (``make smartnoise``), one process a fit. Scores go to ``benchmarks/results/peers.json`` with
+``.venv-smartnoise`` (``make smartnoise``), one process a fit. Scores are kept in ``benchmarks/peers.json`` with
 versions and date; a run that was stopped goes on where it ended. `engines` compares with them.
 
     .venv/bin/python benchmarks/peers.py                      # everything: half a day on two cores
@@ -125,7 +125,7 @@ def main() -> None:
         print("\n" + json.dumps(fit(peer, float(epsilon), float(delta), int(rows), int(epochs), Path(folder))))
         return
     from engines import EPSILONS
-    from tables import NAMES, RESULTS
+    from tables import NAMES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="which synthesizers")
@@ -135,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     if not PYTHON.exists():
         parser.error("there is no .venv-smartnoise; run `make smartnoise`")
-    kept = RESULTS / "peers.json"
+    kept = HERE / "peers.json"
     known: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     for peer in options.peers:
         for epsilon in options.epsilons:
@@ -145,7 +145,6 @@ def main() -> None:
                     continue
                 found = cell(peer, table, epsilon, options.dpctgan_epochs)
                 known = [*(json.loads(kept.read_text()) if kept.exists() else []), found]
-                kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(known, indent=1) + "\n")
                 scores = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
                 print(f"{table} {peer} epsilon {epsilon:g}: {scores or found['failed']}", flush=True)

@@ -11,31 +11,34 @@ its values are rounded.
 Merging into at most 32 bins is free, since it reads the noisy counts alone (`dp_models.tables.grouping`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from dp_models.base import FloatArray, IntArray, Noise
+from dp_models.base import FloatArray, IntArray, Noise, Rows
+from dp_models.encoding.atoms import Atoms, Lattice, Search, search
 from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.encoding.table import BATCH_ROWS, checked
 from dp_models.tables.consistency import to_simplex
 from synthgate.domain import Domain
 
 CELLS = 1_024
 FIRST, BRANCH = 16, 8
 """Parts of the coarsest partition, and how many parts of the next lie in one."""
-_DEEP = 150.0
-"""Rows in units of the noise from which a third partition is bought."""
+_DEPTHS = ((150.0, 4), (100.0, 3))
+"""Rows in units of the noise from which a depth pays."""
 _CLEAR = 2.0
 """A deviation is believed to the degree that it exceeds so many standard deviations of the noise."""
 
 
 @dataclass(frozen=True)
 class Binning:
-    """The tables of a domain; ``depth`` (2 or 3) is how many nested partitions a wide numeric column buys at most."""
+    """The tables of a domain; ``depth`` says how closely wide numeric columns are looked at: 2 is two nested
+    partitions, 3 a search for atoms too, 4 a third partition as well."""
 
     domain: Domain
     depth: int
@@ -53,7 +56,7 @@ class Binning:
     @cached_property
     def partitions(self) -> tuple[tuple[IntArray, ...], ...]:
         """For each column the part of each declared value in each of its partitions, coarse to fine."""
-        return tuple(_nested(c, self.depth) for c in self.codec.columns)
+        return tuple(_nested(c, 3 if self.depth > 3 else 2) for c in self.codec.columns)
 
     @property
     def rounded(self) -> tuple[int, ...]:
@@ -63,7 +66,13 @@ class Binning:
     @property
     def tables(self) -> int:
         """How many noisy tables are bought, all with the same noise."""
-        return sum(len(p) for p in self.partitions) + len(self.rounded)
+        searched = sum(Lattice(self.codec.columns[i]).levels for i in self.rounded) if self.searched else 0
+        return sum(len(p) for p in self.partitions) + len(self.rounded) + searched
+
+    @property
+    def searched(self) -> bool:
+        """Whether the columns are searched for atoms."""
+        return self.depth > 2
 
     @property
     def cells(self) -> int:
@@ -75,6 +84,27 @@ class Binning:
         grid = self.codec.columns[column].grid
         assert grid is not None  # noqa: S101  rounded columns have a grid
         return grid.steps
+
+    def bought(self, rows: Rows, *, sigma: float, noise: Noise, sensitivity: int, total: float) -> "Columns":
+        """All of it: a pass over the rows for the tables, and one for each level of the search for atoms.
+
+        Raises DataCorrupted for rows that ingest did not make."""
+        counts = Counts(self)
+        for batch in checked(rows, self.domain, max_rows=sensitivity):
+            counts.add(batch)
+        columns = self.buy(counts, sigma=sigma, noise=noise, sensitivity=sensitivity, total=total)
+        if not self.searched:
+            return columns
+        codes = self.codec.columns
+        wanted = [i for i in self.rounded if Lattice(codes[i]).levels]
+        searches = {i: Search(codes[i], columns.weights[i], sigma=sigma) for i in wanted}
+        by_name = {codes[i].column.name: one for i, one in searches.items()}
+        passes = iter(lambda: rows.to_batches(max_chunksize=BATCH_ROWS), None)
+        search(by_name, passes, noise=noise, sensitivity=sensitivity)
+        found = {i: one.found() for i, one in searches.items()}
+        weights = tuple(found[i][1] if i in found else w for i, w in enumerate(columns.weights))
+        atoms = {i: atoms for i, (atoms, _) in found.items() if atoms is not None}
+        return replace(columns, weights=weights, atoms=atoms)
 
     def buy(self, counts: "Counts", *, sigma: float, noise: Noise, sensitivity: int, total: float) -> "Columns":
         """Noisy estimates from true counts, which leave through ``noise`` alone."""
@@ -117,18 +147,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the noise left of the columns: estimated counts of every code, and shares of values by their rounding."""
+    """What the noise left of the columns: estimated counts of every code, shares of values by their rounding, and the
+    single values that stood out."""
 
     codec: Codec
     weights: tuple[FloatArray, ...]
     granularity: tuple[FloatArray | None, ...]
+    atoms: Mapping[int, Atoms] = field(default_factory=dict)
 
     def decode(self, codes: Sequence[IntArray] | IntArray, *, generator: np.random.Generator) -> pa.Table:
         """A canonical table of fine codes (columns, n)."""
-        return self.codec.decode(codes, generator=generator, granularity=self.granularity)
+        table = self.codec.decode(codes, generator=generator, granularity=self.granularity)
+        for i, atoms in self.atoms.items():
+            cells = atoms.placed(table.column(i).combine_chunks(), codes[i], generator=generator)
+            table = table.set_column(i, table.schema.field(i), cells)
+        return table
 
 
-def _nested(column: ColumnCodes, depth: int) -> tuple[IntArray, ...]:
+def _nested(column: ColumnCodes, partitions: int) -> tuple[IntArray, ...]:
     """Parts of the values, coarse to fine. Cells of a bound or of zero are parts of their own from the start."""
     values = column.values
     finest = np.arange(values, dtype=np.int64)
@@ -137,7 +173,7 @@ def _nested(column: ColumnCodes, depth: int) -> tuple[IntArray, ...]:
     apart = np.zeros(values, dtype=bool)
     apart[list(column.grid.apart)] = True
     found = [finest]
-    wide = [FIRST * BRANCH**level for level in range(depth - 1) if FIRST * BRANCH ** (level + 1) < 4 * values]
+    wide = [FIRST * BRANCH**level for level in range(partitions - 1) if FIRST * BRANCH ** (level + 1) < 4 * values]
     for parts in reversed(wide):
         if parts < values / 2:
             begins = np.diff(finest * parts // values, prepend=-1) > 0
@@ -180,5 +216,5 @@ def _spread(even: FloatArray, noisy: IntArray, parents: IntArray, sigma: float) 
 
 
 def depth_for(rows: int, sigma: float) -> int:
-    """How deep nested partitions pay, when one table has noise ``sigma`` and the public number of rows is ``rows``."""
-    return 3 if rows > _DEEP * sigma else 2
+    """How deep to look within cells, when one table has noise ``sigma`` and the public number of rows is ``rows``."""
+    return next((depth for clear, depth in _DEPTHS if rows > clear * sigma), 2)

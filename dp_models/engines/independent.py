@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from dp_models.base import FloatArray, Noise, Plan, Rows
-from dp_models.encoding.binning import Binning, Columns, Counts, depth_for
-from dp_models.encoding.table import checked
+from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from dp_models.tables.drawing import draw
@@ -57,11 +56,8 @@ class Independent:
         """Count every column with noise. Raises DataCorrupted for rows that ingest did not make."""
         k = plan.sizes.max_rows
         binning = Binning(domain, plan.parameters["depth"])
-        counts = Counts(binning)
-        for batch in checked(rows, domain, max_rows=k):
-            counts.add(batch)
         total = float(plan.sizes.train_rows)
-        columns = binning.buy(counts, sigma=plan.parameters["sigma"], noise=noise, sensitivity=k, total=total)
+        columns = binning.bought(rows, sigma=plan.parameters["sigma"], noise=noise, sensitivity=k, total=total)
         settled = [c.settle(w) for c, w in zip(columns.codec.columns, columns.weights, strict=True)]
         return IndependentModel(columns, tuple(settled))
 

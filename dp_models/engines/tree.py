@@ -23,7 +23,7 @@ from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
-from dp_models.tables.consistency import rake, shrink
+from dp_models.tables.consistency import rake, shrink_twice
 from dp_models.tables.counting import PairCounts, StarCounts
 from dp_models.tables.grouping import coarsen, sums
 from dp_models.tables.network import TreeModel
@@ -73,7 +73,7 @@ class Tree:
         steps = self._steps(domain, 2)
         noise = self._calibrated(steps, k, budget)
         depth = depth_for(sizes.train_rows, noise["sigma_columns"])
-        if depth > 2:
+        if depth != 2:
             steps = self._steps(domain, depth)
             noise = self._calibrated(steps, k, budget)
         return Plan(
@@ -223,7 +223,7 @@ class _Fit(StarFit):
         sigma = self.parameters["sigma_edges"]
         noisy = self.noise.discrete_gaussian(true, sigma=sigma, sensitivity=self.k)
         merged = _merge_last(expected, coarse_t)
-        blended = shrink(noisy, merged, sigma=sigma)
+        blended = shrink_twice(noisy, merged, sigma=sigma, axis=2)
         ratio = np.divide(blended, merged, out=np.zeros_like(blended), where=merged > 0)
         return rake(expected * ratio[..., coarse_t], {1: first, 0: second})
 

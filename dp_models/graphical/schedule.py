@@ -11,7 +11,7 @@ from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.domain import Domain
+from synthgate.domain import MAX_BINS, Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential
 
@@ -119,10 +119,11 @@ def levels(
     fine = max(sizes)
     if clear is not None:
         fine = min(fine, int(math.sqrt(rows / (clear * (target_levels if split_by_target else 1)))))
-    fine = max(fine, 2)
-    while fine > 2 and _spanning(others, fine, target_levels) > most:
+    fine = max(min(fine, MAX_BINS), 2)
+    left = most - binning.cells
+    while fine > 2 and _spanning(others, fine, target_levels) > left:
         fine -= 1
-    if binning.cells + _spanning(others, fine, target_levels) > most:
+    if _spanning(others, fine, target_levels) > left:
         raise FailedPrecondition(
             f"the declared columns have {binning.cells:,} codes, too many for the {most:,} cells of {engine};"
             " declare fewer categories or columns"

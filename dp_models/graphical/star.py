@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
-from dp_models.encoding.binning import Binning, Columns, Counts
-from dp_models.encoding.table import BATCH_ROWS, check_rows
+from dp_models.encoding.binning import Binning, Columns
+from dp_models.encoding.table import BATCH_ROWS
 from dp_models.graphical.estimation import Markov, Measured
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
@@ -66,7 +66,6 @@ class Tables:
     """The true tables of one fit. They leave through `measure`, with noise, or inside a score for a private choice."""
 
     def __init__(self, rows: Rows, domain: Domain, plan: Plan, noise: Noise) -> None:
-        check_rows(rows, domain, max_rows=plan.sizes.max_rows)
         self._rows, self._noise, self._max_rows = rows, noise, plan.sizes.max_rows
         self._true: dict[Clique, IntArray] = {}
         self.total = float(plan.sizes.train_rows)
@@ -74,10 +73,9 @@ class Tables:
 
     def _group(self, domain: Domain, plan: Plan) -> Grouped:
         binning, sigma = Binning(domain, plan.parameters["depth"]), plan.parameters["sigma_columns"]
-        counts = Counts(binning)
-        for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
-            counts.add(batch)
-        columns = binning.buy(counts, sigma=sigma, noise=self._noise, sensitivity=self._max_rows, total=self.total)
+        columns = binning.bought(
+            self._rows, sigma=sigma, noise=self._noise, sensitivity=self._max_rows, total=self.total
+        )
         names = [c.name for c in domain.modelled]
         target = names.index(domain.target) if domain.target is not None else None
         groups, sigmas = [], []

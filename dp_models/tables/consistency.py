@@ -38,6 +38,17 @@ def shrink(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float) -
     return np.asarray(np.maximum(towards + weight * gap, 0.0))
 
 
+def shrink_twice(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float, axis: int) -> FloatArray:
+    """`shrink` first the table summed over ``axis``, then the whole one towards what that leaves of ``towards``.
+
+    A relation of the other columns is believed on its own; that it differs along ``axis`` needs evidence of its own.
+    """
+    summed = shrink(noisy.sum(axis=axis), towards.sum(axis=axis), sigma=sigma * float(np.sqrt(noisy.shape[axis])))
+    before = np.expand_dims(towards.sum(axis=axis), axis)
+    ratio = np.divide(np.expand_dims(summed, axis), before, out=np.zeros_like(before), where=before > 0)
+    return shrink(noisy, towards * ratio, sigma=sigma)
+
+
 def rake(table: FloatArray, margins: dict[int, FloatArray], *, rounds: int = 30) -> FloatArray:
     """Scale ``table`` until summing out axis ``a`` gives ``margins[a]`` (iterative proportional fitting).
 

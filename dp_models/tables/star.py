@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
-from dp_models.encoding.binning import Binning, Columns, Counts
+from dp_models.encoding.binning import Binning, Columns
 from dp_models.encoding.codes import ColumnCodes
-from dp_models.encoding.table import BATCH_ROWS, checked
+from dp_models.encoding.table import BATCH_ROWS
 from dp_models.tables.consistency import pool, rake, shrink
 from dp_models.tables.counting import StarCounts
 from dp_models.tables.grouping import group, sums
@@ -56,12 +56,9 @@ class StarFit:
         return self.binning.codec.columns
 
     def columns(self, rows: Rows) -> Columns:
-        """The first pass over the rows: one-way tables. Raises DataCorrupted for rows that ingest did not make."""
-        counts = Counts(self.binning)
-        for batch in checked(rows, self.binning.domain, max_rows=self.k):
-            counts.add(batch)
+        """The first passes over the rows: one-way tables. Raises DataCorrupted for rows that ingest did not make."""
         sigma = self.parameters["sigma_columns"]
-        return self.binning.buy(counts, sigma=sigma, noise=self.noise, sensitivity=self.k, total=self.total)
+        return self.binning.bought(rows, sigma=sigma, noise=self.noise, sensitivity=self.k, total=self.total)
 
     def groups(self, columns: Columns) -> tuple[IntArray, ...]:
         """Codes put together so that the star's tables stand above their noise."""

@@ -25,14 +25,15 @@ BUDGET = PrivacyBudget.spend(1.0, 1e-6)
 
 
 def test_the_plan_names_every_round() -> None:
-    """Six columns with a target: the one-way tables, a star of five, and round(1.5 * 4) rounds of choice and table."""
+    """Six columns with a target, one of them a moment with two calendar parts: the one-way tables, a star of seven, and
+    round(1.5 * 6) rounds of choice and table."""
     plan = Aim().plan(DOMAIN, sizes_of(4_000), BUDGET)
     p = plan.parameters
-    assert p["rounds"] == 6
+    assert p["rounds"] == 9
     assert plan.event == compose(
         [DiscreteGaussian(p["sigma_columns"], 1)] * Binning(DOMAIN, p["depth"]).tables
-        + [DiscreteGaussian(p["sigma_star"], 1)] * 5
-        + [Exponential(p["epsilon_select"]), DiscreteGaussian(p["sigma_rounds"], 1)] * 6
+        + [DiscreteGaussian(p["sigma_star"], 1)] * 7
+        + [Exponential(p["epsilon_select"]), DiscreteGaussian(p["sigma_rounds"], 1)] * 9
     )
 
 
@@ -57,7 +58,7 @@ def test_golden_epsilons(
 ) -> None:
     """The schedule of six columns, a table each, at given noise, by both accountants; dp_accounting's own discrete
     Gaussians are part of it, and cost less."""
-    schedule, times = Aim()._schedule(DOMAIN, 6), 6
+    schedule, times = Aim()._schedule(domain_of(6, 2), 6), 6
     noise = {"sigma_columns": columns, "sigma_star": star, "epsilon_select": choice, "sigma_rounds": tables}
     event = schedule.event(noise, 1)
     assert epsilon(event, delta) == pytest.approx(by_pld, abs=1e-4)

@@ -42,14 +42,15 @@ def rows_of(domain: Domain, columns: list[np.ndarray]) -> pa.Table:
 
 
 def test_the_plan_names_every_table_and_choice() -> None:
-    """Six columns with a target: the one-way tables, a star of five, and four edges, each chosen and measured."""
+    """Six columns with a target, one of them a moment with two calendar parts: the one-way tables, a star of seven, and
+    six edges, each chosen and measured."""
     plan = Mst().plan(DOMAIN, sizes_of(4_000), BUDGET)
     p = plan.parameters
     assert plan.event == compose(
         [DiscreteGaussian(p["sigma_columns"], 1)] * Binning(DOMAIN, p["depth"]).tables
-        + [DiscreteGaussian(p["sigma_star"], 1)] * 5
-        + [Exponential(p["epsilon_select"])] * 4
-        + [DiscreteGaussian(p["sigma_edges"], 1)] * 4
+        + [DiscreteGaussian(p["sigma_star"], 1)] * 7
+        + [Exponential(p["epsilon_select"])] * 6
+        + [DiscreteGaussian(p["sigma_edges"], 1)] * 6
     )
 
 
@@ -66,7 +67,7 @@ def test_golden_epsilons(
 ) -> None:
     """The schedule of six columns, a table each, at given noise, by both accountants; dp_accounting's own discrete
     Gaussians are part of it, and cost less."""
-    schedule, times = Mst()._schedule(DOMAIN, 6), 4
+    schedule, times = Mst()._schedule(domain_of(6, 2), 6), 4
     noise = {"sigma_columns": columns, "sigma_star": star, "epsilon_select": choice, "sigma_edges": tables}
     event = schedule.event(noise, 1)
     assert epsilon(event, delta) == pytest.approx(by_pld, abs=1e-4)

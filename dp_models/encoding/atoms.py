@@ -1,0 +1,178 @@
+"""Atoms: single values that many rows share (a rate, a dose, a code, a top-up), found by noisy counts alone.
+
+A cell of a grid holds many possible values. Where its noisy count is high, its parts are counted, then the parts of
+those that stand clearly above the noise, a thousand times finer each time, down to whole numbers or nine significant
+digits (a heavy-hitter search; compare Zhu, Kairouz, McMahan, Sun, Li 2020). How many tables that takes follows from the
+declaration; which parts they hold follows from tables already paid for. A row lies in one part, so that each table has
+the sensitivity of a one-way table. What is found becomes a value of its own within its cell.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from dp_models.base import FloatArray, IntArray, Noise
+from dp_models.encoding.codes import ColumnCodes
+from dp_models.tables.drawing import draw
+from synthgate.domain import Kind
+
+BRANCH = 1_000
+MOST = 64
+"""Parts that are split further, at most: those with the highest counts."""
+_OPEN, _CLEAR = 2.5, 5.0
+"""Noisy counts, in standard deviations of the noise, from which a cell is searched and a part is believed: among 64,000
+parts the noise alone exceeds 5 with a chance of 2 %."""
+_REST = 2.0
+"""What a cell holds beside its atoms is believed from so many standard deviations of the noise."""
+_DIGITS = 8
+"""The step of a float column is so many decimal places below its largest bound."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The values that a column's atoms may have: whole multiples of a power of ten."""
+
+    column: ColumnCodes
+
+    @cached_property
+    def _power(self) -> int:
+        """The step is ten to this power."""
+        if self.column.column.kind is Kind.INTEGER or self.column.grid is None:
+            return 0
+        largest = max(abs(float(edge)) for edge in self.edges[[0, -1]])
+        return math.floor(math.log10(largest)) - _DIGITS
+
+    @property
+    def edges(self) -> FloatArray | IntArray:
+        """The edges of the column's grid."""
+        assert self.column.grid is not None  # noqa: S101  columns without a grid have no levels
+        return self.column.grid.edges
+
+    @cached_property
+    def levels(self) -> int:
+        """How many tables a search takes; 0 for columns without such values."""
+        if self.column.grid is None or self.column.grid.exact or self.column.column.kind is Kind.DATETIME:
+            return 0
+        widest = float(np.diff(self.edges.astype(np.float64)).max()) / 10.0**self._power
+        return max(math.ceil(math.log(widest, BRANCH) - 1e-9), 0)
+
+    def keys(self, numbers: FloatArray | IntArray) -> IntArray:
+        """The multiple (n,) of the step at or just below each number."""
+        if self._power < 0:
+            return np.floor(np.asarray(numbers * 10.0**-self._power + 1e-4)).astype(np.int64)
+        return np.asarray(numbers // 10**self._power).astype(np.int64)
+
+    def values(self, keys: IntArray) -> FloatArray:
+        """The numbers of keys: the doubles closest to the decimals."""
+        return np.asarray(keys / 10.0**-self._power if self._power < 0 else keys * 10.0**self._power)
+
+    def first(self, cells: IntArray) -> IntArray:
+        """The keys of the first level within some cells."""
+        stride = BRANCH ** (self.levels - 1)
+        last = np.nextafter(self.edges[1:].astype(np.float64), -np.inf)
+        low, high = self.keys(self.edges[cells]) // stride, self.keys(last[cells]) // stride
+        ranges = [np.arange(a, b + 1, dtype=np.int64) for a, b in zip(low, high, strict=True)]
+        return np.asarray(np.unique(np.concatenate(ranges)))
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """``values`` (m,) in ``cells`` (m,) of one column; ``shares`` (m,) are their parts of the cells' rows."""
+
+    cells: IntArray
+    values: FloatArray
+    shares: FloatArray
+
+    def placed(self, numbers: pa.Array, codes: IntArray, *, generator: np.random.Generator) -> pa.Array:
+        """Cells of the column's Arrow type, drawn from ``codes`` (n,), with the share of each cell set to its atoms."""
+        distinct, row = np.unique(self.cells, return_inverse=True)
+        rank = np.arange(len(row)) - np.searchsorted(self.cells, self.cells)
+        table = np.zeros((len(distinct), int(rank.max()) + 2))
+        table[row, rank + 1] = self.shares
+        table[:, 0] = np.maximum(1 - table.sum(axis=1), 0)
+        which = np.full(max(int(codes.max(initial=0)), int(distinct.max())) + 1, -1)
+        which[distinct] = np.arange(len(distinct))
+        there = np.flatnonzero(which[codes] >= 0)
+        given = which[codes[there]]
+        drawn = draw(table, len(there), generator=generator, given=given)
+        held = np.zeros_like(table)
+        held[row, rank + 1] = self.values
+        found = numbers.fill_null(0).to_numpy(zero_copy_only=False).copy()
+        found[there[drawn > 0]] = held[given[drawn > 0], drawn[drawn > 0]]
+        return pa.array(found, numbers.type, mask=numbers.is_null().to_numpy(zero_copy_only=False))
+
+
+class Search:
+    """One column's search, a level at a time: `add` counts rows, `close` makes the counts noisy and goes deeper.
+
+    Between the two it holds true counts, which leave through ``noise`` alone.
+    """
+
+    def __init__(self, column: ColumnCodes, weights: FloatArray, *, sigma: float) -> None:
+        self.lattice, self._weights, self._sigma, self._level = Lattice(column), weights, sigma, 0
+        assert column.grid is not None  # noqa: S101  see `Lattice.levels`
+        inside = weights[: column.values].copy()
+        inside[list(column.grid.apart)] = 0.0
+        heavy = np.argsort(-inside, kind="stable")[:MOST]
+        self._open(self.lattice.first(np.sort(heavy[(inside[heavy] > _OPEN * sigma) | (np.arange(len(heavy)) < 1)])))
+
+    def _open(self, keys: IntArray) -> None:
+        self._keys, self._counts = keys, np.zeros(len(keys), dtype=np.int64)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a level left to count."""
+        return self._level < self.lattice.levels
+
+    def add(self, cells: pa.Array) -> None:
+        """Count some rows at the present level."""
+        stride = BRANCH ** (self.lattice.levels - 1 - self._level)
+        keys = self.lattice.keys(self.lattice.column.numbers(cells.drop_null())) // stride
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        self._counts += np.bincount(at[self._keys[at] == keys], minlength=len(self._keys))
+
+    def close(self, *, noise: Noise, sensitivity: int) -> None:
+        """Buy the level's table and keep the parts that stand above its noise."""
+        noisy = noise.discrete_gaussian(self._counts, sigma=self._sigma, sensitivity=sensitivity)
+        heavy = np.argsort(-noisy, kind="stable")[:MOST]
+        heavy = np.sort(heavy[noisy[heavy] > _CLEAR * self._sigma])
+        self._parts, self._noisy, self._level = self._keys[heavy], noisy[heavy], self._level + 1
+        deeper = (self._parts[:, None] * BRANCH + np.arange(BRANCH)).ravel()
+        self._open(deeper if len(deeper) else self._keys[:1])
+
+    def found(self) -> tuple[Atoms | None, FloatArray]:
+        """What the last level found, and the estimated counts of the codes with that in them; the same total."""
+        edges, weights = self.lattice.edges, self._weights
+        values = self.lattice.values(self._parts)
+        kept = (values >= edges[0]) & (values <= edges[-1])
+        if not kept.any():
+            return None, weights
+        values, counts = values[kept], self._noisy[kept].astype(np.float64)
+        cells = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64)
+        held, atoms = (np.bincount(cells, weights=w, minlength=len(weights)) for w in (counts, np.ones(len(cells))))
+        rest = weights - held
+        clear = rest > _REST * self._sigma * np.sqrt(atoms + 1)
+        whole = np.where(atoms > 0, held + np.where(clear, rest, 0.0), weights)
+        others = whole[atoms == 0].sum()
+        left = max(weights.sum() - whole[atoms > 0].sum(), 0.0)
+        whole[atoms == 0] *= left / others if others > 0 else 0.0
+        return Atoms(cells, values, counts / whole[cells]), whole * (weights.sum() / whole.sum())
+
+
+def search(
+    searches: Mapping[str, Search], passes: Iterable[Iterable[pa.RecordBatch]], *, noise: Noise, sensitivity: int
+) -> None:
+    """Run the searches of some columns, by name, to their ends: one pass over the rows a level."""
+    for batches in passes:
+        still = {name: one for name, one in searches.items() if one.open}
+        if not still:
+            return
+        for batch in batches:
+            for name, one in still.items():
+                one.add(batch.column(name))
+        for one in still.values():
+            one.close(noise=noise, sensitivity=sensitivity)
