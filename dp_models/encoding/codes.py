@@ -69,9 +69,9 @@ class ColumnCodes:
         elif kind is Kind.BOOLEAN:
             codes = _int64(pc.fill_null(pc.cast(cells, pa.int64()), 0))
         elif self.grid is not None and self.grid.exact:
-            codes = self._numbers(cells).astype(np.int64) - int(self._edges[0])
+            codes = self.numbers(cells).astype(np.int64) - int(self._edges[0])
         else:
-            codes = np.searchsorted(self._edges[1:-1], self._numbers(cells), side="right").astype(np.int64)
+            codes = np.searchsorted(self._edges[1:-1], self.numbers(cells), side="right").astype(np.int64)
         absent = pc.is_null(cells, nan_is_null=kind is Kind.FLOAT)
         codes[np.asarray(absent.to_numpy(zero_copy_only=False), dtype=bool)] = missing
         return codes
@@ -85,7 +85,7 @@ class ColumnCodes:
         """How often each unit of `Grid.steps` is the coarsest that a cell is a multiple of (the last: none is)."""
         grid = self.grid
         assert grid is not None  # noqa: S101  asked of columns with a grid
-        numbers = self._numbers(cells.drop_null())
+        numbers = self.numbers(cells.drop_null())
         codes = np.searchsorted(self._edges[1:-1], numbers, side="right")
         numbers = numbers[~np.isin(codes, grid.apart)].astype(np.float64)
         found = np.full(len(numbers), len(grid.steps))
@@ -110,13 +110,29 @@ class ColumnCodes:
         inner = sorted({min(max(round(e * 1e6), low), high) for e in column.edges[1:-1]})
         return np.asarray([low, *inner, high], dtype=np.int64)
 
-    def _numbers(self, cells: pa.ChunkedArray | pa.Array) -> FloatArray | IntArray:
-        """Cells as numbers in the unit of the edges, clamped to the bounds; a null becomes some number within."""
+    def numbers(self, cells: pa.ChunkedArray | pa.Array) -> FloatArray | IntArray:
+        """Cells of a numeric column in the unit of the edges, clamped to the bounds; a null becomes some number
+        within."""
         low, high = self._edges[0], self._edges[-1]
         if self.column.kind is Kind.FLOAT:
             floats = np.asarray(pc.fill_null(cells, 0.0).to_numpy(), dtype=np.float64)
             return np.clip(np.nan_to_num(floats, nan=low, posinf=high, neginf=low), low, high)
         return np.clip(_int64(pc.fill_null(pc.cast(cells, pa.int64()), 0)), low, high)
+
+    def unit(self, bound: object) -> float | int:
+        """A bound of the declaration, or between them, in the unit of the stored cells."""
+        if isinstance(bound, datetime):
+            return _microseconds(bound)
+        assert isinstance(bound, (int, float))  # noqa: S101  numeric columns have numbers as bounds
+        return float(bound) if self.column.kind is Kind.FLOAT else int(bound)
+
+    @cached_property
+    def extents(self) -> tuple[FloatArray | IntArray, FloatArray | IntArray]:
+        """The first and the last value of each bin (values,), in the unit of the stored cells."""
+        edges = self._edges
+        if self.column.kind is Kind.FLOAT:
+            return edges[:-1], np.append(np.nextafter(edges[1:-1], -np.inf), edges[-1])
+        return edges[:-1], np.maximum(np.append(edges[1:-1] - 1, edges[-1]), edges[:-1])
 
     def settle(self, weights: FloatArray) -> FloatArray:
         """Probabilities (..., size) of what is released, from weights (..., size) of what is modelled.
@@ -161,9 +177,9 @@ class ColumnCodes:
         """Floats uniform in [edge, next edge), the last bin closed."""
         edges = self._edges.astype(np.float64)
         share = generator.random(len(codes))
-        last = np.append(np.nextafter(edges[1:-1], -np.inf), edges[-1])
         drawn = edges[codes] * (1 - share) + edges[codes + 1] * share
-        return np.asarray(np.clip(drawn, edges[codes], last[codes]))
+        first, last = self.extents
+        return np.asarray(np.clip(drawn, first[codes], last[codes]))
 
     def _snapped(
         self, numbers: FloatArray | IntArray, codes: IntArray, shares: FloatArray, generator: np.random.Generator
@@ -186,9 +202,8 @@ class ColumnCodes:
 
     def _whole_within(self, codes: IntArray, generator: np.random.Generator) -> IntArray:
         """Whole numbers uniform in [edge, next edge), the last bin closed."""
-        edges = self._edges.astype(np.int64)
-        last = np.append(edges[1:-1] - 1, edges[-1])
-        drawn = generator.integers(edges[codes], np.maximum(last[codes], edges[codes]), endpoint=True)
+        first, last = self.extents
+        drawn = generator.integers(first[codes].astype(np.int64), last[codes].astype(np.int64), endpoint=True)
         return np.asarray(drawn, dtype=np.int64)
 
 
