@@ -202,6 +202,17 @@ def test_deletion_destroys_the_model_and_stops_what_waits(gateway: Gateway, sour
         derive(gateway, source)
 
 
+def test_sample_and_model_go_together_unless_they_are_served(gateway: Gateway, source: str) -> None:
+    """What rejection, failure and cancellation do."""
+    served = stored(gateway, source)
+    waiting = stored(gateway, asked(gateway))
+    own = {"data": gateway.artifacts.put(b"PAR1 own"), "model": gateway.artifacts.put(b"own")}
+    releases.destroy_data(gateway, replace(waiting, artifacts={**own, "report_json": gateway.artifacts.put(b"report")}))
+    assert not set(own.values()) & set(gateway.artifacts.digests())
+    releases.destroy_data(gateway, replace(waiting, artifacts=served.artifacts))
+    assert set(served.artifacts.values()) < set(gateway.artifacts.digests())
+
+
 def test_cancelling_voids_nothing(gateway: Gateway, source: str) -> None:
     waiting = derive(gateway, source)
     with gateway.store.begin() as tx:
