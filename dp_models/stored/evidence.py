@@ -9,7 +9,6 @@ column, and whole numbers of up to as many values in a bin each, where nothing i
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
@@ -24,7 +23,6 @@ _TRIES = 8
 _LEAST = 1e-12
 """What a bin weighs at least of which a range holds anything: one value of a bin of floats has no measure."""
 
-BoolArray = npt.NDArray[np.bool_]
 Numbers = FloatArray | IntArray
 
 
@@ -55,7 +53,7 @@ def likelihood(column: ColumnCodes, condition: Allowed) -> FloatArray:
             past, end = np.nextafter(last, np.inf), np.nextafter(high, np.inf)
         else:
             past, end = last + 1, high + 1
-        inside = np.maximum(np.minimum(past, end).astype(np.float64) - np.maximum(first, low), 0.0)
+        inside = np.maximum(np.minimum(past, end) - np.maximum(first, low), 0)
         share = np.clip(inside / (past - first), _LEAST, 1.0)
         found[: column.values] = np.where(inside > 0, share, 0.0)
         found /= found.max()
@@ -85,15 +83,16 @@ def _within(
     granularity: FloatArray | None,
     generator: np.random.Generator,
 ) -> pa.Array:
+    """The cells, those beyond the range drawn again."""
     low, high = column.unit(condition.low), column.unit(condition.high)
     numbers = column.numbers(cells).copy()
+    beyond = np.flatnonzero((numbers < low) | (numbers > high))
     for _ in range(_TRIES):
-        beyond = np.flatnonzero((numbers < low) | (numbers > high))
         if not len(beyond):
             break
         again = column.decode(codes[beyond], generator=generator, granularity=granularity)
         numbers[beyond] = column.numbers(again)
-    beyond = np.flatnonzero((numbers < low) | (numbers > high))
+        beyond = beyond[(numbers[beyond] < low) | (numbers[beyond] > high)]
     first, last = (ends[codes[beyond]] for ends in column.extents)
     numbers[beyond] = _even(np.maximum(first, low), np.minimum(last, high), generator)
     return pa.array(numbers).cast(arrow_type(column.column))

@@ -33,13 +33,6 @@ class Part:
     named: str = ""
 
 
-@dataclass(slots=True)
-class _Left:
-    """How many rows may still be drawn by rejection."""
-
-    draws: int
-
-
 def derive(
     model: StoredModel, domain: Domain, derivation: Derivation, *, rows: int, generator: np.random.Generator
 ) -> tuple[pa.Table, str]:
@@ -47,9 +40,9 @@ def derive(
 
     Raises FailedPrecondition where the model gives what was asked no probability, or too little for rejection.
     """
-    left = _Left(MAX_DRAWS + rows)
     parts = [p for p in _parts(domain, derivation, rows) if p.rows]
-    tables = [arrow_schema(domain).empty_table(), *(_draw(model, part, left, generator) for part in parts)]
+    drawn = (_draw(model, p, p.rows * (MAX_DRAWS + rows) // rows, generator) for p in parts)
+    tables = [arrow_schema(domain).empty_table(), *drawn]
     shuffled = pa.concat_tables(tables).take(pa.array(generator.permutation(rows)))
     return shuffled, _how(model, derivation)
 
@@ -83,7 +76,7 @@ def _name(value: Allowed) -> str:
     return f"{value.column.name}={shown}"
 
 
-def _draw(model: StoredModel, part: Part, left: _Left, generator: np.random.Generator) -> pa.Table:
+def _draw(model: StoredModel, part: Part, most: int, generator: np.random.Generator) -> pa.Table:
     wanted = evidence.likelihoods(model.columns, part.conditions)
     if not part.conditions:
         codes = model.codes(part.rows, generator=generator)
@@ -93,21 +86,21 @@ def _draw(model: StoredModel, part: Part, left: _Left, generator: np.random.Gene
             raise _impossible(part)
         codes = posterior.codes(part.rows, generator=generator)
     else:
-        codes = _rejected(model, part, wanted, left, generator)
+        codes = _rejected(model, part, wanted, most, generator)
     return evidence.decode(model.columns, codes, part.conditions, generator=generator)
 
 
 def _rejected(
-    model: StoredModel, part: Part, likelihoods: Sequence[FloatArray], left: _Left, generator: np.random.Generator
+    model: StoredModel, part: Part, likelihoods: Sequence[FloatArray], most: int, generator: np.random.Generator
 ) -> list[IntArray]:
-    """Codes that satisfy the conditions: a draw is kept with the product of its codes' likelihoods."""
+    """Codes that satisfy the conditions, of at most so many draws: one is kept with the product of its codes'
+    likelihoods."""
     kept: list[IntArray] = []
     found = drawn = 0
     while found < part.rows:
-        if left.draws < 1:
+        if drawn >= most:
             raise _rare(part, found, drawn)
-        batch = min(BATCH, left.draws)
-        left.draws -= batch
+        batch = min(BATCH, most - drawn)
         drawn += batch
         codes = np.stack([np.asarray(c) for c in model.codes(batch, generator=generator)])
         chance = np.ones(batch)
