@@ -1,9 +1,8 @@
 """`recover`: what a restart does with what the last run left, before anything else runs.
 
     found                            becomes
-    PENDING, reserved                stays in the queue (the queue is the catalog)
+    PENDING, reserved or derived     stays in the queue (the queue is the catalog)
     PENDING, already committed       FAILED, charge kept
-    PENDING, derived                 stays in the queue
     TRAINING, EVALUATING, SAMPLING   FAILED, charge kept
     AWAITING_APPROVAL                stays
 
