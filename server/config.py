@@ -30,11 +30,14 @@ class Settings(BaseSettings):
     )
     verdict_tick_s: float = Field(default=15.0, gt=0, le=3_600, description="Verdicts are published on it.")
     jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run side by side.")
-    fit_timeout_s: float = Field(default=1_800.0, gt=0, description="A fit that takes longer is FAILED.")
+    fit_timeout_s: float = Field(
+        default=1_800.0, gt=0, description="A fit or a derived sample that takes longer is FAILED."
+    )
     evaluate_timeout_s: float = Field(default=1_800.0, gt=0, description="An evaluation that takes longer is FAILED.")
     ingest_timeout_s: float = Field(default=1_800.0, gt=0, description="An ingest that takes longer is FAILED.")
     job_memory_mib: int = Field(default=8_192, ge=256, description="Resident memory of one job, watched.")
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
+    derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
 
     @field_validator("host")

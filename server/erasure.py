@@ -1,5 +1,5 @@
-"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports
-included; the books stay."""
+"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports and
+stored models included; the books stay."""
 
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
@@ -41,9 +41,10 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     if running := gateway.running.get(ingest_job(name)):
         running.set()
     with gateway.store.begin() as tx:
-        closed = [r for r in tx.releases.list(dataset=name) if r.release.state not in KEPT]
-    for record in closed:
-        for digest in record.artifacts.values():
-            gateway.artifacts.destroy(digest)
+        made = tx.releases.list(dataset=name)
+    for record in made:
+        for kind, digest in record.artifacts.items():
+            if record.release.state not in KEPT or kind == "model":
+                gateway.artifacts.destroy(digest)
     destroy_folder(gateway.settings.rows / name)
     Upload(gateway, name).discard()

@@ -12,8 +12,10 @@ from server.attestation import versions
 from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.store import Transaction
-from synthgate.attestation import Attestation, Decision, LedgerPosition, PinnedPolicy
+from synthgate.attestation import Attestation, Decision, Derived, Judged, LedgerPosition, PinnedPolicy
 from synthgate.dataset import DatasetState
+from synthgate.derivation import Derivation
+from synthgate.domain import Domain
 from synthgate.errors import WrongState
 from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
@@ -21,7 +23,8 @@ from synthgate.statement import PrivacyStatement
 
 
 def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
-    """Sign the attestation and set RELEASED, in the caller's transaction. Raises WrongState for a deleted dataset.
+    """Sign the attestation and set RELEASED, in the caller's transaction. Raises WrongState for a deleted dataset, and
+    for a derived release whose source is RELEASED no more.
 
     ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
     """
@@ -29,8 +32,6 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
     dataset = tx.datasets.get(release.dataset)
     if dataset.dataset.state is DatasetState.DELETED:
         raise WrongState(f"dataset {release.dataset!r} was deleted; nothing of it is released any more")
-    entries = tx.ledger.entries(release.account)
-    charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == release.id)
     now = gateway.now()
     attestation = Attestation(
         release=release.id,
@@ -39,13 +40,9 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         domain_digest=dataset.dataset.domain.digest,
         engine=release.engine,
         statement=PrivacyStatement.from_dict(record.statement),
-        policy=PinnedPolicy(
-            name=record.policy.name, digest=record.policy.digest, rules=record.policy.concrete(dataset.dataset.domain)
-        ),
-        decision=Decision(number=record.verdict_number, allowed=record.verdicts_allowed),
-        ledger=LedgerPosition(
-            account=release.account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()
-        ),
+        origin=_judged(tx, record, dataset.dataset.domain)
+        if release.derivation is None
+        else _derived(tx, record, release.derivation),
         released_at=next_tick(now, gateway.settings.verdict_tick_s),
         versions=versions(),
         approvals=release.approvals,
@@ -59,6 +56,31 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
     tx.releases.replace(released, expected=release.state)
     tx.audit.append(principal=GATEWAY, action="Release", resource=release.id, detail={"sha256": attestation.sha256})
     return released
+
+
+def check_source(tx: Transaction, source: str) -> ReleaseRecord:
+    """The release that another is derived from, while it may be. Raises WrongState."""
+    record = tx.releases.get(source)
+    if record.release.state is not ReleaseState.RELEASED:
+        raise WrongState(f"release {source!r} is {record.release.state}; nothing is derived from it any more")
+    return record
+
+
+def _judged(tx: Transaction, record: ReleaseRecord, domain: Domain) -> Judged:
+    account, policy = record.release.account, record.policy
+    entries = tx.ledger.entries(account)
+    charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == record.release.id)
+    return Judged(
+        policy=PinnedPolicy(name=policy.name, digest=policy.digest, rules=policy.concrete(domain)),
+        decision=Decision(number=record.verdict_number, allowed=record.verdicts_allowed),
+        ledger=LedgerPosition(account=account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()),
+    )
+
+
+def _derived(tx: Transaction, record: ReleaseRecord, derivation: Derivation) -> Derived:
+    """The source's attestation is named by the digest under which it is stored: that of its bytes."""
+    source = check_source(tx, derivation.source)
+    return Derived(derivation=derivation, attestation=source.artifacts["attestation"], sampling=record.sampling)
 
 
 def next_tick(moment: datetime, tick_s: float) -> datetime:

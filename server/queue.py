@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from server.datasets import ingest, ingest_job
+from server.derived import run_derived
 from server.gateway import Gateway
 from server.pipeline import run_release
 from synthgate.dataset import DatasetState
@@ -66,7 +67,8 @@ class Queue:
         with self._gateway.store.begin() as tx:
             waiting = tx.releases.list(states=(ReleaseState.PENDING,)) if due else ()
             arrived = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.INGESTING]
-        work: list[tuple[Job, str, str]] = [(run_release, r.release.id, r.release.id) for r in waiting]
+        runs = [(run_release if r.release.derivation is None else run_derived, r.release.id) for r in waiting]
+        work: list[tuple[Job, str, str]] = [(job, release, release) for job, release in runs]
         work += [(ingest, name, ingest_job(name)) for name in arrived]
         for job, name, key in work:
             if free > 0 and key not in self._gateway.running:

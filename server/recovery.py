@@ -1,9 +1,9 @@
 """`recover`: what a restart does with what the last run left, before anything else runs.
 
     found                            becomes
-    PENDING, reserved                stays in the queue (the queue is the catalog)
+    PENDING, reserved or derived     stays in the queue (the queue is the catalog)
     PENDING, already committed       FAILED, charge kept
-    TRAINING, EVALUATING             FAILED, charge kept
+    TRAINING, EVALUATING, SAMPLING   FAILED, charge kept
     AWAITING_APPROVAL                stays
 
 Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and what a
@@ -13,8 +13,9 @@ crash left of a dataset that was marked DELETED.
 import shutil
 
 from server import erasure
+from server.attempts import fail
 from server.gateway import GATEWAY, Gateway
-from server.pipeline import fail
+from server.releases import GENERATED
 from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
@@ -31,7 +32,10 @@ def recover(gateway: Gateway) -> tuple[str, ...]:
             record.release.id
             for record in tx.releases.list(states=ACTIVE)
             if record.release.state is not ReleaseState.PENDING
-            or tx.ledger.reservation(record.release.id).state is ReservationState.COMMITTED
+            or (
+                record.release.derivation is None
+                and tx.ledger.reservation(record.release.id).state is ReservationState.COMMITTED
+            )
         ]
     for release in interrupted:
         fail(gateway, release, RESTARTED)
@@ -60,11 +64,13 @@ def _is_deleted(tx: Transaction, name: str) -> bool:
 
 def _sweep(gateway: Gateway) -> None:
     with gateway.store.begin() as tx:
+        existing = {record.dataset.name for record in tx.datasets.list()}
         kept = {
             digest
             for record in tx.releases.list()
             for kind, digest in record.artifacts.items()
-            if kind != "data" or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
+            if kind not in GENERATED or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
+            if kind != "model" or record.release.dataset in existing
         }
     for digest in gateway.artifacts.digests():
         if digest not in kept:

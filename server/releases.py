@@ -12,11 +12,19 @@ from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
 from synthgate.release import ACTIVE, ReleaseState
 
+GENERATED = ("data", "model")
+"""The kinds of artifacts that a fit made and that go where their release closes."""
+
 
 def read(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
     """One release as the caller may see it. Raises NotFound for absent and forbidden ones alike."""
     with gateway.store.begin() as tx:
-        record = tx.releases.get(release)
+        return find(gateway, tx, principal, release)
+
+
+def find(gateway: Gateway, tx: Transaction, principal: Principal, release: str) -> ReleaseRecord:
+    """`read`, in the caller's transaction."""
+    record = tx.releases.get(release)
     if not may_see(record, principal):
         raise NotFound(f"there is no release {release!r}")
     return seen(gateway, record, principal)
@@ -46,7 +54,9 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
         state, updated = ReleaseState.PENDING, release.created_at
     else:
         updated = published
-    hidden: dict[str, Any] = {"stage": "", "reasons": (), "approvals": (), "approvals_needed": 0}
+    # Why a derived release failed follows from the request and a model that has passed: no row had a part in it.
+    stage = record.failure if release.derivation is not None and state is ReleaseState.CLOSED else ""
+    hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0}
     if state is not ReleaseState.RELEASED:
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)
@@ -73,7 +83,7 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
     with gateway.store.begin() as tx:
         record = tx.releases.get(release)
         state = record.release.state
-        if state is ReleaseState.PENDING:
+        if state is ReleaseState.PENDING and record.release.derivation is None:
             tx.ledger.void(release, by=by, reason=reason)
         if state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
@@ -96,12 +106,14 @@ def move(
 
 
 def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
-    """Destroy the stored sample of a release that will never be served, unless another serves the same bytes."""
-    digest = record.artifacts.get("data")
+    """Destroy the stored sample and model of a release that will never be served, unless another serves the same
+    bytes."""
     with gateway.store.begin() as tx:
         serving = tx.releases.list(states=(ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
-        if digest and all(other.artifacts.get("data") != digest for other in serving):
-            gateway.artifacts.destroy(digest)
+        needed = {other.artifacts.get(kind) for other in serving for kind in GENERATED}
+        for digest in {record.artifacts.get(kind) for kind in GENERATED} - needed:
+            if digest:
+                gateway.artifacts.destroy(digest)
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from synthgate.attestation import Attestation
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import Dataset, DatasetState, DatasetView, PrivacyUnit, PublicSizes
+from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import SynthgateError
 from synthgate.events import DpEvent
@@ -24,7 +25,8 @@ from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement
 
 if TYPE_CHECKING:
-    from synthgate.client.client import Client, SignedAttestation
+    from synthgate.client.client import Client
+    from synthgate.client.releases import SignedAttestation
     from synthgate.client.wire import Retry
 
 __version__ = "0.1.0"
@@ -37,9 +39,11 @@ __all__ = [
     "Charge",
     "Client",
     "Column",
+    "Condition",
     "Dataset",
     "DatasetState",
     "DatasetView",
+    "Derivation",
     "Domain",
     "DpEvent",
     "Entry",
@@ -50,6 +54,7 @@ __all__ = [
     "PrivacyUnit",
     "PublicSizes",
     "Quote",
+    "Rebalance",
     "Release",
     "ReleaseState",
     "Report",
@@ -57,6 +62,7 @@ __all__ = [
     "Role",
     "Rule",
     "Score",
+    "Share",
     "SignedAttestation",
     "SynthgateError",
     "Verdict",
@@ -64,7 +70,7 @@ __all__ = [
 _LAZY = {
     "Client": "synthgate.client.client",
     "Retry": "synthgate.client.wire",
-    "SignedAttestation": "synthgate.client.client",
+    "SignedAttestation": "synthgate.client.releases",
 }
 
 

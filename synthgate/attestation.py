@@ -4,6 +4,9 @@ A certificate names rules and thresholds and never a score, and no digest of a r
 something about private rows. Reading is strict: a statement that holds anything this version does not show is refused,
 so that what a reader sees is all that was signed. This module is the format; `synthgate.verify` checks signatures.
 
+A derived sample is attested as what it is: post-processing of a model that has passed. It names its source and the
+source's attestation, what was asked of the model and how it was sampled; it has no verdict and no charge of its own.
+
 References: https://github.com/in-toto/attestation (Statement v1), https://github.com/secure-systems-lab/dsse (v1).
 """
 
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from synthgate.derivation import Derivation
 from synthgate.errors import SynthgateError, VerificationFailed
 from synthgate.policy import Rule
 from synthgate.statement import PrivacyStatement, Scope
@@ -22,6 +26,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://synthgate.dev/attestation/release/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 SUBJECT = "release.parquet"
+NO_VERDICT = "none of its own"
+NO_CHARGE = "none: post-processing of the source's model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +60,31 @@ class LedgerPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """How a canonical sample came to be released: who decided by which rules, and what it cost."""
+
+    policy: PinnedPolicy
+    decision: Decision
+    ledger: LedgerPosition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """How a derived sample came from a release that was judged: what was asked of that release's model, the sha256 of
+    its attestation (the DSSE envelope's bytes), and how the rows were drawn."""
+
+    derivation: Derivation
+    attestation: str
+    sampling: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
     """The claim that travels with the data.
 
     ``sha256`` is that of the canonical Parquet; ``versions`` names the software that fitted and judged;
-    ``released_at`` carries a zone; ``derived_from`` is the release whose model made this sample, None for a canonical
-    one.
+    ``released_at`` carries a zone; ``statement`` is about the model, so a derived sample carries its source's;
+    ``origin`` is a verdict of its own, or the release whose model made this sample.
     """
 
     release: str
@@ -68,13 +93,10 @@ class Attestation:
     domain_digest: str
     engine: str
     statement: PrivacyStatement
-    policy: PinnedPolicy
-    decision: Decision
-    ledger: LedgerPosition
+    origin: Judged | Derived
     released_at: datetime
     versions: Mapping[str, str] = field(default_factory=dict)
     approvals: tuple[str, ...] = ()
-    derived_from: str | None = None
 
     @property
     def guarantee(self) -> str:
@@ -91,25 +113,9 @@ class Attestation:
             "versions": dict(self.versions),
             "guarantee": self.guarantee,
             "privacy": self.statement.to_dict(),
-            "policy": {
-                "name": self.policy.name,
-                "digest": self.policy.digest,
-                "rules": [r.to_dict() for r in self.policy.rules],
-            },
-            "verdict": {
-                "decision_number": self.decision.number,
-                "allowed": self.decision.allowed,
-                "unaccounted": self.decision.unaccounted,
-            },
-            "ledger": {
-                "account": self.ledger.account,
-                "sequence": self.ledger.sequence,
-                "digest": self.ledger.digest,
-                "head": self.ledger.head,
-            },
+            **(_judged_to_dict(self.origin) if isinstance(self.origin, Judged) else _derived_to_dict(self.origin)),
             "approvals": list(self.approvals),
             "released_at": self.released_at.isoformat(),
-            "derived_from": self.derived_from,
         }
         return {
             "_type": STATEMENT_TYPE,
@@ -143,7 +149,6 @@ class Attestation:
     @classmethod
     def _read(cls, tree: Mapping[str, Any]) -> "Attestation":
         p = tree["predicate"]
-        policy, verdict, ledger = p["policy"], p["verdict"], p["ledger"]
         return cls(
             release=p["release"],
             sha256=tree["subject"][0]["digest"]["sha256"],
@@ -151,18 +156,60 @@ class Attestation:
             domain_digest=p["domain_digest"],
             engine=p["engine"],
             statement=PrivacyStatement.from_dict(p["privacy"]),
-            policy=PinnedPolicy(
-                name=policy["name"], digest=policy["digest"], rules=tuple(Rule(**r) for r in policy["rules"])
-            ),
-            decision=Decision(
-                number=verdict["decision_number"], allowed=verdict["allowed"], unaccounted=verdict["unaccounted"]
-            ),
-            ledger=LedgerPosition(**ledger),
+            origin=_judged(p) if p["derived_from"] is None else _derived(p["derived_from"]),
             released_at=datetime.fromisoformat(p["released_at"]),
             versions=dict(p["versions"]),
             approvals=tuple(p["approvals"]),
-            derived_from=p["derived_from"],
         )
+
+
+def _judged_to_dict(origin: Judged) -> dict[str, Any]:
+    policy, decision, ledger = origin.policy, origin.decision, origin.ledger
+    return {
+        "policy": {"name": policy.name, "digest": policy.digest, "rules": [r.to_dict() for r in policy.rules]},
+        "verdict": {
+            "decision_number": decision.number,
+            "allowed": decision.allowed,
+            "unaccounted": decision.unaccounted,
+        },
+        "ledger": {
+            "account": ledger.account,
+            "sequence": ledger.sequence,
+            "digest": ledger.digest,
+            "head": ledger.head,
+        },
+        "derived_from": None,
+    }
+
+
+def _judged(p: Mapping[str, Any]) -> Judged:
+    policy, verdict = p["policy"], p["verdict"]
+    return Judged(
+        policy=PinnedPolicy(
+            name=policy["name"], digest=policy["digest"], rules=tuple(Rule(**r) for r in policy["rules"])
+        ),
+        decision=Decision(
+            number=verdict["decision_number"], allowed=verdict["allowed"], unaccounted=verdict["unaccounted"]
+        ),
+        ledger=LedgerPosition(**p["ledger"]),
+    )
+
+
+def _derived_to_dict(origin: Derived) -> dict[str, Any]:
+    asked = origin.derivation.to_dict()
+    return {
+        "verdict": NO_VERDICT,
+        "charge": NO_CHARGE,
+        "derived_from": {**asked, "attestation": origin.attestation, "sampling": origin.sampling},
+    }
+
+
+def _derived(document: Mapping[str, Any]) -> Derived:
+    return Derived(
+        derivation=Derivation.from_dict(document),
+        attestation=document["attestation"],
+        sampling=document["sampling"],
+    )
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:

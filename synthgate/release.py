@@ -3,11 +3,15 @@
 PENDING -> TRAINING -> EVALUATING -> RELEASED | REJECTED | AWAITING_APPROVAL
 AWAITING_APPROVAL -> RELEASED | REJECTED;  RELEASED -> REVOKED
 PENDING, TRAINING, EVALUATING, AWAITING_APPROVAL -> FAILED | CANCELLED
+
+A derived one, which is charged nothing and has no verdict: PENDING -> SAMPLING -> RELEASED | FAILED | CANCELLED
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from synthgate.derivation import Derivation
 
 
 class ReleaseState(StrEnum):
@@ -16,6 +20,7 @@ class ReleaseState(StrEnum):
     PENDING = "PENDING"
     TRAINING = "TRAINING"
     EVALUATING = "EVALUATING"
+    SAMPLING = "SAMPLING"
     AWAITING_APPROVAL = "AWAITING_APPROVAL"
     RELEASED = "RELEASED"
     REJECTED = "REJECTED"
@@ -37,21 +42,32 @@ class ReleaseState(StrEnum):
         return ReleaseState.CLOSED if self.terminal else ReleaseState.PENDING
 
 
-ACTIVE = (ReleaseState.PENDING, ReleaseState.TRAINING, ReleaseState.EVALUATING)
+ACTIVE = (ReleaseState.PENDING, ReleaseState.TRAINING, ReleaseState.EVALUATING, ReleaseState.SAMPLING)
 _OPEN = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 TRANSITIONS: dict[ReleaseState, frozenset[ReleaseState]] = {
-    ReleaseState.PENDING: frozenset({ReleaseState.TRAINING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
+    ReleaseState.PENDING: frozenset(
+        {ReleaseState.TRAINING, ReleaseState.SAMPLING, ReleaseState.FAILED, ReleaseState.CANCELLED}
+    ),
     ReleaseState.TRAINING: frozenset({ReleaseState.EVALUATING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
     ReleaseState.EVALUATING: frozenset(
         {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED,
          ReleaseState.CANCELLED}
     ),
+    ReleaseState.SAMPLING: frozenset({ReleaseState.RELEASED, ReleaseState.FAILED, ReleaseState.CANCELLED}),
     ReleaseState.AWAITING_APPROVAL: frozenset(
         {ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED, ReleaseState.CANCELLED}
     ),
     ReleaseState.RELEASED: frozenset({ReleaseState.REVOKED}),
 }  # fmt: skip
-"""Which state may follow which; a state that is no key is final."""
+"""Which state may follow which; a state that is no key is final. Derived releases alone are SAMPLING, and never
+TRAINING: see `allows`."""
+
+
+def allows(release: "Release", state: ReleaseState) -> bool:
+    """Whether the release may come to ``state`` next: by the table, and derived ones alone by SAMPLING."""
+    charged_only = {ReleaseState.TRAINING, ReleaseState.EVALUATING, ReleaseState.AWAITING_APPROVAL}
+    barred = {ReleaseState.SAMPLING} if release.derivation is None else charged_only
+    return state in TRANSITIONS.get(release.state, frozenset()) - barred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +76,8 @@ class Release:
 
     To an analyst ``state`` is PENDING, RELEASED or CLOSED, ``updated_at`` is the tick of its publication and
     ``stage``, ``reasons`` are empty. ``epsilon``, ``delta`` are what was asked; ``share_ppm`` is what the plan takes of
-    the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one.
+    the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one. A derived
+    release has a ``derivation``, which names its source, and is charged nothing: ``epsilon`` and the like are 0.
     """
 
     id: str
@@ -82,6 +99,7 @@ class Release:
     sha256: str = ""
     bytes: int = 0
     rows: int = 0
+    derivation: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

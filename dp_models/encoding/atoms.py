@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,11 @@ class Atoms:
     values: FloatArray
     shares: FloatArray
 
+    @classmethod
+    def of(cls, column: ColumnCodes, values: FloatArray, shares: FloatArray) -> Self:
+        """Atoms in the cells that hold them."""
+        return cls(cells_of(column, values), values, shares)
+
     def placed(self, numbers: pa.Array, codes: IntArray, *, generator: np.random.Generator) -> pa.Array:
         """Cells of the column's Arrow type, drawn from ``codes`` (n,), with the share of each cell set to its atoms."""
         distinct, row = np.unique(self.cells, return_inverse=True)
@@ -104,6 +110,12 @@ class Atoms:
         found = numbers.fill_null(0).to_numpy(zero_copy_only=False).copy()
         found[there[drawn > 0]] = held[given[drawn > 0], drawn[drawn > 0]]
         return pa.array(found, numbers.type, mask=numbers.is_null().to_numpy(zero_copy_only=False))
+
+
+def cells_of(column: ColumnCodes, values: FloatArray) -> IntArray:
+    """The code (m,) of each value."""
+    assert column.grid is not None  # noqa: S101  columns without a grid have no atoms
+    return np.searchsorted(column.grid.edges[1:-1], values, side="right").astype(np.int64)
 
 
 class Search:
@@ -152,7 +164,7 @@ class Search:
         if not kept.any():
             return None, weights
         values, counts = values[kept], self._noisy[kept].astype(np.float64)
-        cells = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64)
+        cells = cells_of(self.lattice.column, values)
         held, atoms = (np.bincount(cells, weights=w, minlength=len(weights)) for w in (counts, np.ones(len(cells))))
         rest = weights - held
         clear = rest > _REST * self._sigma * np.sqrt(atoms + 1)

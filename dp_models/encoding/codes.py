@@ -113,12 +113,28 @@ class ColumnCodes:
         return np.asarray([low, *inner, high], dtype=np.int64)
 
     def numbers(self, cells: pa.ChunkedArray | pa.Array) -> FloatArray | IntArray:
-        """Cells as numbers in the unit of the edges, clamped to the bounds; a null becomes some number within."""
+        """Cells of a numeric column in the unit of the edges, clamped to the bounds; a null becomes some number
+        within."""
         low, high = self._edges[0], self._edges[-1]
         if self.column.kind is Kind.FLOAT:
             floats = np.asarray(pc.fill_null(cells, 0.0).to_numpy(), dtype=np.float64)
             return np.clip(np.nan_to_num(floats, nan=low, posinf=high, neginf=low), low, high)
         return np.clip(_int64(pc.fill_null(pc.cast(cells, pa.int64()), 0)), low, high)
+
+    def unit(self, bound: object) -> float | int:
+        """A bound of the declaration, or between them, in the unit of the stored cells."""
+        if isinstance(bound, datetime):
+            return _microseconds(bound)
+        assert isinstance(bound, (int, float))  # noqa: S101  numeric columns have numbers as bounds
+        return float(bound) if self.column.kind is Kind.FLOAT else int(bound)
+
+    @cached_property
+    def extents(self) -> tuple[FloatArray | IntArray, FloatArray | IntArray]:
+        """The first and the last value of each bin (values,), in the unit of the stored cells."""
+        edges = self._edges
+        if self.column.kind is Kind.FLOAT:
+            return edges[:-1], np.append(np.nextafter(edges[1:-1], -np.inf), edges[-1])
+        return edges[:-1], np.maximum(np.append(edges[1:-1] - 1, edges[-1]), edges[:-1])
 
     def settle(self, weights: FloatArray) -> FloatArray:
         """Probabilities (..., size) of what is released, from weights (..., size) of what is modelled.
@@ -175,9 +191,9 @@ class ColumnCodes:
         """Floats uniform in [edge, next edge), the last bin closed."""
         edges = self._edges.astype(np.float64)
         share = generator.random(len(codes))
-        last = np.append(np.nextafter(edges[1:-1], -np.inf), edges[-1])
         drawn = edges[codes] * (1 - share) + edges[codes + 1] * share
-        return np.asarray(np.clip(drawn, edges[codes], last[codes]))
+        first, last = self.extents
+        return np.asarray(np.clip(drawn, first[codes], last[codes]))
 
     def _snapped(
         self,
@@ -205,9 +221,8 @@ class ColumnCodes:
 
     def _whole_within(self, codes: IntArray, generator: np.random.Generator) -> IntArray:
         """Whole numbers uniform in [edge, next edge), the last bin closed."""
-        edges = self._edges.astype(np.int64)
-        last = np.append(edges[1:-1] - 1, edges[-1])
-        drawn = generator.integers(edges[codes], np.maximum(last[codes], edges[codes]), endpoint=True)
+        first, last = self.extents
+        drawn = generator.integers(first[codes].astype(np.int64), last[codes].astype(np.int64), endpoint=True)
         return np.asarray(drawn, dtype=np.int64)
 
 

@@ -4,16 +4,21 @@ Every modelled column is counted with exact discrete Gaussian noise, numeric one
 counts are projected to the public number of rows. One pass over the rows, a batch at a time. Loads no torch.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
-from dp_models.base import FloatArray, Noise, Plan, Rows
+from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
+from dp_models.stored.format import Parts, columns_parts
 from dp_models.tables.drawing import draw
+from dp_models.tables.evidence import weighed
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -71,5 +76,27 @@ class IndependentModel:
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, every column on its own."""
-        codes = [draw(p, rows, generator=generator) for p in self.probabilities]
-        return self.columns.decode(codes, generator=generator)
+        return self.columns.decode(self.codes(rows, generator=generator), generator=generator)
+
+    def codes(self, rows: int, *, generator: np.random.Generator) -> list[IntArray]:
+        """Fine codes (rows,) of every column."""
+        return [draw(p, rows, generator=generator) for p in self.probabilities]
+
+    def given(self, likelihoods: Sequence[FloatArray]) -> tuple[Self, float]:
+        """The model given evidence, and the evidence's probability; a likelihood (codes,) for each column."""
+        pairs = list(zip(self.probabilities, likelihoods, strict=True))
+        probability = math.prod(float(p @ likelihood / p.sum()) for p, likelihood in pairs)
+        return replace(self, probabilities=tuple(weighed(p, likelihood) for p, likelihood in pairs)), probability
+
+    def parts(self) -> Parts:
+        """The model taken apart, to be stored."""
+        structure, arrays = columns_parts(self.columns)
+        arrays |= {f"probabilities.{i}": p for i, p in enumerate(self.probabilities)}
+        return Parts(kind="independent", domain=self.columns.codec.domain, structure=structure, arrays=arrays)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Put together what `parts` took apart. Raises DataCorrupted."""
+        columns = parts.columns()
+        sizes = columns.codec.sizes
+        return cls(columns, tuple(parts.weights(f"probabilities.{i}", size) for i, size in enumerate(sizes)))

@@ -7,12 +7,15 @@ relations that the tree lacks and take away none that it has.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
+from dp_models.encoding.binning import Columns
+from dp_models.stored.format import Parts
 from dp_models.tables.drawing import draw
 from dp_models.tables.network import TreeModel
 
@@ -77,15 +80,15 @@ class Chain:
             groups[link.column] = draw(np.exp(link.logs), rows, generator=generator, given=given)
         return np.stack(groups)
 
-    def finished(self, groups: Sequence[IntArray], *, generator: np.random.Generator) -> pa.Table:
-        """Rows of groups, codes drawn within each by the tree's tables."""
+    def finished(self, groups: Sequence[IntArray], *, generator: np.random.Generator) -> list[IntArray]:
+        """Fine codes (n,) of every column, drawn within groups (columns, n) by the tree's tables."""
         target = self.tree.target
         fine = []
         for i, table in enumerate(self.tree.within):
             wide = len(table) // self.sizes[i]
             given = groups[i] if wide == 1 or target is None else groups[i] * wide + groups[target]
             fine.append(draw(table, len(given), generator=generator, given=given))
-        return self.tree.columns.decode(fine, generator=generator)
+        return fine
 
 
 @dataclass(frozen=True)
@@ -111,18 +114,49 @@ class VaeModel:
     decoder: Decoder
 
     @property
+    def columns(self) -> Columns:
+        """How codes become cells."""
+        return self.chain.tree.columns
+
+    @property
     def table_stage(self) -> TreeModel:
         """The model that the tables alone make."""
         return self.chain.tree
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, each from a latent draw of its own."""
+        return self.columns.decode(self.codes(rows, generator=generator), generator=generator)
+
+    def codes(self, rows: int, *, generator: np.random.Generator) -> list[IntArray]:
+        """Fine codes (rows,) of every column."""
         groups = [np.zeros(rows, dtype=np.int64)] * len(self.chain.links)
         residuals = self._residuals(rows, generator)
         for link in self.chain.links:
             given = self.chain.given(link, groups)
             groups[link.column] = draw_tilted(softmax(link.logs[given] + residuals[link.column]), given, generator)
         return self.chain.finished(groups, generator=generator)
+
+    def parts(self) -> Parts:
+        """The model taken apart, to be stored: its tree's parts, the shifted tables, the decoder."""
+        tree = self.table_stage.parts()
+        arrays = {f"links.{i}": link.logs for i, link in enumerate(self.chain.links)}
+        arrays |= {f"decoder.{f.name}": getattr(self.decoder, f.name) for f in fields(self.decoder)}
+        return replace(tree, kind="vae", arrays={**tree.arrays, **arrays})
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Put together what `parts` took apart. Raises DataCorrupted."""
+        chain = Chain.of(TreeModel.from_parts(parts))
+        links = tuple(replace(x, logs=parts.floats(f"links.{i}", *x.logs.shape)) for i, x in enumerate(chain.links))
+        inner = parts.floats("decoder.inner", None, None)
+        hidden, logits = inner.shape[1], sum(chain.sizes)
+        decoder = Decoder(
+            inner,
+            parts.floats("decoder.inner_bias", hidden),
+            parts.floats("decoder.head", hidden, logits),
+            parts.floats("decoder.head_bias", logits),
+        )
+        return cls(replace(chain, links=links), decoder)
 
     def _residuals(self, rows: int, generator: np.random.Generator) -> list[FloatArray]:
         latent = generator.standard_normal((rows, len(self.decoder.inner)))

@@ -1,7 +1,8 @@
 """`GraphModel`: a fitted graphical model, sampled clique by clique down its junction tree."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,10 @@ from dp_models.encoding.binning import Columns
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.graphical.estimation import Markov
 from dp_models.graphical.junction import Clique
+from dp_models.stored.format import Parts, checked_integer, checked_list, columns_parts
 from dp_models.tables.drawing import draw
+from dp_models.tables.evidence import Factor, Message, intersects, posterior, weighed
+from synthgate.errors import DataCorrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,64 @@ class GraphModel:
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, drawn from the root down."""
+        return self.columns.decode(self.codes(rows, generator=generator), generator=generator)
+
+    def codes(self, rows: int, *, generator: np.random.Generator) -> list[IntArray]:
+        """Fine codes (rows,) of every column."""
         groups: dict[int, IntArray] = {}
         for step in self.steps:
             given = np.zeros(rows, dtype=np.int64)
             for column in step.given:
                 given = given * self.sizes[column] + groups[column]
             groups[step.column] = draw(step.probabilities, rows, generator=generator, given=given)
-        fine = [draw(p, rows, generator=generator, given=groups[i]) for i, p in enumerate(self.within)]
-        return self.columns.decode(fine, generator=generator)
+        return [draw(p, rows, generator=generator, given=groups[i]) for i, p in enumerate(self.within)]
+
+    def given(self, likelihoods: Sequence[FloatArray]) -> tuple[Self, float]:
+        """The model given evidence, exactly, and the evidence's probability; a likelihood (codes,) for each column."""
+        factors = []
+        for step in self.steps:
+            shape = (*(self.sizes[c] for c in step.given), self.sizes[step.column])
+            factors.append(Factor(step.column, step.given, step.probabilities.reshape(shape)))
+        pairs = list(zip(self.within, likelihoods, strict=True))
+        evidence = {i: [Message((i,), table @ likelihood)] for i, (table, likelihood) in enumerate(pairs)}
+        tables, probability = posterior(factors, evidence)
+        steps = [
+            replace(s, probabilities=table.reshape(s.probabilities.shape))
+            for s, table in zip(self.steps, tables, strict=True)
+        ]
+        within = tuple(weighed(table, likelihood) for table, likelihood in pairs)
+        return replace(self, steps=tuple(steps), within=within), probability
+
+    def parts(self) -> Parts:
+        """The model taken apart, to be stored."""
+        structure, arrays = columns_parts(self.columns)
+        structure |= {"steps": [[s.column, list(s.given)] for s in self.steps]}
+        arrays |= {f"steps.{i}": s.probabilities for i, s in enumerate(self.steps)}
+        arrays |= {f"within.{i}": w for i, w in enumerate(self.within)}
+        return Parts(kind="graph", domain=self.columns.codec.domain, structure=structure, arrays=arrays)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Put together what `parts` took apart. Raises DataCorrupted."""
+        columns = parts.columns()
+        last = len(columns.codec.columns) - 1
+        scopes: list[tuple[int, Clique]] = []
+        for link in checked_list(parts.structure.get("steps")):
+            column, given = (*checked_list(link), None, None)[:2]
+            above = tuple(checked_integer(c, low=0, high=last) for c in checked_list(given))
+            scopes.append((checked_integer(column, low=0, high=last), above))
+        if not intersects(scopes) or len(scopes) != last + 1:
+            raise DataCorrupted("the stored graph's columns do not come in an order that can be drawn")
+        sizes: dict[int, int] = {}
+        steps: list[Step] = []
+        for i, (column, above) in enumerate(scopes):
+            table = parts.weights(f"steps.{i}", prod(sizes[c] for c in above), None)
+            steps.append(Step(column, above, table))
+            sizes[column] = table.shape[1]
+        within = tuple(
+            parts.weights(f"within.{i}", sizes[i], column.size) for i, column in enumerate(columns.codec.columns)
+        )
+        return cls(columns, tuple(sizes[i] for i in range(last + 1)), tuple(steps), within)
 
 
 def _released(column: ColumnCodes, groups: IntArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """`TreeModel`: a fitted tree of conditional distributions, sampled in closed form."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,8 +10,11 @@ import pyarrow as pa
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.binning import Columns
 from dp_models.encoding.codes import ColumnCodes
+from dp_models.stored.format import Parts, checked_integer, checked_list, columns_parts
 from dp_models.tables.drawing import draw
+from dp_models.tables.evidence import Factor, Message, posterior, weighed
 from dp_models.tables.star import Star
+from synthgate.errors import DataCorrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,10 @@ class TreeModel:
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, drawn from the root down."""
+        return self.columns.decode(self.codes(rows, generator=generator), generator=generator)
+
+    def codes(self, rows: int, *, generator: np.random.Generator) -> list[IntArray]:
+        """Fine codes (rows,) of every column."""
         t = draw(self.target_probabilities, rows, generator=generator)
         wide = len(self.target_probabilities)
         groups: dict[int, IntArray] = {}
@@ -83,7 +90,63 @@ class TreeModel:
         for i, table in enumerate(self.within):
             given = t if i == self.target else groups[i] * wide + t
             fine.append(draw(table, rows, generator=generator, given=given))
-        return self.columns.decode(fine, generator=generator)
+        return fine
+
+    def given(self, likelihoods: Sequence[FloatArray]) -> tuple[Self, float]:
+        """The model given evidence, exactly, and the evidence's probability; a likelihood (codes,) for each column."""
+        t, wide = -1 if self.target is None else self.target, len(self.target_probabilities)
+        factors = [Factor(t, (), self.target_probabilities)]
+        for step in self.steps:
+            given = (t,) if step.parent is None else (step.parent, t)
+            above = (wide,) if step.parent is None else (-1, wide)
+            factors.append(Factor(step.column, given, step.probabilities.reshape(*above, step.probabilities.shape[1])))
+        evidence = {}
+        for i, (table, likelihood) in enumerate(zip(self.within, likelihoods, strict=True)):
+            values = table @ likelihood
+            evidence[i] = [Message((i,), values) if i == t else Message((i, t), values.reshape(-1, wide))]
+        (root, *tables), probability = posterior(factors, evidence)
+        steps = [
+            replace(s, probabilities=p.reshape(s.probabilities.shape)) for s, p in zip(self.steps, tables, strict=True)
+        ]
+        within = tuple(weighed(table, likelihood) for table, likelihood in zip(self.within, likelihoods, strict=True))
+        return replace(self, target_probabilities=root, steps=tuple(steps), within=within), probability
+
+    def parts(self) -> Parts:
+        """The model taken apart, to be stored."""
+        structure, arrays = columns_parts(self.columns)
+        structure |= {"target": self.target, "steps": [[s.column, s.parent] for s in self.steps]}
+        arrays |= {"target": self.target_probabilities}
+        arrays |= {f"steps.{i}": s.probabilities for i, s in enumerate(self.steps)}
+        arrays |= {f"within.{i}": w for i, w in enumerate(self.within)}
+        return Parts(kind="tree", domain=self.columns.codec.domain, structure=structure, arrays=arrays)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Put together what `parts` took apart. Raises DataCorrupted."""
+        columns = parts.columns()
+        last = len(columns.codec.columns) - 1
+        found = parts.structure.get("target")
+        target = None if found is None else checked_integer(found, low=0, high=last)
+        root = parts.weights("target", 1 if target is None else None)
+        wide = len(root)
+        links = [checked_list(pair) for pair in checked_list(parts.structure.get("steps"))]
+        steps: list[Step] = []
+        sizes: dict[int, int] = {}
+        for i, link in enumerate(links):
+            column, parent = (*link, None, None)[:2]
+            column = checked_integer(column, low=0, high=last)
+            if column in (target, *sizes) or not (parent is None or parent in sizes):
+                raise DataCorrupted("the stored tree has a column twice, or before its parent")
+            table = parts.weights(f"steps.{i}", wide * (1 if parent is None else sizes[parent]), None)
+            steps.append(Step(column, parent, table))
+            sizes[column] = table.shape[1]
+        if len(steps) + (target is not None) != last + 1:
+            raise DataCorrupted("the stored tree lacks a column")
+        within = tuple(
+            parts.weights(f"within.{i}", wide * (1 if i == target else sizes[i]), column.size)
+            for i, column in enumerate(columns.codec.columns)
+        )
+        return cls(columns, target, root, tuple(steps), within)
 
 
 def _order(columns: list[int], edges: list[tuple[int, int]]) -> list[tuple[int, int | None]]:

@@ -26,7 +26,8 @@ class ReleaseRecord:
 
     ``plan`` is the frozen plan's JSON, ``policy`` the policy that the release pinned, ``verdict_number`` which
     unaccounted decision of the account this is (from the commit on), ``artifacts`` the sha256 of what is stored for it
-    by kind (``data``, ``report_json``, ``report_html``, ``attestation``).
+    by kind (``data``, ``model``, ``report_json``, ``report_html``, ``attestation``). A derived release carries the
+    plan, policy and statement of its source, no verdict number, and how it was sampled.
     """
 
     release: Release
@@ -41,7 +42,9 @@ class ReleaseRecord:
     """The privacy statement's JSON, from EVALUATING on."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
-    """Why it FAILED, in public words, for stewards and officers."""
+    """Why it FAILED, in public words, for stewards and officers, and for whoever asked for a derived one."""
+    sampling: str = ""
+    """How the rows of a derived release were drawn."""
 
 
 class DatasetCatalog(Protocol):
@@ -74,11 +77,11 @@ class ReleaseCatalog(Protocol):
 
     def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
         """Write a changed record. Raises WrongState unless the stored one is in ``expected`` and
-        ``synthgate.release.TRANSITIONS`` allows the new state (or the state stays)."""
+        ``synthgate.release.allows`` allows the new state (or the state stays)."""
 
     def verdicts(self, account: str) -> int:
-        """How many unaccounted verdicts the account has used or set aside: releases of it, without those whose charge
-        was voided (the ledger has a void entry for the release's id)."""
+        """How many unaccounted verdicts the account has used or set aside: releases of it that reserved a charge which
+        was not voided (the ledger has entries for the release's id). A derived release reserves none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.ledger import chain
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
+from synthgate.derivation import Derivation
 from synthgate.domain import Domain
 from synthgate.policy import Policy
 from synthgate.release import Release, ReleaseState
@@ -63,6 +64,7 @@ def write_release(record: ReleaseRecord) -> str:
         "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),
         "failure": record.failure,
+        "sampling": record.sampling,
     })  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def read_release(text: str) -> ReleaseRecord:
         "updated_at": datetime.fromisoformat(fields["updated_at"]),
         "reasons": tuple(fields["reasons"]),
         "approvals": tuple(fields["approvals"]),
+        "derivation": Derivation.from_dict(derivation) if (derivation := fields.get("derivation")) else None,
     })  # fmt: skip
     return ReleaseRecord(**document | {"release": release, "policy": Policy.from_dict(document["policy"])})
 

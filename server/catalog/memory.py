@@ -72,9 +72,11 @@ class MemoryReleases:
         self._kept[record.release.id] = codec.write_release(record)
 
     def verdicts(self, account: str) -> int:
-        """Releases of the account whose charge was not voided."""
-        voided = {e.reservation for e in self._entries if e.kind is EntryKind.VOID}
-        return sum(r.release.account == account and r.release.id not in voided for r in self.list())
+        """Releases of the account whose charge was reserved and not voided."""
+        reserved, voided = (
+            {e.reservation for e in self._entries if e.kind is kind} for kind in (EntryKind.RESERVE, EntryKind.VOID)
+        )
+        return sum(r.release.account == account and r.release.id in reserved - voided for r in self.list())
 
 
 class MemoryRequests:

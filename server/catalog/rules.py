@@ -5,7 +5,7 @@ from typing import NoReturn
 from server.catalog.base import ReleaseRecord
 from synthgate.dataset import DatasetState
 from synthgate.errors import AlreadyExists, InvalidArgument, NotFound, RequestIdReused, WrongState
-from synthgate.release import TRANSITIONS, ReleaseState
+from synthgate.release import ReleaseState, allows
 
 
 def no_dataset(name: str) -> NoReturn:
@@ -36,14 +36,14 @@ def check_dataset_state(name: str, stored: DatasetState, expected: DatasetState)
 
 def check_release_change(stored: ReleaseRecord, new: ReleaseRecord, expected: ReleaseState) -> None:
     """Raises WrongState unless the stored release is in ``expected`` and may become what ``new`` says, and
-    InvalidArgument where ``new`` moves it to another dataset or account."""
+    InvalidArgument where ``new`` moves it to another dataset, account or source."""
     old, changed = stored.release, new.release
     if old.state is not expected:
         raise WrongState(f"release {old.id!r} is {old.state}, not {expected}")
-    if changed.state is not old.state and changed.state not in TRANSITIONS.get(old.state, frozenset()):
+    if changed.state is not old.state and not allows(old, changed.state):
         raise WrongState(f"release {old.id!r} is {old.state} and cannot become {changed.state}")
-    if (old.dataset, old.account) != (changed.dataset, changed.account):
-        raise InvalidArgument(f"release {old.id!r} keeps its dataset and its account")
+    if (old.dataset, old.account, old.derivation) != (changed.dataset, changed.account, changed.derivation):
+        raise InvalidArgument(f"release {old.id!r} keeps its dataset, its account and what is asked of a source")
 
 
 def answer_kept(payload: str, *, kept: str) -> None:

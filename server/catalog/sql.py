@@ -91,12 +91,15 @@ class SqlReleases:
         self._connection.execute(update(_releases).where(_releases.c.id == release.id).values(row))
 
     def verdicts(self, account: str) -> int:
-        """Releases of the account whose charge was not voided."""
+        """Releases of the account whose charge was reserved and not voided."""
         entries = tables.entries
-        voided = select(entries.c.reservation).where(
-            entries.c.reservation == _releases.c.id, entries.c.kind == str(EntryKind.VOID)
+        reserved, voided = (
+            select(entries.c.reservation)
+            .where(entries.c.reservation == _releases.c.id, entries.c.kind == str(kind))
+            .exists()
+            for kind in (EntryKind.RESERVE, EntryKind.VOID)
         )
-        query = select(func.count()).select_from(_releases).where(_releases.c.account == account, ~voided.exists())
+        query = select(func.count()).select_from(_releases).where(_releases.c.account == account, reserved, ~voided)
         return self._connection.scalars(query).one()
 
     def _document(self, release: str) -> str | None:

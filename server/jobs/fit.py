@@ -2,7 +2,8 @@
 
 Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json()), ``train`` (path of the private training rows). The
 secret keys the draw from the fitted model, which is post-processing; the noise of the fit comes from the operating
-system and from nowhere else. Writes ``sample.parquet``. Result: ``sha256``, ``bytes``, ``rows``, ``event`` (what ran),
+system and from nowhere else. Writes ``sample.parquet``, and ``model.safetensors`` where the model can be stored.
+Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of its file, or empty), ``event`` (what ran),
 ``weaknesses`` of the noise, ``seconds`` of fit and sample.
 
 The engine may be anybody's. What it raises never leaves the log, and what it returns is held to the domain.
@@ -20,6 +21,7 @@ from dp_models.base import Plan
 from dp_models.encoding.stored import ParquetRows
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.registry import synthesizer
+from dp_models.stored.registry import dump
 from server.jobs import canonical, worker
 from server.jobs.keys import Label, subkey
 from server.jobs.worker import Progress
@@ -27,6 +29,7 @@ from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition, SynthgateError
 
 SAMPLE = "sample.parquet"
+MODEL = "model.safetensors"
 
 
 class EngineFault(Exception):
@@ -51,19 +54,24 @@ def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progr
     progress("sampling")
     rows = plan.sizes.sample_rows
     with _foreign():
-        drawn = model.sample(rows, generator=_generator(secret))
+        drawn = model.sample(rows, generator=sampling_generator(secret))
+        stored = dump(model)
+    if stored is not None:
+        (folder / MODEL).write_bytes(stored)
     sha256, size = canonical.write(canonical.conform(drawn, domain, rows=rows), folder / SAMPLE)
     return {
         "sha256": sha256,
         "bytes": size,
         "rows": rows,
+        "model": "" if stored is None else MODEL,
         "event": event.to_json(),
         "weaknesses": list(noise.weaknesses),
         "seconds": {"fit": fitted - start, "sample": time.perf_counter() - fitted},
     }
 
 
-def _generator(secret: bytes) -> np.random.Generator:
+def sampling_generator(secret: bytes) -> np.random.Generator:
+    """What draws a sample from a model; keyed to the attempt."""
     return np.random.default_rng(int.from_bytes(subkey(secret, Label.SAMPLE), "big"))
 
 

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     FIT = "fit"
     EVALUATE = "evaluate"
     RENDER = "render"
+    DERIVE = "derive"
 
 
 class Reason(StrEnum):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from server import approvals, releases, requests
+from server import approvals, derived, releases, requests
 from server.catalog.base import ReleaseRecord
 from server.config import CHUNK_BYTES
 from server.gateway import Call
@@ -30,12 +30,23 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
 
     @answers(ANALYST, STEWARD)
     def CreateRelease(self, request: pb.CreateReleaseRequest, call: Call) -> pb.CreateReleaseResponse:  # noqa: N802
-        """Reserve the charge and queue the work."""
+        """Reserve the charge and queue the work, or queue a sample of a released model."""
+        if request.HasField("derivation"):
+            record = self._derive(request, call)
+            return pb.CreateReleaseResponse(release=shown(releases.seen(self.gateway, record, call.principal)))
         record = requests.create(
             self.gateway, call, dataset=request.dataset, engine=request.engine, epsilon=request.epsilon,
             delta=request.delta if request.HasField("delta") else None,
         )  # fmt: skip
         return pb.CreateReleaseResponse(release=shown(releases.seen(self.gateway, record, call.principal)))
+
+    def _derive(self, request: pb.CreateReleaseRequest, call: Call) -> ReleaseRecord:
+        if request.dataset or request.engine or request.epsilon or request.HasField("delta"):
+            raise InvalidArgument(
+                "a derived release takes dataset and engine of its source and charges nothing: leave out dataset,"
+                " engine, epsilon and delta"
+            )
+        return derived.create(self.gateway, call, convert.derivation_from_proto(request.derivation))
 
     @answers(ANALYST, STEWARD, OFFICER)
     def QuoteRelease(self, request: pb.QuoteReleaseRequest, call: Call) -> pb.QuoteReleaseResponse:  # noqa: N802

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from synthgate.attestation import Attestation
+from synthgate.attestation import NO_CHARGE, NO_VERDICT, Attestation, Derived, Judged
 from synthgate.cli import output
 from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
 from synthgate.errors import FailedPrecondition
@@ -94,14 +94,30 @@ def _draw(console: Console, a: Attestation) -> None:
         "epsilon, substitute one": f"{s.epsilon_substitute_one:g}",
         "public size": f"{s.sizes.rows:,} rows, {s.sizes.units:,} units ({s.sizes.origin})",
         "engine": ", ".join([a.engine, *(f"{name} {version}" for name, version in a.versions.items())]),
-        "policy": f"{a.policy.name}: {'; '.join(r.name for r in a.policy.rules)}",
-        "verdict": f"number {a.decision.number} of {a.decision.allowed} on the account"
-        + (", not accounted in epsilon" if a.decision.unaccounted else ""),
-        "ledger": f"account {a.ledger.account}, entry {a.ledger.sequence}",
+        **(_judged(a.origin) if isinstance(a.origin, Judged) else _derived(a.origin)),
         "approved by": ", ".join(a.approvals),
         "released at": output.moment(a.released_at),
-        "derived from": a.derived_from,
     }
     rows |= {f"not covered {i}": text for i, text in enumerate(s.not_covered, 1)}
     rows |= {f"weakened by {i}": text for i, text in enumerate(s.weakened_by, 1)}
     output.facts(console, "verified: the file is the attested one, and the signature is the key's", rows)
+
+
+def _judged(origin: Judged) -> dict[str, str]:
+    policy, decision, ledger = origin.policy, origin.decision, origin.ledger
+    counted = f"number {decision.number} of {decision.allowed} on the account"
+    return {
+        "policy": f"{policy.name}: {'; '.join(r.name for r in policy.rules)}",
+        "verdict": counted + (", not accounted in epsilon" if decision.unaccounted else ""),
+        "ledger": f"account {ledger.account}, entry {ledger.sequence}",
+    }
+
+
+def _derived(origin: Derived) -> dict[str, str]:
+    return {
+        "derived from": f"{origin.derivation.source}, attestation {origin.attestation}",
+        **output.asked_of_model(origin.derivation),
+        "sampled": origin.sampling,
+        "verdict": NO_VERDICT,
+        "charge": NO_CHARGE,
+    }

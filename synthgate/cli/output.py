@@ -25,6 +25,7 @@ from rich.text import Text
 
 from synthgate import errors
 from synthgate.budget import PrivacyBudget
+from synthgate.derivation import Derivation
 
 CLOSED = 7
 INTERRUPTED = 130
@@ -79,6 +80,18 @@ def plain(value: Any) -> Any:
 def percent(ppm: int) -> str:
     """A share in millionths, in per cent. What takes anything is never shown as nothing."""
     return f"{ppm / 10_000:.1f} %" if ppm == 0 or ppm >= 500 else "< 0.1 %"
+
+
+def asked_of_model(derivation: Derivation) -> dict[str, str]:
+    """What a derived sample was asked to be, as names and values."""
+    conditions = [f"{c.column}={c.value}" if c.value else f"{c.column} is null" for c in derivation.conditions]
+    balance = derivation.rebalance
+    shares = [f"{s.value or 'null'} {s.share:g}" for s in balance.shares] if balance else []
+    return {
+        "condition": " and ".join(conditions),
+        "rebalanced": f"{balance.column}: {', '.join(shares) or 'equal shares'}" if balance else "",
+        "rows asked": f"{derivation.rows:,}" if derivation.rows else "",
+    }
 
 
 def moment(at: datetime) -> str:

@@ -1,23 +1,21 @@
 """`synthgate release`: ask for synthetic tables, follow them, fetch them, decide about them."""
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from synthgate.cli import output
+from synthgate.cli import derivation, drawing, output
 from synthgate.cli.session import Session, command, write_file
 from synthgate.errors import DeadlineExceeded, InvalidArgument, WrongState
-from synthgate.release import Quote, Release, ReleaseState
-from synthgate.report import Report
+from synthgate.release import Release, ReleaseState
+
+if TYPE_CHECKING:
+    from synthgate.client.client import Client
 
 app = typer.Typer(help="Ask for synthetic tables, follow them, fetch them, decide about them.", no_args_is_help=True)
-BANNER = "Exact comparisons with private records; not differentially private; do not forward."
-STEPS = (ReleaseState.PENDING, ReleaseState.TRAINING, ReleaseState.EVALUATING, ReleaseState.AWAITING_APPROVAL)
-
 Id = Annotated[str, typer.Argument(help="The release's id.")]
 Dataset = Annotated[str, typer.Argument(help="A dataset in state READY.")]
 Epsilon = Annotated[float, typer.Option("--epsilon", help="Epsilon of this release, 0.001 to 100.")]
@@ -33,10 +31,34 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, 1 to 1,000 character
 @command(app, "create")
 def create(
     session: Session,
-    dataset: Dataset,
-    epsilon: Epsilon,
+    dataset: Annotated[str, typer.Argument(help="A dataset in state READY (default: none, with --from).")] = "",
+    epsilon: Annotated[
+        float | None,
+        typer.Option("--epsilon", help="Epsilon of this release, 0.001 to 100 (default: none, with --from)."),
+    ] = None,
     delta: Delta = None,
     engine: Engine = "auto",
+    source: Annotated[
+        str,
+        typer.Option("--from", help="Sample the model of this RELEASED release instead; free (default: a new model)."),
+    ] = "",
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            help="With --from: COLUMN=VALUE, COLUMN=LOW..HIGH, or COLUMN= for null; repeatable (default: none).",
+        ),
+    ] = None,
+    rebalance: Annotated[
+        str, typer.Option("--rebalance", help="With --from: equal shares of this column's values (default: as is).")
+    ] = "",
+    share: Annotated[
+        list[str] | None,
+        typer.Option("--share", help="With --rebalance: VALUE=SHARE for each value, adding to 1 (default: equal)."),
+    ] = None,
+    rows: Annotated[
+        str, typer.Option("--rows", help="With --from: a number of rows, or 2x to 10x (default: as the source).")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; nothing is charged (default: no).")
     ] = False,
@@ -45,20 +67,53 @@ def create(
 ) -> None:
     """Ask for a release; it is charged before any row is opened. Analysts, stewards.
 
-    With --wait the exit code is 7 where it was closed without data.
+    With --from it is a sample of a released model, under conditions, with other shares or of another size: no charge,
+    no verdict of its own, attested as derived. With --wait the exit code is 7 where it was closed without data.
     """
-    if dry_run:
+    asked = Asked(source, condition or [], rebalance, share or [], rows)
+    if source:
+        if dataset or epsilon is not None or delta is not None or engine != "auto" or dry_run:
+            raise InvalidArgument("--from charges nothing: leave out dataset, epsilon, delta, engine and dry-run")
+    elif not dataset or epsilon is None:
+        raise InvalidArgument("name a dataset and --epsilon, or --from RELEASE")
+    elif asked != Asked(source, [], "", [], ""):
+        raise InvalidArgument("--condition, --rebalance, --share and --rows go with --from RELEASE")
+    elif dry_run:
         _quote(session, dataset, epsilon, delta, engine)
         return
     with session.client() as gateway:
-        release = gateway.create_release(dataset, epsilon=epsilon, delta=delta, engine=_engine(engine))
+        if epsilon is None:
+            release = asked.of(gateway)
+        else:
+            release = gateway.create_release(dataset, epsilon=epsilon, delta=delta, engine=_engine(engine))
         if wait:
             session.note(f"release {release.id} is queued")
-            for seen in _followed(session, release, gateway.watch(release.id, timeout_s=timeout)):
+            for seen in drawing.followed(session, release, gateway.watch(release.id, timeout_s=timeout)):
                 release = seen
-    session.show(release, lambda console: draw(console, release))
+    session.show(release, lambda console: drawing.release(console, release))
     if wait:
         _exit(release)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of a derived release as they were typed."""
+
+    source: str
+    conditions: list[str]
+    rebalance: str
+    shares: list[str]
+    rows: str
+
+    def of(self, gateway: "Client") -> Release:
+        """Read them, and ask. Raises InvalidArgument."""
+        given = derivation.conditions(self.conditions)
+        balance = derivation.rebalance(self.rebalance, self.shares)
+        source = gateway.release(self.source) if self.rows.endswith("x") else None
+        if source is not None and source.state is not ReleaseState.RELEASED:
+            raise WrongState(f"release {source.id} is {source.state}; derive from one that is RELEASED")
+        rows = derivation.rows(self.rows, source.rows if source else 0)
+        return gateway.derive_release(self.source, conditions=given, rebalance=balance, rows=rows)
 
 
 @command(app, "quote")
@@ -72,12 +127,12 @@ def watch(session: Session, release: Id, timeout: Timeout = 3_600.0) -> None:
     """Follow a release until it is decided; with --json one line for every change. Exit code 7 where it was closed."""
     with session.client() as gateway:
         last = gateway.release(release)
-        for seen in _followed(session, last, gateway.watch(release, timeout_s=timeout)):
+        for seen in drawing.followed(session, last, gateway.watch(release, timeout_s=timeout)):
             last = seen
             if session.as_json:
                 session.emit(seen)
     if not session.as_json:
-        draw(session.console, last)
+        drawing.release(session.console, last)
     _exit(last)
 
 
@@ -86,7 +141,7 @@ def show(session: Session, release: Id) -> None:
     """Show a release as the role may see it."""
     with session.client() as gateway:
         found = gateway.release(release)
-    session.show(found, lambda console: draw(console, found))
+    session.show(found, lambda console: drawing.release(console, found))
 
 
 @command(app, "list")
@@ -97,7 +152,7 @@ def list_releases(
     """List the releases that the role may see."""
     with session.client() as gateway:
         found = gateway.releases(dataset)
-    session.show(found, lambda console: _draw_list(console, found))
+    session.show(found, lambda console: drawing.release_list(console, found))
 
 
 @command(app, "cancel")
@@ -105,7 +160,7 @@ def cancel(session: Session, release: Id) -> None:
     """Stop the work on a release. A charge that is committed stays. The requester, stewards."""
     with session.client() as gateway:
         found = gateway.cancel(release)
-    session.show(found, lambda console: draw(console, found))
+    session.show(found, lambda console: drawing.release(console, found))
 
 
 @command(app, "download")
@@ -139,12 +194,12 @@ def report(
     with session.client() as gateway:
         if out is None:
             found = gateway.report(release)
-            session.show({"banner": BANNER, **found.to_dict()}, lambda console: _draw_report(console, found))
+            session.show({"banner": drawing.BANNER, **found.to_dict()}, lambda console: drawing.report(console, found))
             return
         content = gateway.report_file(release, html=out.suffix == ".html")
     write_file(out, content, private=True)
-    session.note(BANNER)
-    value = {"path": out, "banner": BANNER}
+    session.note(drawing.BANNER)
+    value = {"path": out, "banner": drawing.BANNER}
     session.show(value, lambda console: console.print(f"{out} written", markup=False))
 
 
@@ -185,7 +240,7 @@ def approve(
                 raise WrongState("the release has no artifact that could be approved")
             session.note(f"approving the artifact with sha256 {sha256}")
         found = gateway.approve(release, sha256=sha256, reason=reason)
-    session.show(found, lambda console: draw(console, found))
+    session.show(found, lambda console: drawing.release(console, found))
 
 
 @command(app, "reject")
@@ -193,80 +248,13 @@ def reject(session: Session, release: Id, reason: Reason) -> None:
     """Reject a release that awaits approval; its rows are destroyed. Officers."""
     with session.client() as gateway:
         found = gateway.reject(release, reason=reason)
-    session.show(found, lambda console: draw(console, found))
-
-
-def draw(console: Console, release: Release) -> None:
-    """One release as names and values, without what the role may not see."""
-    approvals = f"{len(release.approvals)} of {release.approvals_needed}: {', '.join(release.approvals)}"
-    rows = {
-        "state": release.state,
-        "stage": release.stage,
-        "reasons": "; ".join(release.reasons),
-        "dataset": release.dataset,
-        "engine": f"{release.engine}: {release.because}" if release.because else release.engine,
-        "epsilon, delta": f"{release.epsilon:g}, {release.delta:g}",
-        "takes of the account": f"{output.percent(release.share_ppm)} of {release.account}",
-        "approvals": approvals if release.approvals_needed else "",
-        "rows": f"{release.rows:,}" if release.rows else "",
-        "sha256": release.sha256,
-        "requested": f"{output.moment(release.created_at)} by {release.requested_by}",
-        "changed": output.moment(release.updated_at),
-    }
-    output.facts(console, f"release {release.id}", rows)
+    session.show(found, lambda console: drawing.release(console, found))
 
 
 def _quote(session: Session, dataset: str, epsilon: float, delta: float | None, engine: str) -> None:
     with session.client() as gateway:
         found = gateway.quote_release(dataset, epsilon=epsilon, delta=delta, engine=_engine(engine))
-    session.show(found, lambda console: _draw_quote(console, found))
-
-
-def _draw_quote(console: Console, quote: Quote) -> None:
-    rows = {
-        "engine": f"{quote.engine}: {quote.because}",
-        "epsilon, delta": f"{quote.epsilon:g}, {quote.delta:g} (the plan alone: {quote.plan_epsilon:.3f})",
-        "takes": output.percent(quote.share_ppm),
-        "taken already": output.percent(quote.taken_ppm),
-        "taken after it": output.percent(quote.after_ppm),
-        "largest epsilon that fits": f"{quote.largest_epsilon:.3f}" if quote.largest_epsilon > 0 else "none",
-        "rows": f"{quote.rows:,}",
-        "answer": f"would be refused: {'; '.join(quote.refusals)}" if quote.refusals else "would be admitted",
-    }
-    output.facts(console, "quote: nothing was charged and no row was opened", rows)
-
-
-def _draw_list(console: Console, releases: Iterable[Release]) -> None:
-    rows = [
-        (r.id, r.dataset, r.engine, f"{r.epsilon:g}", output.percent(r.share_ppm), r.state, output.moment(r.created_at))
-        for r in releases
-    ]
-    output.listing(console, "releases", ("release", "dataset", "engine", "epsilon", "share", "state", "asked"), rows)
-
-
-def _draw_report(console: Console, report: Report) -> None:
-    rows = [
-        (s.name, f"{s.value:.4f}", f"{s.low:.4f}", f"{s.high:.4f}", s.better, "yes" if s.conclusive else "no", s.note)
-        for s in report.scores
-    ]
-    output.listing(console, BANNER, ("score", "value", "low", "high", "better", "conclusive", "note"), rows)
-
-
-def _followed(session: Session, release: Release, changes: Iterator[Release]) -> Iterator[Release]:
-    """The changes of a release, beside a bar with state, stage and elapsed time."""
-    parts = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[stage]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*parts, console=session.notes, disable=session.as_json) as progress:
-        task = progress.add_task(release.state, total=len(STEPS), stage=release.stage)
-        for seen in changes:
-            done = STEPS.index(seen.state) if seen.state in STEPS else len(STEPS)
-            progress.update(task, description=seen.state, completed=done, stage=output.printable(seen.stage))
-            yield seen
+    session.show(found, lambda console: drawing.quote(console, found))
 
 
 def _exit(release: Release) -> None:

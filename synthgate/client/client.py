@@ -10,45 +10,26 @@ Every method raises the gateway's own error (`synthgate.errors`). Mutating metho
 with every retry, so they act once; pass ``request_id`` to carry a retry over a restart of your own program.
 """
 
-import contextlib
 import itertools
-import json
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from synthgate.client import convert, transfer
+from synthgate.client.releases import ReleaseCalls
 from synthgate.client.state import read_state
 from synthgate.client.tables import PreparedTable, prepare_table
 from synthgate.client.transfer import Progress, quiet
-from synthgate.client.wire import STREAM_TIMEOUT_S, Clock, Patience, Retry, Wire
+from synthgate.client.wire import Clock, Retry, Wire, chosen
 from synthgate.dataset import DatasetState, DatasetView
-from synthgate.errors import DeadlineExceeded, InternalError, InvalidTable, SynthgateError, WrongState
+from synthgate.errors import InvalidTable, WrongState
 from synthgate.ledger import AccountView, Entry
 from synthgate.policy import Policy
-from synthgate.release import Quote, Release
-from synthgate.report import Report
 from synthgate.schema import Declaration
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
-from synthgate.v1 import release_service_pb2 as releases
-
-PAGE = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedAttestation:
-    """A DSSE envelope (JSON), and the PEM of the key that the gateway says it signs with. Trust the fingerprint that
-    the operator published, not this key."""
-
-    envelope: bytes
-    public_key: bytes
-
-
-class Client:
+class Client(ReleaseCalls):
     """A connection to a gateway on this machine. Use it as a context manager; it is safe to share between threads.
 
     ``timeout_s`` limits each single call; uploads, downloads and watches have limits of their own.
@@ -83,7 +64,7 @@ class Client:
     ) -> AccountView:
         """Open the budget of one population. Stewards, officers."""
         request = ledger.OpenAccountRequest(
-            request_id=_id(request_id), name=name, epsilon=epsilon, delta=delta, sandbox=sandbox
+            request_id=chosen(request_id), name=name, epsilon=epsilon, delta=delta, sandbox=sandbox
         )
         return convert.balance_from_proto(self._wire.call(self._wire.ledger.OpenAccount, request).balance)
 
@@ -99,7 +80,7 @@ class Client:
     ) -> AccountView:
         """Change a cap or grant verdicts (in all, beyond the policy's); None keeps what is. Officers."""
         request = ledger.AmendAccountRequest(
-            request_id=_id(request_id),
+            request_id=chosen(request_id),
             name=name,
             epsilon=epsilon,
             delta=delta,
@@ -120,7 +101,7 @@ class Client:
 
     def entries(self, account: str = "") -> tuple[Entry, ...]:
         """The book of one account, or of all. Stewards, officers, auditors."""
-        pages = self._pages(self._wire.ledger.ListEntries, ledger.ListEntriesRequest(account=account))
+        pages = self._wire.pages(self._wire.ledger.ListEntries, ledger.ListEntriesRequest(account=account))
         return tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
 
     # datasets
@@ -136,7 +117,7 @@ class Client:
     ) -> DatasetView:
         """Register a declaration; the gateway's default policy without one. Stewards."""
         request = datasets.CreateDatasetRequest(
-            request_id=_id(request_id),
+            request_id=chosen(request_id),
             name=name,
             domain=convert.domain_to_proto(declaration.domain),
             unit=convert.unit_to_proto(declaration.unit),
@@ -165,12 +146,12 @@ class Client:
 
     def datasets(self) -> tuple[DatasetView, ...]:
         """All datasets, in the order of registration."""
-        pages = self._pages(self._wire.datasets.ListDatasets, datasets.ListDatasetsRequest())
+        pages = self._wire.pages(self._wire.datasets.ListDatasets, datasets.ListDatasetsRequest())
         return tuple(convert.dataset_from_proto(d) for page in pages for d in page.datasets)
 
     def delete_dataset(self, name: str, *, request_id: str = "") -> DatasetView:
         """Destroy a dataset's rows and unreleased artifacts. Stewards."""
-        request = datasets.DeleteDatasetRequest(request_id=_id(request_id), name=name)
+        request = datasets.DeleteDatasetRequest(request_id=chosen(request_id), name=name)
         return convert.dataset_from_proto(self._wire.call(self._wire.datasets.DeleteDataset, request).dataset)
 
     def wait_ready(self, name: str, *, timeout_s: float = 600.0) -> DatasetView:
@@ -188,108 +169,3 @@ class Client:
             clock.left_s(of="ingest")
             pause.pause(asked)
         raise AssertionError("count does not end")
-
-    # releases
-
-    def create_release(
-        self, dataset: str, *, epsilon: float, delta: float | None = None, engine: str = "", request_id: str = ""
-    ) -> Release:
-        """Reserve the charge and queue the work. Raises BudgetExhausted, PolicyRefused and others before any row is
-        opened. ``delta`` None is a twentieth of the account's; ``engine`` "" is auto. Analysts, stewards."""
-        request = releases.CreateReleaseRequest(
-            request_id=_id(request_id), dataset=dataset, engine=engine, epsilon=epsilon, delta=delta
-        )
-        return convert.release_from_proto(self._wire.call(self._wire.releases.CreateRelease, request).release)
-
-    def quote_release(self, dataset: str, *, epsilon: float, delta: float | None = None, engine: str = "") -> Quote:
-        """Price a request without touching data or budget. Analysts, stewards, officers."""
-        request = releases.QuoteReleaseRequest(dataset=dataset, engine=engine, epsilon=epsilon, delta=delta)
-        return convert.quote_from_proto(self._wire.call(self._wire.releases.QuoteRelease, request))
-
-    def release(self, release: str) -> Release:
-        """One release, as the caller may see it."""
-        response = self._wire.call(self._wire.releases.GetRelease, releases.GetReleaseRequest(id=release))
-        return convert.release_from_proto(response.release)
-
-    def releases(self, dataset: str = "") -> tuple[Release, ...]:
-        """The releases that the caller may see, of one dataset or of all, in the order of creation."""
-        pages = self._pages(self._wire.releases.ListReleases, releases.ListReleasesRequest(dataset=dataset))
-        return tuple(convert.release_from_proto(r) for page in pages for r in page.releases)
-
-    def watch(self, release: str, *, timeout_s: float = 3_600.0) -> Iterator[Release]:
-        """The release now and after every change that the caller may see, until no decision is pending. Resumes over a
-        restart of the gateway. Raises DeadlineExceeded after ``timeout_s``; the work goes on."""
-        clock, patience = Clock(timeout_s), Patience(self._wire.retry)
-        request, last = releases.WatchReleaseRequest(id=release), None
-        while True:
-            left_s = min(STREAM_TIMEOUT_S, clock.left_s(of="the release"))
-            stream = self._wire.receive(self._wire.releases.WatchRelease, request, timeout_s=left_s)
-            try:
-                with contextlib.closing(stream):
-                    for response in stream:
-                        patience.heard()
-                        seen = convert.release_from_proto(response.release)
-                        if seen != last:
-                            yield seen
-                        last = seen
-                        if seen.state.terminal:
-                            return
-                return
-            except DeadlineExceeded:
-                self._wire.retry.pause(1)  # the stream's limit; the clock knows whether it was the caller's too
-            except SynthgateError as error:
-                patience.spend(error)
-
-    def cancel(self, release: str, *, request_id: str = "") -> Release:
-        """Stop the work; a charge that was committed stays. The requester, stewards."""
-        request = releases.CancelReleaseRequest(request_id=_id(request_id), id=release)
-        return convert.release_from_proto(self._wire.call(self._wire.releases.CancelRelease, request).release)
-
-    def download(self, release: str, path: Path, *, progress: Progress = quiet) -> Path:
-        """Write the attested Parquet to ``*.parquet``, or a CSV made from it to ``*.csv``; resumes what broke off,
-        checks the sha256, and replaces ``path`` at the end. The requester, stewards, officers."""
-        transfer.download(self._wire, release, path, progress)
-        return path
-
-    def report(self, release: str) -> Report:
-        """The scores: exact comparisons with private records; not differentially private; do not forward. Stewards,
-        officers, auditors."""
-        content = self.report_file(release, html=False)
-        try:
-            return Report.from_dict(json.loads(content))
-        except (ValueError, KeyError, TypeError):
-            raise InternalError("the report is not of a version that this client reads; upgrade synthgate") from None
-
-    def report_file(self, release: str, *, html: bool = True) -> bytes:
-        """The report as a page that opens offline, or as JSON. As private as `report`."""
-        kind = releases.REPORT_FORMAT_HTML if html else releases.REPORT_FORMAT_JSON
-        response = self._wire.call(self._wire.releases.GetReport, releases.GetReportRequest(id=release, format=kind))
-        return bytes(response.content)
-
-    def attestation(self, release: str) -> SignedAttestation:
-        """The attestation of a RELEASED release, for `synthgate.verify.verify`."""
-        response = self._wire.call(self._wire.releases.GetAttestation, releases.GetAttestationRequest(id=release))
-        return SignedAttestation(envelope=bytes(response.envelope), public_key=response.public_key.encode())
-
-    def approve(self, release: str, *, sha256: str, reason: str, request_id: str = "") -> Release:
-        """Approve a release AWAITING_APPROVAL; ``sha256`` is that of the artifact looked at. Officers."""
-        request = releases.ApproveReleaseRequest(request_id=_id(request_id), id=release, sha256=sha256, reason=reason)
-        return convert.release_from_proto(self._wire.call(self._wire.releases.ApproveRelease, request).release)
-
-    def reject(self, release: str, *, reason: str, request_id: str = "") -> Release:
-        """Reject a release AWAITING_APPROVAL; its rows are destroyed. Officers."""
-        request = releases.RejectReleaseRequest(request_id=_id(request_id), id=release, reason=reason)
-        return convert.release_from_proto(self._wire.call(self._wire.releases.RejectRelease, request).release)
-
-    def _pages(self, method: Any, request: Any) -> Iterator[Any]:
-        request.page_size = PAGE
-        while True:
-            page = self._wire.call(method, request)
-            yield page
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-
-def _id(given: str) -> str:
-    return given or str(uuid.uuid4())

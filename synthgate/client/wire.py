@@ -5,6 +5,7 @@ import ipaddress
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ Message = TypeVar("Message")
 STREAM_TIMEOUT_S = 3_600.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 """What the client accepts of one message; a report's page with its pictures is the largest."""
+
+PAGE = 1_000
 
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
@@ -102,6 +105,16 @@ class Wire:
             self.retry.pause(failures)
         raise InvalidArgument("retry.attempts is at least 1")
 
+    def pages(self, method: Any, request: Any) -> Iterator[Any]:
+        """The answers of a listing, page by page."""
+        request.page_size = PAGE
+        while True:
+            page = self.call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     def send(self, method: Callable[..., Message], requests: Iterator[object]) -> Message:
         """One call with a stream of requests and one answer, tried once. Raises SynthgateError."""
         try:
@@ -148,3 +161,8 @@ def check_loopback(address: str) -> None:
         local = False
     if not local:
         raise InvalidArgument("only loopback addresses can be used without encryption; open a tunnel to the gateway")
+
+
+def chosen(request_id: str) -> str:
+    """The caller's request id, or a new one."""
+    return request_id or str(uuid.uuid4())

@@ -23,6 +23,7 @@ class ReleaseState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RELEASE_STATE_FAILED: _ClassVar[ReleaseState]
     RELEASE_STATE_CANCELLED: _ClassVar[ReleaseState]
     RELEASE_STATE_CLOSED: _ClassVar[ReleaseState]
+    RELEASE_STATE_SAMPLING: _ClassVar[ReleaseState]
 
 class ReportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -40,12 +41,49 @@ RELEASE_STATE_REVOKED: ReleaseState
 RELEASE_STATE_FAILED: ReleaseState
 RELEASE_STATE_CANCELLED: ReleaseState
 RELEASE_STATE_CLOSED: ReleaseState
+RELEASE_STATE_SAMPLING: ReleaseState
 REPORT_FORMAT_UNSPECIFIED: ReportFormat
 REPORT_FORMAT_JSON: ReportFormat
 REPORT_FORMAT_HTML: ReportFormat
 
+class Condition(_message.Message):
+    __slots__ = ("column", "value")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    value: str
+    def __init__(self, column: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("value", "share")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    value: str
+    share: float
+    def __init__(self, value: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
+
+class Rebalance(_message.Message):
+    __slots__ = ("column", "shares")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    shares: _containers.RepeatedCompositeFieldContainer[Share]
+    def __init__(self, column: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ...) -> None: ...
+
+class Derivation(_message.Message):
+    __slots__ = ("source", "conditions", "rebalance", "rows")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    REBALANCE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    conditions: _containers.RepeatedCompositeFieldContainer[Condition]
+    rebalance: Rebalance
+    rows: int
+    def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
+
 class Release(_message.Message):
-    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows")
+    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +103,7 @@ class Release(_message.Message):
     SHA256_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    DERIVATION_FIELD_NUMBER: _ClassVar[int]
     id: str
     dataset: str
     account: str
@@ -84,21 +123,24 @@ class Release(_message.Message):
     sha256: str
     bytes: int
     rows: int
-    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+    derivation: Derivation
+    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ...) -> None: ...
 
 class CreateReleaseRequest(_message.Message):
-    __slots__ = ("request_id", "dataset", "engine", "epsilon", "delta")
+    __slots__ = ("request_id", "dataset", "engine", "epsilon", "delta", "derivation")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
+    DERIVATION_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     dataset: str
     engine: str
     epsilon: float
     delta: float
-    def __init__(self, request_id: _Optional[str] = ..., dataset: _Optional[str] = ..., engine: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ...) -> None: ...
+    derivation: Derivation
+    def __init__(self, request_id: _Optional[str] = ..., dataset: _Optional[str] = ..., engine: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ...) -> None: ...
 
 class CreateReleaseResponse(_message.Message):
     __slots__ = ("release",)

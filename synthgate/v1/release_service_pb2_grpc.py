@@ -40,6 +40,13 @@ class ReleaseServiceStub:
     EVALUATING         REJECTED, FAILED, CANCELLED            the rows are destroyed, the charge stays
     AWAITING_APPROVAL  RELEASED, REJECTED, FAILED, CANCELLED  officers decide; the charge stays
     RELEASED           REVOKED                                downloads stop
+
+    A derived release (`derivation` is set) is sampled from the model of a RELEASED one: no charge, no verdict of its own.
+
+    from               to                                     when
+    -                  PENDING                                what was asked fits the declaration
+    PENDING            SAMPLING, FAILED, CANCELLED            the stored model is being sampled
+    SAMPLING           RELEASED, FAILED, CANCELLED            attested as derived; or the model cannot give the rows
     """
 
     def __init__(self, channel):
@@ -120,10 +127,18 @@ class ReleaseServiceServicer:
     EVALUATING         REJECTED, FAILED, CANCELLED            the rows are destroyed, the charge stays
     AWAITING_APPROVAL  RELEASED, REJECTED, FAILED, CANCELLED  officers decide; the charge stays
     RELEASED           REVOKED                                downloads stop
+
+    A derived release (`derivation` is set) is sampled from the model of a RELEASED one: no charge, no verdict of its own.
+
+    from               to                                     when
+    -                  PENDING                                what was asked fits the declaration
+    PENDING            SAMPLING, FAILED, CANCELLED            the stored model is being sampled
+    SAMPLING           RELEASED, FAILED, CANCELLED            attested as derived; or the model cannot give the rows
     """
 
     def CreateRelease(self, request, context):
-        """Reserves the charge and queues the work; refusals that follow from public facts cost nothing. Analysts, stewards.
+        """Reserves the charge and queues the work; refusals that follow from public facts cost nothing. With a derivation it
+        asks for a sample of the model of a RELEASED release instead, which is free. Analysts, stewards.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -280,6 +295,13 @@ class ReleaseService:
     EVALUATING         REJECTED, FAILED, CANCELLED            the rows are destroyed, the charge stays
     AWAITING_APPROVAL  RELEASED, REJECTED, FAILED, CANCELLED  officers decide; the charge stays
     RELEASED           REVOKED                                downloads stop
+
+    A derived release (`derivation` is set) is sampled from the model of a RELEASED one: no charge, no verdict of its own.
+
+    from               to                                     when
+    -                  PENDING                                what was asked fits the declaration
+    PENDING            SAMPLING, FAILED, CANCELLED            the stored model is being sampled
+    SAMPLING           RELEASED, FAILED, CANCELLED            attested as derived; or the model cannot give the rows
     """
 
     @staticmethod

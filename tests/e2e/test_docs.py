@@ -64,7 +64,7 @@ def test_the_quickstart_runs_from_the_top_to_the_bottom(folder: Path) -> None:
         for command in (["bash", "-c", script], [sys.executable, "-c", "\n".join(blocks(QUICKSTART, "python"))]):
             done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
-    assert {"release.parquet", "release.csv", "attestation.json", "gateway.pub", "report.html"} <= {
+    assert {"release.parquet", "release.csv", "attestation.json", "gateway.pub", "report.html", "derived.parquet"} <= {
         p.name for p in folder.iterdir()
     }
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dp_models.encoding.table import arrow_schema
+from synthgate.attestation import Judged
 from synthgate.errors import BudgetExhausted, PermissionDenied, VerificationFailed, WrongState
 from synthgate.ledger import AccountView, Entry, EntryKind
 from synthgate.policy import DEFAULT_POLICY
@@ -121,11 +122,12 @@ def test_the_attestation_holds_offline(served: Served, story: Story, data: Path)
     assert found.release == story.asked.id
     assert (found.statement.scope, found.statement.end_to_end) == (Scope.GENERATOR, False)
     assert found.statement.epsilon == pytest.approx(story.quote.plan_epsilon)
-    assert (found.decision.number, found.decision.allowed) == (1, DEFAULT_POLICY.verdicts_max)
+    assert isinstance(found.origin, Judged)
+    assert (found.origin.decision.number, found.origin.decision.allowed) == (1, DEFAULT_POLICY.verdicts_max)
     assert any("decision 1 of 3" in sentence for sentence in found.statement.not_covered)
     (commit,) = [e for e in served.steward.entries(story.name) if e.kind is EntryKind.COMMIT]
-    assert (found.ledger.sequence, found.ledger.digest) == (commit.sequence, commit.digest)
-    assert found.policy.digest == DEFAULT_POLICY.digest
+    assert (found.origin.ledger.sequence, found.origin.ledger.digest) == (commit.sequence, commit.digest)
+    assert found.origin.policy.digest == DEFAULT_POLICY.digest
     assert served.fingerprint in signed.envelope.decode()
 
 

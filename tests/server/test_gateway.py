@@ -1,10 +1,6 @@
-"""Laws of the gateway in one process: what is published when, what deletion stops, and what one fault may cost.
-
-A composed gateway with real stores and no queue; the clock is a number that the tests set.
-"""
+"""Laws of the gateway in one process: what is published when, what deletion stops, and what one fault may cost."""
 
 import hashlib
-import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,84 +8,21 @@ from pathlib import Path
 import pytest
 
 from dp_models.mechanisms.accounting import rdp
-from server import accounts, datasets, erasure, requests
+from server import datasets, erasure
 from server.app import compose
-from server.catalog.base import DatasetRecord
 from server.config import Settings
-from server.gateway import Call, Gateway
-from server.identity import Office, Principal, provision
+from server.gateway import Gateway
 from server.ledger import meter
 from server.publication import next_tick, publish
 from server.queue import Queue
 from server.releases import move
 from synthgate.budget import PrivacyBudget
-from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
-from synthgate.domain import Column, Domain, Kind, Role
+from synthgate.dataset import DatasetState, PrivacyUnit
 from synthgate.errors import InvalidPolicy, NotFound, WrongState
 from synthgate.events import Gaussian
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import ReleaseState
-
-TICK_S = 15.0
-START = datetime(2026, 1, 1, tzinfo=UTC)
-STEWARD, ANALYST = Principal("steward", Office.STEWARD), Principal("analyst", Office.ANALYST)
-DOMAIN = Domain(
-    columns=(
-        Column(name="age", kind=Kind.INTEGER, low=0, high=99),
-        Column(name="sex", kind=Kind.CATEGORICAL, categories=("f", "m")),
-        Column(name="ill", kind=Kind.BOOLEAN, role=Role.SENSITIVE, secret=True),
-    )
-)
-SIZES = PublicSizes(rows=6_000, units=6_000)
-_ids = itertools.count()
-
-
-class Clock:
-    """Seconds since START, as the tests say."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> datetime:
-        return datetime.fromtimestamp(START.timestamp() + self.seconds, UTC)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, clock: Clock) -> Gateway:
-    settings = Settings(state=tmp_path, verdict_tick_s=TICK_S)
-    made = replace(compose(settings), now=clock)
-    provision(made.store, settings.tokens)
-    accounts.open_account(made, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
-    return made
-
-
-def call(principal: Principal) -> Call:
-    return Call(principal, "test", f"r{next(_ids)}", "payload")
-
-
-def registered(gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY) -> DatasetRecord:
-    datasets.register(
-        gateway, call(STEWARD), name=name, domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
-        policy=DEFAULT_POLICY,
-    )  # fmt: skip
-    with gateway.store.begin() as tx:
-        record = tx.datasets.get(name)
-        found = {datasets.READY_AT: gateway.now().isoformat()}
-        tx.datasets.replace(
-            replace(record, dataset=replace(record.dataset, state=state), found=found), expected=DatasetState.CREATED
-        )
-        return tx.datasets.get(name)
-
-
-def asked(gateway: Gateway) -> str:
-    return requests.create(
-        gateway, call(ANALYST), dataset="table", engine="independent", epsilon=0.1, delta=None
-    ).release.id
+from tests.server.composed import ANALYST, DOMAIN, SIZES, START, STEWARD, TICK_S, Clock, asked, call, registered
 
 
 def test_a_dataset_is_ready_to_everybody_on_a_tick(gateway: Gateway, clock: Clock) -> None:

@@ -263,6 +263,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
                 dataset=request.dataset,
                 account="people",
                 engine=request.engine or "tree",
+                derivation=convert.derivation_from_proto(request.derivation)
+                if request.HasField("derivation")
+                else None,
                 because="few columns",
                 epsilon=request.epsilon,
                 delta=request.delta if request.HasField("delta") else 5e-8,

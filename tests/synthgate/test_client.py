@@ -35,9 +35,9 @@ METHODS = {
 }  # fmt: skip
 
 PUBLIC_NAMES = """
-Account AccountView Attestation Balance Charge Client Column DEFAULT_POLICY Dataset DatasetState DatasetView Domain
-DpEvent Entry Kind Policy PrivacyBudget PrivacyStatement PrivacyUnit PublicSizes Quote Release ReleaseState Report Retry
-Role Rule Score SignedAttestation SynthgateError Verdict
+Account AccountView Attestation Balance Charge Client Column Condition DEFAULT_POLICY Dataset DatasetState DatasetView
+Derivation Domain DpEvent Entry Kind Policy PrivacyBudget PrivacyStatement PrivacyUnit PublicSizes Quote Rebalance
+Release ReleaseState Report Retry Role Rule Score Share SignedAttestation SynthgateError Verdict
 """.split()  # noqa: SIM905 - as prose it can be read
 
 

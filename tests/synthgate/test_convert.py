@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView, PrivacyUnit, PublicSizes, SizeOrigin
+from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
@@ -90,10 +91,17 @@ ENTRIES = st.builds(
     capacity=AMOUNTS, sandbox=st.booleans(), verdicts_granted=SMALL,
 )  # fmt: skip
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
+CONDITIONS = st.lists(st.builds(Condition, column=TEXT, value=TEXT), max_size=3, unique_by=lambda c: c.column)
+SHARES = st.lists(st.builds(Share, value=TEXT, share=REALS), max_size=3).map(tuple)
+DERIVATIONS = st.builds(
+    Derivation, source=TEXT, conditions=CONDITIONS.map(tuple), rows=AMOUNTS,
+    rebalance=st.none() | st.builds(Rebalance, column=st.just("the last"), shares=SHARES),
+)  # fmt: skip
 RELEASES = st.builds(
     Release, id=TEXT, dataset=TEXT, account=TEXT, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS,
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,
     stage=TEXT, reasons=TEXTS, approvals=TEXTS, approvals_needed=SMALL, sha256=TEXT, bytes=AMOUNTS, rows=AMOUNTS,
+    derivation=st.none() | DERIVATIONS,
 )  # fmt: skip
 QUOTES = st.builds(
     Quote, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS, plan_epsilon=REALS, share_ppm=AMOUNTS,

@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgate.attestation import (
+    NO_CHARGE,
+    NO_VERDICT,
     PAYLOAD_TYPE,
     Attestation,
     Decision,
+    Derived,
+    Judged,
     LedgerPosition,
     PinnedPolicy,
     canonical_json,
@@ -23,6 +27,7 @@ from synthgate.attestation import (
     pae,
 )
 from synthgate.dataset import PublicSizes
+from synthgate.derivation import Condition, Derivation
 from synthgate.errors import VerificationFailed
 from synthgate.events import Composed, DiscreteGaussian, Exponential
 from synthgate.policy import DEFAULT_POLICY
@@ -51,12 +56,25 @@ ATTESTATION = Attestation(
         not_covered=("the verdict",),
         weakened_by=(),
     ),
-    policy=PinnedPolicy(name="default", digest=DEFAULT_POLICY.digest, rules=DEFAULT_POLICY.rules),
-    decision=Decision(number=1, allowed=3),
-    ledger=LedgerPosition(account="people", sequence=3, digest="a" * 64, head="b" * 64),
+    origin=Judged(
+        policy=PinnedPolicy(name="default", digest=DEFAULT_POLICY.digest, rules=DEFAULT_POLICY.rules),
+        decision=Decision(number=1, allowed=3),
+        ledger=LedgerPosition(account="people", sequence=3, digest="a" * 64, head="b" * 64),
+    ),
     released_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     versions={"synthgate": "0.1.0"},
     approvals=("olga",),
+)
+
+
+DERIVED = replace(
+    ATTESTATION,
+    release="r-2",
+    origin=Derived(
+        derivation=Derivation(source="r-1", conditions=(Condition(column="sex", value="F"),), rows=9),
+        attestation="e" * 64,
+        sampling="in closed form",
+    ),
 )
 
 
@@ -83,6 +101,36 @@ def step(table, sealed=ENVELOPE, key=KEY):
 
 def test_the_whole_holds(table):
     assert verify(table, ENVELOPE, KEY) == ATTESTATION
+
+
+def test_a_derived_sample_is_attested_as_one(table):
+    sealed_so = sealed(DERIVED.to_statement_bytes())
+    assert verify(table, sealed_so, KEY) == DERIVED
+    predicate = json.loads(DERIVED.to_statement_bytes())["predicate"]
+    assert (predicate["verdict"], predicate["charge"]) == (NO_VERDICT, NO_CHARGE)
+    assert predicate["derived_from"] == {
+        "source": "r-1", "attestation": "e" * 64, "sampling": "in closed form", "rows": 9, "rebalance": None,
+        "conditions": [{"column": "sex", "value": "F"}],
+    }  # fmt: skip
+    assert not {"policy", "ledger"} & set(predicate)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.update(verdict="passed"),
+        lambda p: p.update(charge="none"),
+        lambda p: p.update(derived_from=None),
+        lambda p: p.update(policy={}),
+        lambda p: p["derived_from"].update(rows=-1.5, extra=1),
+        lambda p: p["derived_from"].pop("attestation"),
+        lambda p: p["derived_from"]["conditions"].append({"column": "sex", "value": "M"}),
+    ],
+)
+def test_a_derived_sample_cannot_pass_for_a_judged_one(table, change):
+    document = json.loads(DERIVED.to_statement_bytes())
+    change(document["predicate"])
+    assert step(table, sealed=sealed(canonical_json(document))) == 4
 
 
 def test_securesystemslib_reads_the_same_envelope():

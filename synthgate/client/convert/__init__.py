@@ -1,5 +1,6 @@
 """Conversions both ways between the vocabulary and the contract's messages, for the client and for the gateway."""
 
+from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
 from synthgate.client.convert.records import (
     account_from_proto,
     account_to_proto,
@@ -45,6 +46,8 @@ __all__ = [
     "charge_to_proto",
     "dataset_from_proto",
     "dataset_to_proto",
+    "derivation_from_proto",
+    "derivation_to_proto",
     "domain_from_proto",
     "domain_to_proto",
     "entry_from_proto",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from synthgate.budget import PrivacyBudget
+from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
 from synthgate.client.convert.values import (
     domain_from_proto,
     domain_to_proto,
@@ -111,6 +112,7 @@ def release_to_proto(release: Release) -> releases.Release:
         update_time=time_to_proto(release.updated_at),
         reasons=release.reasons,
         approvals=release.approvals,
+        derivation=None if release.derivation is None else derivation_to_proto(release.derivation),
     )
 
 
@@ -123,6 +125,7 @@ def release_from_proto(message: releases.Release) -> Release:
         updated_at=time_from_proto(message.update_time),
         reasons=tuple(message.reasons),
         approvals=tuple(message.approvals),
+        derivation=derivation_from_proto(message.derivation) if message.HasField("derivation") else None,
     )
 
 

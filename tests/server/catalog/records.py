@@ -5,6 +5,7 @@ from datetime import datetime
 
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
+from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.policy import DEFAULT_POLICY, Rule
 from synthgate.release import Release, ReleaseState
@@ -21,6 +22,14 @@ DOMAIN = Domain(
     ),
     target="plan",
     link=(("größe",), ("visits", "sick")),
+)
+
+
+DERIVATION = Derivation(
+    source="r0",
+    conditions=(Condition(column="sick", value="true"), Condition(column="größe", value="")),
+    rebalance=Rebalance(column="plan", shares=(Share(value="a", share=0.25), Share(value="b", share=0.75))),
+    rows=500,
 )
 
 

@@ -1,6 +1,7 @@
 """What every catalog, request log and audit log does, whichever store keeps it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from synthgate.errors import (
     WrongState,
 )
 from synthgate.release import TRANSITIONS, ReleaseState
-from tests.server.catalog.records import dataset, release
+from tests.server.catalog.records import DERIVATION, dataset, release
 from tests.server.stores import EPOCH, EPS1, MAKERS, account
 
 
@@ -48,7 +49,8 @@ def test_datasets_are_listed_in_order_without_the_deleted(store: Store) -> None:
 @pytest.mark.parametrize("state", ReleaseState)
 def test_a_release_comes_back_as_it_was(registered: Store, state: ReleaseState) -> None:
     elsewhere = EPOCH.astimezone(timezone(timedelta(hours=-3)))
-    record = release(state=state, updated_at=elsewhere + timedelta(microseconds=1))
+    derivation = DERIVATION if state is ReleaseState.SAMPLING else None
+    record = release(state=state, updated_at=elsewhere + timedelta(microseconds=1), derivation=derivation)
     with registered.begin() as tx:
         tx.releases.add(record)
     with registered.begin() as tx:
@@ -86,7 +88,7 @@ def test_releases_are_listed_in_order_and_filtered(registered: Store) -> None:
 @pytest.mark.parametrize("new", ReleaseState)
 @pytest.mark.parametrize("old", ReleaseState)
 def test_a_release_moves_along_its_transitions_alone(registered: Store, old: ReleaseState, new: ReleaseState) -> None:
-    allowed = new is old or new in TRANSITIONS.get(old, ())
+    allowed = new is old or new in set(TRANSITIONS.get(old, ())) - {ReleaseState.SAMPLING}
     with registered.begin() as tx:
         tx.releases.add(release(state=old))
         if allowed:
@@ -97,13 +99,28 @@ def test_a_release_moves_along_its_transitions_alone(registered: Store, old: Rel
         assert tx.releases.get("r1") == release(state=new if allowed else old)
 
 
+@pytest.mark.parametrize("new", ReleaseState)
+def test_a_derived_release_is_sampled_and_never_fitted_or_approved(registered: Store, new: ReleaseState) -> None:
+    """A charged release that could be SAMPLING would be RELEASED without a verdict."""
+    states = {ReleaseState.PENDING, ReleaseState.SAMPLING, ReleaseState.FAILED, ReleaseState.CANCELLED}
+    with registered.begin() as tx:
+        tx.releases.add(release(derivation=DERIVATION))
+        with nullcontext() if new in states else pytest.raises(WrongState):
+            tx.releases.replace(release(derivation=DERIVATION, state=new), expected=ReleaseState.PENDING)
+    with registered.begin() as tx, pytest.raises(InvalidArgument):
+        state = tx.releases.get("r1").release.state
+        tx.releases.replace(release(derivation=replace(DERIVATION, source="r2"), state=state), expected=state)
+
+
 def test_verdicts_are_the_releases_whose_charge_was_not_voided(registered: Store) -> None:
     with registered.begin() as tx:
         tx.ledger.open(account("others"), reason="")
         for name in ("kept", "failed", "voided", "waiting"):
             tx.ledger.reserve("people", name, EPS1, by="analyst")
             tx.releases.add(release(name))
+        tx.ledger.reserve("others", "elsewhere", EPS1, by="analyst")
         tx.releases.add(release("elsewhere", account="others"))
+        tx.releases.add(release("derived", derivation=DERIVATION))
         assert tx.releases.verdicts("people") == 4
         tx.ledger.commit("kept", by="gateway")
         tx.ledger.commit("failed", by="gateway")

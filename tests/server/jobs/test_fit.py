@@ -8,11 +8,13 @@ import pytest
 
 from dp_models import registry
 from dp_models.encoding.table import arrow_schema
+from server.jobs.derive import derive
 from server.jobs.fit import EngineFault, fit
 from server.jobs.runner import JobFailed, Limits, Reason, run
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.errors import FailedPrecondition, UnknownEngine
+from synthgate.derivation import Condition, Derivation
+from synthgate.errors import DataCorrupted, FailedPrecondition, UnknownEngine
 from tests.server.jobs.engines import install
 from tests.server.jobs.kinds import PRIVATE
 from tests.server.jobs.tables import DOMAIN, EVERY_KIND, KEY, OTHER_KEY, store
@@ -49,6 +51,26 @@ def test_the_built_in_engines_fit_what_they_planned(tmp_path, engine):
     assert result["bytes"] == (tmp_path / "sample.parquet").stat().st_size
     assert result["weaknesses"] == []
     assert result["event"] == fit_spec(tmp_path, engine)["plan"]["event"]
+
+
+@pytest.mark.parametrize("engine", ["independent", "tree"])
+def test_a_model_that_can_be_stored_lies_beside_its_sample(tmp_path, engine):
+    assert fitted(tmp_path, engine)["model"] == "model.safetensors"
+    spec = {
+        "domain": DOMAIN.to_dict(), "model": str(tmp_path / "model.safetensors"), "rows": 40,
+        "derivation": Derivation(source="r", conditions=(Condition(column="colour", value="red"),)).to_dict(),
+    }  # fmt: skip
+    (tmp_path / "derived").mkdir()
+    made = derive(spec, folder=tmp_path / "derived", secret=KEY, progress=lambda stage: None)
+    sample = pq.read_table(tmp_path / "derived" / "sample.parquet")
+    assert (made["rows"], sample["colour"].to_pylist()) == (40, ["red"] * 40)
+    with pytest.raises(DataCorrupted, match="another domain"):
+        derive(spec | {"domain": EVERY_KIND.to_dict()}, folder=tmp_path, secret=KEY, progress=print)
+
+
+def test_a_foreign_model_is_not_stored(tmp_path, foreign):
+    assert fitted(tmp_path, "honest")["model"] == ""
+    assert list(tmp_path.glob("*.safetensors")) == []
 
 
 def test_the_secret_keys_the_sample(tmp_path, foreign):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from synthgate import errors
 from synthgate.cli.main import app
 from synthgate.cli.output import exit_code, percent, printable
 from synthgate.dataset import DatasetState
+from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.errors import tree
 from synthgate.release import ReleaseState
 
@@ -170,6 +172,58 @@ def test_a_release_is_made_and_followed(gateway, run):
     assert "r1" in run("release", "list", "--dataset", "demo").output
     assert json.loads(run("release", "list", "--dataset", "x", "--json").output) == []
     assert "CANCELLED" in run("release", "cancel", "r1").output
+
+
+def test_a_release_is_derived(gateway, run):
+    run("release", "create", "demo", "--epsilon", 1)
+    gateway.releases["r1"] = replace(gateway.releases["r1"], state=ReleaseState.RELEASED, rows=1_500)
+    given = ("--condition", "note=a=b, c", "--condition", "age=", "--condition", "pay=1..2", "--rows", "2.5x")
+    balance = ("--rebalance", "income", "--share", "<=50K=0.25", "--share", "=0.75")
+    shown = run("release", "create", "--from", "r1", *given, *balance, "--wait").output
+    for text in ("note=a=b, c and age is null and pay=1..2", "income: <=50K 0.25, null 0.75", "3,750"):
+        assert text in shown
+    assert gateway.releases["r2"].derivation == Derivation(
+        source="r1",
+        conditions=tuple(Condition(column=c, value=v) for c, v in (("note", "a=b, c"), ("age", ""), ("pay", "1..2"))),
+        rebalance=Rebalance(column="income", shares=(Share(value="<=50K", share=0.25), Share(value="", share=0.75))),
+        rows=3_750,
+    )
+    listed = run("release", "list").output
+    assert "derived from r1" in listed
+    assert json.loads(run("release", "create", "--from", "r1", "--rows", 7, "--json").output)["derivation"]["rows"] == 7
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("demo",),
+        ("--epsilon", "1"),
+        ("demo", "--epsilon", "1", "--rows", "5"),
+        ("demo", "--epsilon", "1", "--condition", "a=1"),
+        ("--from", "r1", "--epsilon", "1"),
+        ("--from", "r1", "--engine", "tree"),
+        ("--from", "r1", "--dry-run"),
+        ("demo", "--from", "r1"),
+        ("--from", "r1", "--condition", "a"),
+        ("--from", "r1", "--condition", "a=1", "--condition", "a=2"),
+        ("--from", "r1", "--share", "a=1"),
+        ("--from", "r1", "--rebalance", "a", "--share", "0.5"),
+        ("--from", "r1", "--rebalance", "a", "--share", "b=half"),
+        *(("--from", "r1", "--rows", rows) for rows in ("0", "1.5", "-1", "many", "0x", "x", "nan", "infx")),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_derived_is_refused_here(gateway, run, words):
+    run("release", "create", "demo", "--epsilon", 1)
+    gateway.releases["r1"] = replace(gateway.releases["r1"], state=ReleaseState.RELEASED, rows=1_500)
+    assert "INVALID_ARGUMENT" in run("release", "create", *words, code=2).output
+    assert list(gateway.releases) == ["r1"]
+
+
+def test_times_of_a_source_that_is_not_released_are_refused(gateway, run):
+    run("release", "create", "demo", "--epsilon", 1)
+    assert "WRONG_STATE" in run("release", "create", "--from", "r1", "--rows", "10x", code=3).output
 
 
 def test_waiting_for_a_closed_release_is_told_by_the_exit_code(gateway, run):

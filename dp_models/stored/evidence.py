@@ -1,0 +1,116 @@
+"""Conditions as evidence on a model's codes, and cells drawn so that they hold.
+
+A condition is a likelihood over the codes of its column: 1 where every cell of a code satisfies it, 0 where none does.
+A range may cut the first and the last of its bins; such a code weighs the part of its values that lie in the range, as
+if they were even within it, and its cells are drawn until they do. Models hold numbers in up to about a thousand bins a
+column, and whole numbers of up to as many values in a bin each, where nothing is cut.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dp_models.base import FloatArray, IntArray
+from dp_models.encoding.atoms import Atoms
+from dp_models.encoding.binning import Columns
+from dp_models.encoding.codes import ColumnCodes
+from dp_models.encoding.table import arrow_type
+from synthgate.derivation import Allowed
+from synthgate.domain import Kind
+
+_TRIES = 8
+"""Draws of a cell by the model's own rounding before it is drawn evenly from the part of its bin that is asked for."""
+_LEAST = 1e-12
+"""What a bin weighs at least of which a range holds anything: one value of a bin of floats has no measure."""
+
+Numbers = FloatArray | IntArray
+
+
+def likelihoods(columns: Columns, conditions: Sequence[Allowed]) -> list[FloatArray]:
+    """One likelihood (codes,) for each column, its largest value 1; ones where there is no condition."""
+    found = [np.ones(column.size) for column in columns.codec.columns]
+    for condition in conditions:
+        i = _place(columns, condition)
+        found[i] = likelihood(columns.codec.columns[i], condition, columns.atoms.get(i))
+    return found
+
+
+def _place(columns: Columns, condition: Allowed) -> int:
+    """The number of the declared column that a condition is about."""
+    return columns.codec.domain.modelled.index(condition.column)
+
+
+def likelihood(column: ColumnCodes, condition: Allowed, atoms: Atoms | None = None) -> FloatArray:
+    """The likelihood (codes,) of one condition; the ``atoms`` of a cell lie in a range or beyond it as they are."""
+    found = np.zeros(column.size)
+    if condition.null:
+        assert column.null is not None  # noqa: S101  the condition was checked against the declaration
+        found[column.null] = 1.0
+    elif column.column.kind is Kind.CATEGORICAL:
+        found[column.column.categories.index(str(condition.value))] = 1.0
+    elif column.column.kind is Kind.BOOLEAN:
+        found[int(bool(condition.value))] = 1.0
+    else:
+        first, last = column.extents
+        low, high = (column.unit(bound) for bound in (condition.low, condition.high))
+        if column.column.kind is Kind.FLOAT:
+            past, end = np.nextafter(last, np.inf), np.nextafter(high, np.inf)
+        else:
+            past, end = last + 1, high + 1
+        inside = np.maximum(np.minimum(past, end) - np.maximum(first, low), 0)
+        share = np.clip(inside / (past - first), _LEAST, 1.0)
+        found[: column.values] = np.where(inside > 0, share, 0.0)
+        if atoms is not None:
+            within = (atoms.values >= low) & (atoms.values <= high)
+            held, kept = (
+                np.bincount(atoms.cells, weights=w, minlength=column.size)
+                for w in (atoms.shares, atoms.shares * within)
+            )
+            found = found * np.maximum(1 - held, _LEAST) + kept
+        found /= found.max()
+    return found
+
+
+def decode(
+    columns: Columns, codes: Sequence[IntArray], conditions: Sequence[Allowed], *, generator: np.random.Generator
+) -> pa.Table:
+    """The canonical table of fine codes, every cell within the range that is asked of its column."""
+    table = columns.decode(codes, generator=generator)
+    for condition in conditions:
+        if condition.low is not None:
+            i = _place(columns, condition)
+            cells = table.column(i).combine_chunks()
+            cells = _within(columns, i, codes[i], cells, condition, generator)
+            table = table.set_column(i, table.schema.field(i), cells)
+    return table
+
+
+def _within(
+    columns: Columns, i: int, codes: IntArray, cells: pa.Array, condition: Allowed, generator: np.random.Generator
+) -> pa.Array:
+    """The cells of column ``i``, those beyond the range drawn again."""
+    column, atoms = columns.codec.columns[i], columns.atoms.get(i)
+    low, high = column.unit(condition.low), column.unit(condition.high)
+    numbers = column.numbers(cells).copy()
+    beyond = np.flatnonzero((numbers < low) | (numbers > high))
+    for _ in range(_TRIES):
+        if not len(beyond):
+            break
+        again = column.decode(codes[beyond], generator=generator, granularity=columns.granularity[i])
+        if atoms is not None:
+            again = atoms.placed(again, codes[beyond], generator=generator)
+        numbers[beyond] = column.numbers(again)
+        beyond = beyond[(numbers[beyond] < low) | (numbers[beyond] > high)]
+    first, last = (ends[codes[beyond]] for ends in column.extents)
+    numbers[beyond] = _even(np.maximum(first, low), np.minimum(last, high), generator)
+    return pa.array(numbers).cast(arrow_type(column.column))
+
+
+def _even(low: Numbers, high: Numbers, generator: np.random.Generator) -> Numbers:
+    """Numbers from ``low`` to ``high`` (n,), both ends in it."""
+    if low.dtype == np.int64:
+        return np.asarray(
+            generator.integers(low.astype(np.int64), high.astype(np.int64), endpoint=True), dtype=np.int64
+        )
+    return np.clip(low + (high - low) * generator.random(len(low)), low, high)

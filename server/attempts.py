@@ -1,0 +1,111 @@
+"""What every release's work shares, charged or derived: its folder, its way to rest, and what is stored of it.
+
+Whatever happens to the work, the release comes to rest, its folder is destroyed, and files that were stored for it are
+destroyed again unless it is RELEASED or awaits approval.
+"""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from server.catalog.base import ReleaseRecord
+from server.gateway import GATEWAY, Gateway
+from server.jobs import runner
+from server.releases import destroy_data, move
+from server.store import Transaction
+from synthgate.dataset import DatasetState
+from synthgate.errors import NotFound, WrongState
+from synthgate.release import ReleaseState
+
+log = structlog.get_logger()
+
+Run = Callable[..., Mapping[str, Any]]
+"""``run(kind, spec, timeout_s)``: one job of this attempt in its own folder; returns its result."""
+
+
+def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> None:
+    """Raise JobFailed (cancelled) where the release was told to stop or its dataset is deleted by now."""
+    deleted = tx.datasets.get(record.release.dataset).dataset.state is DatasetState.DELETED
+    if deleted or gateway.running[record.release.id].is_set():
+        gateway.running[record.release.id].set()
+        raise runner.JobFailed(runner.Reason.CANCELLED)
+
+
+@contextmanager
+def at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
+    """Whatever happens inside, the release is at rest, its data are gone unless kept, and watchers are told."""
+    try:
+        yield
+    except (runner.JobFailed, WrongState, NotFound) as failed:
+        # Whatever a job died of after it was told to stop: a deletion takes its rows away while it still runs.
+        cancelled = gateway.running[release].is_set() and not gateway.stopping.is_set()
+        message = "the gateway was stopped" if gateway.stopping.is_set() else failed.message
+        fail(gateway, release, message, ReleaseState.CANCELLED if cancelled else ReleaseState.FAILED)
+    except Exception:
+        log.exception("release failed", release=release)
+        fail(gateway, release, "a fault of the gateway; its log has the incident")
+    finally:
+        gateway.news.publish(release, stage="")
+
+
+def fail(gateway: Gateway, release: str, message: str, state: ReleaseState = ReleaseState.FAILED) -> None:
+    """Close a release that cannot go on, unless it is at rest already. Its charge stays; a sample kept for it goes."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+        if record.release.state.terminal or record.release.state is ReleaseState.AWAITING_APPROVAL:
+            return
+        move(gateway, tx, record, state, failure=message)
+        tx.audit.append(principal=GATEWAY, action=str(state), resource=release, detail={"why": message})
+
+
+@contextmanager
+def attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
+    """A folder and a secret for one attempt; both are destroyed with it."""
+    work, secret = gateway.settings.work / release, secrets.token_bytes(32)
+    limits = gateway.settings.job_memory_mib * 2**20
+
+    def run(kind: str, spec: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+        return runner.run(
+            kind, spec, folder=work / kind, secret=secret, cancelled=gateway.running[release],
+            limits=runner.Limits(timeout_s=timeout_s, memory_bytes=limits),
+            progress=lambda stage: gateway.news.publish(release, stage=stage),
+        )  # fmt: skip
+
+    work.mkdir(mode=0o700, parents=True)
+    try:
+        yield work, run
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def advance(gateway: Gateway, record: ReleaseRecord, state: ReleaseState, **changes: Any) -> ReleaseRecord:
+    """Write the record in its next state, and tell. Raises JobFailed where the release is not wanted any more."""
+    with gateway.store.begin() as tx:
+        check_wanted(gateway, tx, record)
+        moved = move(gateway, tx, record, state, **changes)
+        tx.audit.append(principal=GATEWAY, action=str(state), resource=record.release.id, detail={})
+    gateway.news.publish(record.release.id)
+    return moved
+
+
+@contextmanager
+def kept(
+    gateway: Gateway, record: ReleaseRecord, made: Mapping[str, Any], files: Mapping[str, Path]
+) -> Iterator[ReleaseRecord]:
+    """The record with ``files`` stored for it by kind, and with what a job says of its ``made`` sample; what raises
+    inside destroys them again."""
+    stored = dict(record.artifacts)
+    described = {name: made[name] for name in ("sha256", "bytes", "rows")}
+    try:
+        for kind, file in files.items():
+            stored[kind] = gateway.artifacts.put(file)
+        yield replace(record, artifacts=stored, release=replace(record.release, **described))
+    except BaseException:
+        destroy_data(gateway, replace(record, artifacts=stored))
+        raise
