@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.stats import binom
-from torch import Tensor, nn
+from torch import nn
 
-from dp_models.base import FloatArray, Noise
-from dp_models.dpsgd.training import Schedule, train
-from tests.audit.gradients import Losses, Steps, alone, watched
+from dp_models.dpsgd.training import Schedule
+from tests.audit.gradients import Losses, Steps, alone, training
 
 _HALVINGS = 40
 
@@ -52,26 +51,17 @@ def one_run(
     *,
     canaries: int,
     guesses: int,
-    noise: type[Steps] = Steps,
     losses: Losses = alone,
     trained: Schedule | None = None,
 ) -> Guesses:
     """Train once on the canaries that coins put in, and guess by the sum of the noisy gradients of each canary's row:
     the highest half of the guesses were in, the lowest half out. ``trained`` is the schedule that runs where that is
     not the claimed one."""
-    layer, source = nn.Embedding(canaries, 1), noise(schedule, 0)
+    source = Steps(schedule, 0)
     inside = np.random.default_rng(source.key).random(canaries) < 0.5
-
-    def fit(units: Tensor, noise: Noise) -> None:
-        generators = noise.generator("gradient noise"), noise.generator("Poisson batches")
-        train(layer, losses, units, trained or schedule, noise=generators[0], batches=generators[1])
-
-    watched(fit)(torch.from_numpy(np.flatnonzero(inside))[:, None], source)
-    order = np.argsort(_shown(source))
+    units = torch.from_numpy(np.flatnonzero(inside))[:, None]
+    training(trained or schedule, lambda: nn.Embedding(canaries, 1), losses)(units, source)
+    order = np.argsort(np.sum([np.asarray(draw.output) for draw in source.draws], axis=0))
     half = guesses // 2
     correct = inside[order[-half:]].sum() + (~inside[order[:half]]).sum()
     return Guesses(canaries=canaries, guesses=2 * half, correct=int(correct))
-
-
-def _shown(source: Steps) -> FloatArray:
-    return np.sum([np.asarray(draw.output) for draw in source.draws], axis=0)

@@ -179,21 +179,19 @@ def linear(module: nn.Module, batch: Tensor) -> Tensor:
     return module(batch)[:, 0]
 
 
-def training(schedule: Schedule, *, losses: Losses = linear) -> Fit[Tensor]:
-    """The real loop on one linear layer that starts at zero; units (n, ..., d)."""
-
-    def fit(units: Tensor, noise: Noise) -> None:
-        layer = nn.Linear(units.shape[-1], 1, bias=False)
-        nn.init.zeros_(layer.weight)
-        generators = noise.generator("gradient noise"), noise.generator("Poisson batches")
-        train(layer, losses, units, schedule, noise=generators[0], batches=generators[1])
-
-    return watched(fit)
-
-
 def alone(module: nn.Module, batch: Tensor) -> Tensor:
     """Losses (m,) of units (m, 1), each the number of a row of an embedding, whose gradients are long and lie there."""
     return 1_000 * module(batch)[:, 0, 0]
+
+
+def training(schedule: Schedule, layer: Callable[[], nn.Module], losses: Losses) -> Fit[Tensor]:
+    """The real loop on one layer; its fits take units (n, ...)."""
+
+    def fit(units: Tensor, noise: Noise) -> None:
+        generators = noise.generator("gradient noise"), noise.generator("Poisson batches")
+        train(layer(), losses, units, schedule, noise=generators[0], batches=generators[1])
+
+    return watched(fit)
 
 
 def together(
@@ -210,13 +208,8 @@ def together(
     A row's unit, its coins and the row's noise are its own: the games are independent as long as the loop mixes no
     units. The evidence is the exact likelihood ratio of a row's noisy gradients in all steps.
     """
-    layer, source = nn.Embedding(2 * games, 1), noise(schedule, 0)
-
-    def fit(units: Tensor, noise: Noise) -> None:
-        generators = noise.generator("gradient noise"), noise.generator("Poisson batches")
-        train(layer, losses, units, trained or schedule, noise=generators[0], batches=generators[1])
-
-    watched(fit)(torch.arange(games)[:, None], source)
+    source = noise(schedule, 0)
+    training(trained or schedule, lambda: nn.Embedding(2 * games, 1), losses)(torch.arange(games)[:, None], source)
     outputs = np.stack([np.asarray(draw.output) for draw in source.draws]) / schedule.clip_norm
     gains = mixed((outputs - 0.5) / schedule.noise_multiplier**2, schedule.sampling_rate).sum(axis=0)
     return Verdict(hits=int((gains[:games] > 0).sum()), alarms=int((gains[games:] > 0).sum()), games=games)

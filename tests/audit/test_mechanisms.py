@@ -47,7 +47,7 @@ def test_counts_are_within_their_claim(sigma: float, k: int, games: int, note: N
 
 def test_half_the_noise_of_counts_is_convicted(note: Note) -> None:
     claim = Repeated(DiscreteGaussian(1.5), TIMES)
-    assert note("discrete Gaussian: half noise", claim, _counts(1.5, 1, games=400, noise=HalfNoise))
+    assert note("discrete Gaussian: half noise", claim, _counts(1.5, 1, games=500, noise=HalfNoise))
 
 
 def test_a_unit_of_five_rows_that_is_taken_for_one_row_is_convicted(note: Note) -> None:

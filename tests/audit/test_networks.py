@@ -73,7 +73,7 @@ def test_an_honest_engine_is_within_its_claim(engine: str, note: Note) -> None:
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_honest_engine_is_within_its_claim_for_long(engine: str, pair: str, epsilon: float, note: Note) -> None:
-    claim, verdicts = _audit(ENGINES[engine], pair, epsilon, 150)
+    claim, verdicts = _audit(ENGINES[engine], pair, epsilon, 100)
     assert not note(f"{engine}, {pair}", claim, verdicts["likelihood"])
     assert not any(verdict.breaks(claim) for verdict in verdicts.values())
 
@@ -82,7 +82,7 @@ def test_an_honest_engine_is_within_its_claim_for_long(engine: str, pair: str, e
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("engine", SAMPLED)
 def test_sampled_batches_are_within_the_claim(engine: str, note: Note) -> None:
-    claim, verdicts = _audit(SAMPLED[engine], "outlier", 8.0, 150)
+    claim, verdicts = _audit(SAMPLED[engine], "outlier", 8.0, 100)
     assert not note(f"{engine}, sampled", claim, verdicts["likelihood"])
     assert not any(verdict.breaks(claim) for verdict in verdicts.values())
 
@@ -97,5 +97,5 @@ def test_a_last_step_without_noise_is_convicted(engine: str, note: Note) -> None
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_half_the_gradient_noise_is_convicted(engine: str, note: Note) -> None:
-    claim, verdicts = _audit(ENGINES[engine], "outlier", 8.0, 250, HalfSteps)
+    claim, verdicts = _audit(ENGINES[engine], "outlier", 8.0, 200, HalfSteps)
     assert note(f"{engine}: half gradient noise", claim, verdicts["likelihood"])

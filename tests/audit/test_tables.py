@@ -76,7 +76,7 @@ FAST = [
     ("independent", "far", 1.0, 24),
 ]
 LONG = [
-    (engine, pair, epsilon, 200)
+    (engine, pair, epsilon, 120)
     for engine in ENGINES
     for pair in ("in a crowd", "outlier", "three rows", "far")
     for epsilon in (1.0, 8.0)
@@ -109,7 +109,7 @@ def test_noise_that_is_used_again_is_convicted(engine: str, note: Note) -> None:
 
 
 def test_rounds_that_adapt_under_a_frozen_claim_are_convicted(note: Note) -> None:
-    claim, verdicts = _audit(AdaptiveAim(steps=1, rounds_per_edge=2.0), "unrelated", 4.0, 50)
+    claim, verdicts = _audit(AdaptiveAim(steps=1, rounds_per_edge=2.0), "unrelated", 4.0, 80)
     assert note("aim: rounds adapt", claim, verdicts["likelihood"])
 
 
@@ -166,4 +166,4 @@ def test_choices_by_the_public_size_are_within_their_claim(note: Note) -> None:
 
 
 def test_choices_by_the_true_size_are_convicted(note: Note) -> None:
-    assert note("choices by the true size", CHOICES, play(*_choices(TrueSize, 3), games=500)["likelihood"])
+    assert note("choices by the true size", CHOICES, play(*_choices(TrueSize, 3), games=800)["likelihood"])
