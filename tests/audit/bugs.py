@@ -93,6 +93,16 @@ class RowBounds(Independent):
         return super().fit(rows, replace(domain, columns=tuple(seen)), plan, noise=noise)
 
 
+class ExactShares(Independent):
+    """`independent` whose first column has the exact shares of its categories, bought and thrown away."""
+
+    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> IndependentModel:
+        model = super().fit(rows, domain, plan, noise=noise)
+        (codes, *_), (bought, *others) = model.columns.codec.encode(rows.to_batches()[0]), model.probabilities
+        exact = np.bincount(codes, minlength=len(bought)) / len(codes)
+        return replace(model, probabilities=(exact, *others))
+
+
 class HalfSteps(Steps):
     """Half of the gradient noise that is claimed."""
 

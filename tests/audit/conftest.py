@@ -48,7 +48,7 @@ def note_run(record_property: Keep) -> NoteRun:
 def _line(what: str, whole: float, point: tuple[float, float, float], games: int, broken: bool) -> list[str]:
     delta, claimed, proven = point
     numbers = [f"{whole:.3f}", f"{delta:g}", f"{claimed:.3f}", f"{proven:.3f}", f"{games:,}"]
-    return [what, *numbers, "BROKEN" if broken else "holds"]
+    return [what, *numbers, "BROKEN" if broken else "stands"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -229,6 +229,14 @@ def play(
     return {name: Verdict(hits=s[1], alarms=s[0], games=games) for name, s in said.items()}
 
 
+def told_apart(fit: Fit[Private], first: Private, second: Private, *, noise: Callable[[], Recorded] = Recorded) -> bool:
+    """Whether a fit's result, compared by ``==``, depends on which of two tables gave it, all outputs being the same:
+    then something gets through beside the mechanisms."""
+    source = noise()
+    made = fit(first, source)
+    return made != fit(second, source.dictated())
+
+
 def _replayed(fit: Fit[Private], rows: Private, source: Recorded) -> list[Centre]:
     """What the draws would have been made around, had ``rows`` been fitted. Raises Foreign."""
     there = source.dictated()

@@ -97,15 +97,12 @@ class Watch(ABC):
         self._due = True
         return self.noise(size)
 
-    def step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
-        """Called before every step of every optimizer. Raises Over after the last that had gradient noise."""
-        if not self._due:
-            return
-        self.seen([p for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
-        self._due = False
-        self.taken += 1
-        if self.taken == self.schedule.steps:
-            raise Over
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Called before every step of every optimizer; those that had gradient noise are private."""
+        if self._due:
+            self.seen([p for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
+            self._due = False
+            self.taken += 1
 
     def gradient(self, parameters: list[nn.Parameter]) -> FloatArray:
         """All gradients in a row, times the public size of a batch."""
@@ -157,19 +154,28 @@ class PlayedBack(Watch, Dictated):
             parameter.grad = part.view_as(parameter).to(parameter)
 
 
-def watched(fit: Fit[Private]) -> Fit[Private]:
-    """A fit, up to its last private step. Raises AssertionError where it takes fewer than its plan."""
+def watched(fit: Fit[Private], *, whole: bool = False) -> Fit[Private]:
+    """A fit, up to its last private step, or the ``whole`` of it. Raises AssertionError where it takes other steps than
+    those of its plan."""
 
-    def run(rows: Private, noise: SystemNoise) -> None:
+    def run(rows: Private, noise: SystemNoise) -> object:
         assert isinstance(noise, Watch)
-        handle = register_optimizer_step_pre_hook(noise.step)
+
+        def step(optimizer: torch.optim.Optimizer, *_: object) -> None:
+            noise.step(optimizer)
+            if noise.taken == noise.schedule.steps and not whole:
+                raise Over
+
+        handle = register_optimizer_step_pre_hook(step)
+        made: object = None
         try:
-            fit(rows, noise)
+            made = fit(rows, noise)
         except Over:
-            return
+            pass
         finally:
             handle.remove()
-        raise AssertionError("the fit took fewer private steps than its plan")
+        assert noise.taken == noise.schedule.steps, "the fit took other private steps than those of its plan"
+        return made
 
     return run
 

@@ -7,6 +7,7 @@ from generators for "gradient noise" and "Poisson batches".
 
 from functools import cache, partial
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -19,7 +20,7 @@ from synthgate.domain import Domain
 from synthgate.events import DpEvent
 from tests.audit.bugs import HalfSteps, SilentLast
 from tests.audit.conftest import Note
-from tests.audit.games import Verdict, play
+from tests.audit.games import Verdict, play, told_apart
 from tests.audit.gradients import Steps, watched
 from tests.audit.tables import crowd, lonely
 from tests.dp_models.private_tables import sizes_of
@@ -44,19 +45,22 @@ def _plan(engine: Synthesizer, pair: str, epsilon: float) -> Plan:
     return engine.plan(domain, sizes_of(ROWS, max_rows=max_rows), PrivacyBudget.spend(epsilon, DELTA))
 
 
+def _schedule(plan: Plan) -> Schedule:
+    names = ("sampling_rate", "noise_multiplier", "steps", "clip_norm", "learning_rate", "expected_batch")
+    return Schedule(**{name: plan.parameters[name] for name in names})
+
+
 def _audit(
     engine: Synthesizer, pair: str, epsilon: float, games: int, noise: type[Steps] = Steps
 ) -> tuple[DpEvent, dict[str, Verdict]]:
     """The claim of a plan of that budget, and what each attack makes of it."""
     (domain, first, second), _ = PAIRS[pair]
     plan = _plan(engine, pair, epsilon)
-    names = ("sampling_rate", "noise_multiplier", "steps", "clip_norm", "learning_rate", "expected_batch")
-    schedule = Schedule(**{name: plan.parameters[name] for name in names})
 
     def fit(rows: pa.Table, source: SystemNoise) -> None:
         engine.fit(rows, domain, plan, noise=source)
 
-    source = partial(noise, schedule, ROWS)
+    source = partial(noise, _schedule(plan), ROWS)
     return plan.event, play(watched(fit), first, second, games=games, noise=source)
 
 
@@ -99,3 +103,14 @@ def test_a_last_step_without_noise_is_convicted(engine: str, note: Note) -> None
 def test_half_the_gradient_noise_is_convicted(engine: str, note: Note) -> None:
     claim, verdicts = _audit(ENGINES[engine], "outlier", 8.0, 200, HalfSteps)
     assert note(f"{engine}: half gradient noise", claim, verdicts["likelihood"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_is_made_of_what_the_noise_let_through(engine: str) -> None:
+    (domain, first, second), _ = PAIRS["outlier"]
+    plan = _plan(ENGINES[engine], "outlier", 1.0)
+
+    def sampled(rows: pa.Table, source: SystemNoise) -> pa.Table:
+        return ENGINES[engine].fit(rows, domain, plan, noise=source).sample(5_000, generator=np.random.default_rng(0))
+
+    assert not told_apart(watched(sampled, whole=True), first, second, noise=partial(Steps, _schedule(plan), ROWS))

@@ -23,9 +23,9 @@ from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
 from synthgate.domain import Domain
 from synthgate.events import DpEvent, Exponential, Repeated
-from tests.audit.bugs import AdaptiveAim, HalfNoise, ReusedNoise, RowBounds, TrueSize
+from tests.audit.bugs import AdaptiveAim, ExactShares, HalfNoise, ReusedNoise, RowBounds, TrueSize
 from tests.audit.conftest import Note
-from tests.audit.games import Fit, Recorded, Verdict, play
+from tests.audit.games import Fit, Recorded, Verdict, play, told_apart
 from tests.audit.tables import crowd, far, lonely, torn
 from tests.dp_models.private_tables import sizes_of
 
@@ -116,6 +116,25 @@ def test_rounds_that_adapt_under_a_frozen_claim_are_convicted(note: Note) -> Non
 def test_bins_that_span_the_rows_are_convicted(note: Note) -> None:
     claim, verdicts = _audit(RowBounds(), "far", 1.0, 30)
     assert note("independent: bins span the rows", claim, verdicts["likelihood"])
+
+
+def _rows_depend_on_the_table(engine: Synthesizer) -> bool:
+    (domain, first, second), _ = PAIRS["outlier"]
+    plan = _plan(engine, "outlier", 1.0)
+
+    def sampled(rows: pa.Table, source: SystemNoise) -> pa.Table:
+        return engine.fit(rows, domain, plan, noise=source).sample(5_000, generator=np.random.default_rng(0))
+
+    return told_apart(sampled, first, second)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_is_made_of_what_the_noise_let_through(engine: str) -> None:
+    assert not _rows_depend_on_the_table(ENGINES[engine])
+
+
+def test_exact_shares_beside_the_noise_are_convicted() -> None:
+    assert _rows_depend_on_the_table(ExactShares())
 
 
 @dataclass
