@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dp_models.dpsgd.training import Schedule
+from dp_models.mechanisms.noise import SystemNoise
 from tests.audit.bugs import (
     HalfSteps,
     ReusedSteps,
@@ -152,7 +153,7 @@ def test_dividing_by_the_true_batch_is_convicted(note: Note) -> None:
     """Nobody has a gradient, and yet the noise, which is divided too, tells how many there are."""
     claimed = replace(schedule(1.0, 8.0, 3), expected_batch=1.0)
 
-    def fit(units: Tensor, source: Steps) -> None:
+    def fit(units: Tensor, source: SystemNoise) -> None:
         training(replace(claimed, expected_batch=float(len(units))), _layer(units), linear)(units, source)
 
     nobody = torch.zeros(1, 64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dp_models.base import FloatArray, IntArray
+from dp_models.mechanisms.noise import SystemNoise
 from synthgate.events import DiscreteGaussian, Exponential, Repeated
 from tests.audit.bugs import HalfNoise, Keen
 from tests.audit.conftest import Note
@@ -17,7 +18,7 @@ TIMES = 2
 def _counts(sigma: float, moved: int, *, games: int, noise: Callable[[], Recorded] = Recorded, k: int = 1) -> Verdict:
     """Two tables with a unit of ``moved`` rows in one cell, or without it; noise for units of ``k`` rows."""
 
-    def fit(counts: IntArray, source: Recorded) -> None:
+    def fit(counts: IntArray, source: SystemNoise) -> None:
         for _ in range(TIMES):
             source.discrete_gaussian(counts, sigma=sigma, sensitivity=k)
 
@@ -28,7 +29,7 @@ def _choices(epsilon: float, *, games: int, noise: Callable[[], Recorded] = Reco
     """A choice between two: one score rises by ``moved``, the other falls. By 1 the odds turn by exp(epsilon), which is
     all that a bounded range allows, and around the middle, where it shows most."""
 
-    def fit(scores: FloatArray, source: Recorded) -> None:
+    def fit(scores: FloatArray, source: SystemNoise) -> None:
         source.exponential(scores, epsilon=epsilon, sensitivity=1.0)
 
     return play(fit, np.array([moved, 0.0]), np.array([0.0, moved]), games=games, noise=noise)["likelihood"]

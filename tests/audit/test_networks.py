@@ -101,7 +101,7 @@ def test_a_last_step_without_noise_is_convicted(engine: str, note: Note) -> None
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_half_the_gradient_noise_is_convicted(engine: str, note: Note) -> None:
-    claim, verdicts = _audit(ENGINES[engine], "outlier", 8.0, 200, HalfSteps)
+    claim, verdicts = _audit(ENGINES[engine], "outlier", 8.0, 300, HalfSteps)
     assert note(f"{engine}: half gradient noise", claim, verdicts["likelihood"])
 
 

@@ -151,7 +151,7 @@ class ChoicesAlone:
         return self.source.exponential(scores, epsilon=epsilon, sensitivity=sensitivity)
 
 
-def _choices(kind: type[Tables], times: int) -> tuple[Fit, pa.Table, pa.Table]:
+def _choices(kind: type[Tables], times: int) -> tuple[Fit[pa.Table], pa.Table, pa.Table]:
     """``times`` choices between two pairs, from predictions that are public constants."""
     domain, first, second = torn(1_000)
     plan = Mst().plan(domain, sizes_of(1_000), PrivacyBudget.spend(8.0, DELTA))
