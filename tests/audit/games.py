@@ -9,15 +9,17 @@ honest, and strong enough where it is not.
 The verdict is a theorem, not a model: whatever the evidence, an (e, d)-private fit obeys
 P(guess second | second) <= exp(e) P(guess second | first) + d, at every point (e, d) of the claimed event. A claim is
 broken where Clopper-Pearson bounds of both probabilities, at a threshold fixed beforehand, contradict one of them. With
-an honest claim that happens with a chance of at most 2 `ALPHA` a game and attack.
+an honest claim that happens with a chance of at most 2 `ALPHA` a game and attack: the bound of one probability or that
+of the other has to be wrong. The default run takes fewer than 60 verdicts on honest mechanisms that can alarm at all,
+so that a false alarm in a whole run is rarer than 60 * 2 * 5e-6 = 6e-4.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from scipy.stats import beta
 
 from dp_models.base import FloatArray, IntArray
@@ -25,22 +27,31 @@ from dp_models.mechanisms.accounting import epsilon
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.events import DpEvent
 
-ALPHA = 1e-4
+ALPHA = 5e-6
 _DELTAS = (1e-3, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 Centre = FloatArray | IntArray
-Fit = Callable[[pa.Table, SystemNoise], object]
-"""An engine's fit. Everything random goes through the noise that it is given."""
+Private = TypeVar("Private")
+Fit = Callable[[Private, SystemNoise], object]
+"""An engine's fit, or one mechanism. Everything random goes through the noise that it is given."""
+
+
+class Foreign(Exception):
+    """A transcript that the table at hand could never have given: its outputs have another number or shape."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One output, the counts or scores that it was drawn around, and what is claimed of its noise."""
+    """One output, the counts, scores or gradients that it was drawn around, and what is claimed of its noise.
+
+    ``rate`` is the chance with which the unit that only the second table holds took part.
+    """
 
     centre: Centre
-    output: IntArray | int
+    output: Centre | int
     claimed: float
     sensitivity: float
+    rate: float = 1.0
 
     def log_likelihood(self, centre: Centre) -> float:
         """Of the output, up to a constant, had it been drawn around another centre."""
@@ -52,6 +63,9 @@ class Draw:
 
 class Recorded(SystemNoise):
     """System noise that writes down what it was asked and what it gave. Planted bugs override `table`."""
+
+    secretive: ClassVar[bool] = False
+    """Whether a draw's centre depends on a secret coin, so that only a replay tells what it would have been."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +85,10 @@ class Recorded(SystemNoise):
         self.draws.append(Draw(scores.copy(), chosen, epsilon, sensitivity))
         return chosen
 
+    def dictated(self) -> "Dictated":
+        """What replays this transcript."""
+        return Dictated(self.draws)
+
 
 class Dictated(SystemNoise):
     """Gives the outputs of a transcript again, and writes down what they would have been drawn around."""
@@ -80,16 +98,21 @@ class Dictated(SystemNoise):
         self.left, self.centres = list(draws), list[Centre]()
 
     def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
-        self.centres.append(counts.copy())
-        output = self.left.pop(0).output
+        output = self.next(counts)
         assert isinstance(output, np.ndarray)
-        return output.copy()
+        return np.array(output, dtype=np.int64)
 
     def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
-        self.centres.append(scores.copy())
-        output = self.left.pop(0).output
+        output = self.next(scores)
         assert isinstance(output, int)
         return output
+
+    def next(self, centre: Centre) -> Centre | int:
+        """The transcript's next output, for a draw around ``centre``. Raises Foreign where there is none like it."""
+        if not self.left or self.left[0].centre.shape != centre.shape:
+            raise Foreign
+        self.centres.append(centre.copy())
+        return self.left.pop(0).output
 
 
 @dataclass(frozen=True)
@@ -103,21 +126,47 @@ class Transcript:
 def likelihood(transcript: Transcript) -> float:
     """The log likelihood ratio of the second table against the first."""
     first, second = transcript.centres
-    gains = (d.log_likelihood(b) - d.log_likelihood(a) for d, a, b in zip(transcript.draws, first, second, strict=True))
-    return math.fsum(gains)
+    return math.fsum(_gain(d, a, b) for d, a, b in zip(transcript.draws, first, second, strict=True))
+
+
+def _gain(draw: Draw, first: Centre, second: Centre) -> float:
+    return float(mixed(draw.log_likelihood(second) - draw.log_likelihood(first), draw.rate))
+
+
+def mixed(gains: float | FloatArray, rate: float) -> FloatArray:
+    """Log likelihood ratios of outputs in which the unit that makes the difference takes part with chance ``rate``,
+    from those in which it does."""
+    return np.asarray(gains if rate == 1 else np.logaddexp(math.log1p(-rate), math.log(rate) + gains))
 
 
 def coincidences(transcript: Transcript) -> float:
-    """How many more tables share their very noise with another if the second table was fitted than if the first was."""
+    """How many more outputs share their very noise with another, or have none, if the second table was fitted than if
+    the first was."""
     distinct = []
     for centres in transcript.centres:
         drawn = zip(transcript.draws, centres, strict=True)
-        noise = [d.output - centre for d, centre in drawn if isinstance(d.output, np.ndarray)]
-        distinct.append(len({tuple(table.ravel().tolist()) for table in noise}))
+        noise = [np.round(d.output - centre, 2) + 0.0 for d, centre in drawn if isinstance(d.output, np.ndarray)]
+        distinct.append(len({tuple(table.ravel().tolist()) for table in noise if table.any()}))
     return float(distinct[0] - distinct[1])
 
 
-ATTACKS: dict[str, Callable[[Transcript], float]] = {"likelihood": likelihood, "coincidences": coincidences}
+def spread(transcript: Transcript) -> float:
+    """Whether gradients have half of the claimed noise rather than all of it, as when they are divided by twice the
+    public number: half is likelier where the mean square is below (2 ln 2) / 3 of what is claimed."""
+    drawn = zip(transcript.draws, transcript.centres[0], strict=True)
+    noise = [(d.output - centre).ravel() / d.claimed for d, centre in drawn if _is_gradient(d)]
+    return 2 * math.log(2) / 3 - float(np.mean(np.concatenate(noise) ** 2)) if noise else 0.0
+
+
+def _is_gradient(draw: Draw) -> bool:
+    return isinstance(draw.output, np.ndarray) and draw.output.dtype == np.float64
+
+
+ATTACKS: dict[str, Callable[[Transcript], float]] = {
+    "likelihood": likelihood,
+    "coincidences": coincidences,
+    "spread": spread,
+}
 
 
 @dataclass(frozen=True)
@@ -130,12 +179,20 @@ class Verdict:
 
     def breaks(self, claim: DpEvent) -> bool:
         """Whether the claim is refuted with confidence 1 - 2 `ALPHA`."""
-        points = [(math.exp(min(epsilon(claim, d), 700.0)), d) for d in _DELTAS]
-        found = False
+        return any(self.proves(d) > epsilon(claim, d) for d in _DELTAS)
+
+    def proves(self, delta: float) -> float:
+        """The epsilon that the fit exceeds at ``delta``, with the same confidence; 0 where nothing is shown."""
+        found = 0.0
         for often, seldom in ((self.hits, self.alarms), (self.games - self.alarms, self.games - self.hits)):
             least, most = _at_least(often, self.games), 1 - _at_least(self.games - seldom, self.games)
-            found = found or any(least > factor * most + d for factor, d in points)
+            found = max(found, math.log((least - delta) / most) if least > delta else 0.0)
         return found
+
+    def closest(self, claim: DpEvent) -> tuple[float, float, float]:
+        """Delta, the claimed epsilon there and the proven one, where the two come closest, or lie furthest apart."""
+        points = [(d, epsilon(claim, d), self.proves(d)) for d in _DELTAS]
+        return max(points, key=lambda point: point[2] / max(point[1], 1e-3))
 
 
 def _at_least(successes: int, games: int) -> float:
@@ -144,18 +201,46 @@ def _at_least(successes: int, games: int) -> float:
 
 
 def play(
-    fit: Fit, first: pa.Table, second: pa.Table, *, games: int, noise: Callable[[], Recorded] = Recorded
+    fit: Fit[Private],
+    first: Private,
+    second: Private,
+    *,
+    games: int,
+    noise: Callable[[], Recorded] = Recorded,
 ) -> dict[str, Verdict]:
     """``games`` fits of each table, judged by every attack at the threshold 0."""
     said = {name: [0, 0] for name in ATTACKS}
-    for played, (mine, other) in enumerate(((first, second), (second, first))):
+    for played in (0, 1):
         for _ in range(games):
             source = noise()
-            fit(mine, source)
-            there = Dictated(source.draws)
-            fit(other, there)
+            fit((first, second)[played], source)
             here = [d.centre for d in source.draws]
-            transcript = Transcript(source.draws, (there.centres, here) if played else (here, there.centres))
+            try:
+                centres = [
+                    here if table == played and not source.secretive else _replayed(fit, rows, source)
+                    for table, rows in enumerate((first, second))
+                ]
+            except Foreign:
+                said["likelihood"][played] += played
+                continue
+            transcript = Transcript(source.draws, (centres[0], centres[1]))
             for name, attack in ATTACKS.items():
                 said[name][played] += attack(transcript) > 0
     return {name: Verdict(hits=s[1], alarms=s[0], games=games) for name, s in said.items()}
+
+
+def told_apart(fit: Fit[Private], first: Private, second: Private, *, noise: Callable[[], Recorded] = Recorded) -> bool:
+    """Whether a fit's result, compared by ``==``, depends on which of two tables gave it, all outputs being the same:
+    then something gets through beside the mechanisms."""
+    source = noise()
+    made = fit(first, source)
+    return made != fit(second, source.dictated())
+
+
+def _replayed(fit: Fit[Private], rows: Private, source: Recorded) -> list[Centre]:
+    """What the draws would have been made around, had ``rows`` been fitted. Raises Foreign."""
+    there = source.dictated()
+    fit(rows, there)
+    if there.left:
+        raise Foreign
+    return there.centres

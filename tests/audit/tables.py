@@ -15,19 +15,23 @@ def domain_of(names: str, *, target: str | None) -> Domain:
     return Domain(columns=columns, target=target)
 
 
-def _table(domain: Domain, columns: Sequence[Sequence[str]]) -> pa.Table:
+def with_and_without(
+    domain: Domain, columns: Sequence[Sequence[object]], victim: Sequence[object], *, max_rows: int = 1
+) -> tuple[pa.Table, pa.Table]:
+    """A table of rows of a unit each, and the same with one unit more, of ``max_rows`` rows that are alike."""
     rows = len(columns[0])
+    longer = [[*c, *[v] * max_rows] for c, v in zip(columns, victim, strict=True)]
+    return _table(domain, columns, range(rows)), _table(domain, longer, [*range(rows), *[rows] * max_rows])
+
+
+def _table(domain: Domain, columns: Sequence[Sequence[object]], units: Sequence[int]) -> pa.Table:
+    schema = private_schema(domain)
     return pa.Table.from_arrays(
-        [*(pa.array(c, pa.string()) for c in columns), pa.array(np.arange(rows))], schema=private_schema(domain)
+        [pa.array(c, t) for c, t in zip((*columns, units), schema.types, strict=True)], schema=schema
     )
 
 
-def with_and_without(domain: Domain, columns: Sequence[Sequence[str]], victim: str) -> tuple[pa.Table, pa.Table]:
-    """A table, and the same with one row more."""
-    return _table(domain, columns), _table(domain, [[*c, v] for c, v in zip(columns, victim, strict=True)])
-
-
-def crowd(rows: int, *, related: float = 0.6) -> tuple[Domain, pa.Table, pa.Table]:
+def crowd(rows: int, *, related: float = 0.6, max_rows: int = 1) -> tuple[Domain, pa.Table, pa.Table]:
     """Columns x, y, z and t, more or less related, three quarters of all cells a; the victim stands with the crowd in
     some tables and apart in others."""
     rng = np.random.default_rng(0)
@@ -37,7 +41,19 @@ def crowd(rows: int, *, related: float = 0.6) -> tuple[Domain, pa.Table, pa.Tabl
         *(np.where(rng.random(rows) < related, x, rng.choice(["a", "b"], rows, p=[0.75, 0.25])) for _ in range(3)),
     ]
     domain = domain_of("xyzt", target="t")
-    return domain, *with_and_without(domain, [c.tolist() for c in columns], "abaa")
+    return domain, *with_and_without(domain, [c.tolist() for c in columns], "abaa", max_rows=max_rows)
+
+
+def lonely(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
+    """Everybody is alike but the victim, who is like nobody."""
+    domain = domain_of("xyzt", target="t")
+    return domain, *with_and_without(domain, [["a"] * rows] * 4, "bbbb")
+
+
+def far(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
+    """Numbers declared from 0 to 1,000, all of them at most 30 but the victim's."""
+    domain = Domain(columns=(Column(name="x", kind=Kind.INTEGER, low=0, high=1_000),))
+    return domain, *with_and_without(domain, [[i % 31 for i in range(rows)]], [900])
 
 
 def torn(rows: int) -> tuple[Domain, pa.Table, pa.Table]:

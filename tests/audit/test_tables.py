@@ -5,29 +5,34 @@ The default run plays a fast set; ``make audit`` plays all of it, longer.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from dp_models.base import FloatArray, IntArray, Synthesizer
+from dp_models.base import FloatArray, IntArray, Plan, Synthesizer
 from dp_models.engines.aim import Aim
 from dp_models.engines.independent import Independent
 from dp_models.engines.mst import Mst
+from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.star import Tables
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
-from synthgate.events import Exponential, Repeated
-from tests.audit.bugs import AdaptiveAim, HalfNoise, ReusedNoise, TrueSize
-from tests.audit.games import Fit, Recorded, Verdict, play
-from tests.audit.tables import crowd, torn
+from synthgate.domain import Domain
+from synthgate.events import DpEvent, Exponential, Repeated
+from tests.audit.bugs import AdaptiveAim, ExactShares, HalfNoise, ReusedNoise, RowBounds, TrueSize
+from tests.audit.conftest import Note
+from tests.audit.games import Fit, Recorded, Verdict, play, told_apart
+from tests.audit.tables import crowd, far, lonely, torn
 from tests.dp_models.private_tables import sizes_of
 
 ROWS, DELTA = 400, 1e-5
 ENGINES: dict[str, Synthesizer] = {
     "independent": Independent(),
+    "star": Star(),
     "tree": Tree(),
     "mst": Mst(steps=1),
     "aim": Aim(steps=1),
@@ -35,35 +40,101 @@ ENGINES: dict[str, Synthesizer] = {
 """Without the last descent, on which no output of a mechanism depends."""
 
 
+Pair = tuple[Domain, pa.Table, pa.Table]
+PAIRS: dict[str, tuple[Pair, int]] = {
+    "in a crowd": (crowd(ROWS), 1),
+    "unrelated": (crowd(ROWS, related=0.0), 1),
+    "outlier": (lonely(ROWS), 1),
+    "three rows": (crowd(ROWS, max_rows=3), 3),
+    "far": (far(ROWS), 1),
+}
+"""Neighbouring tables, and the rows that a unit may have."""
+
+
+@cache
+def _plan(engine: Synthesizer, pair: str, epsilon: float) -> Plan:
+    (domain, *_), max_rows = PAIRS[pair]
+    return engine.plan(domain, sizes_of(ROWS, max_rows=max_rows), PrivacyBudget.spend(epsilon, DELTA))
+
+
 def _audit(
-    engine: Synthesizer, epsilon: float, games: int, noise: Callable[[], Recorded] = Recorded, *, related: float = 0.6
-) -> dict[str, bool]:
-    """Which attacks break the claim of a plan of that budget."""
-    domain, first, second = crowd(ROWS, related=related)
-    plan = engine.plan(domain, sizes_of(ROWS), PrivacyBudget.spend(epsilon, DELTA))
-    verdicts = play(
-        lambda rows, source: engine.fit(rows, domain, plan, noise=source), first, second, games=games, noise=noise
-    )
-    return {attack: verdict.breaks(plan.event) for attack, verdict in verdicts.items()}
+    engine: Synthesizer, pair: str, epsilon: float, games: int, noise: Callable[[], Recorded] = Recorded
+) -> tuple[DpEvent, dict[str, Verdict]]:
+    """The claim of a plan of that budget, and what each attack makes of it."""
+    (domain, first, second), _ = PAIRS[pair]
+    plan = _plan(engine, pair, epsilon)
+
+    def fit(rows: pa.Table, source: SystemNoise) -> None:
+        engine.fit(rows, domain, plan, noise=source)
+
+    return plan.event, play(fit, first, second, games=games, noise=noise)
+
+
+FAST = [
+    *((engine, "in a crowd", 1.0, 24) for engine in ENGINES),
+    *(("tree", pair, 1.0, 24) for pair in ("outlier", "three rows")),
+    ("independent", "far", 1.0, 24),
+]
+LONG = [
+    (engine, pair, epsilon, 120)
+    for engine in ENGINES
+    for pair in ("in a crowd", "outlier", "three rows", "far")
+    for epsilon in (1.0, 8.0)
+]
+
+
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize(
+    ("engine", "pair", "epsilon", "games"), [*FAST, *(pytest.param(*one, marks=pytest.mark.slow) for one in LONG)]
+)
+def test_an_honest_engine_is_within_its_claim(engine: str, pair: str, epsilon: float, games: int, note: Note) -> None:
+    claim, verdicts = _audit(ENGINES[engine], pair, epsilon, games)
+    assert not note(f"{engine}, {pair}", claim, verdicts["likelihood"])
+    assert not any(verdict.breaks(claim) for verdict in verdicts.values())
+
+
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize(
+    "engine", ["independent", *(pytest.param(e, marks=pytest.mark.slow) for e in ENGINES if e != "independent")]
+)
+def test_half_the_noise_is_convicted(engine: str, note: Note) -> None:
+    claim, verdicts = _audit(ENGINES[engine], "in a crowd", 8.0, 250, HalfNoise)
+    assert note(f"{engine}: half noise", claim, verdicts["likelihood"])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_honest_engine_is_within_its_claim(engine: str) -> None:
-    assert not any(_audit(ENGINES[engine], 8.0, 40).values())
+def test_noise_that_is_used_again_is_convicted(engine: str, note: Note) -> None:
+    claim, verdicts = _audit(ENGINES[engine], "in a crowd", 1.0, 30, ReusedNoise)
+    assert note(f"{engine}: noise used again", claim, verdicts["coincidences"])
 
 
-@pytest.mark.parametrize(("engine", "games"), [("independent", 200)])
-def test_half_the_noise_is_convicted(engine: str, games: int) -> None:
-    assert _audit(ENGINES[engine], 8.0, games, HalfNoise)["likelihood"]
+def test_rounds_that_adapt_under_a_frozen_claim_are_convicted(note: Note) -> None:
+    claim, verdicts = _audit(AdaptiveAim(steps=1, rounds_per_edge=2.0), "unrelated", 4.0, 80)
+    assert note("aim: rounds adapt", claim, verdicts["likelihood"])
+
+
+def test_bins_that_span_the_rows_are_convicted(note: Note) -> None:
+    claim, verdicts = _audit(RowBounds(), "far", 1.0, 30)
+    assert note("independent: bins span the rows", claim, verdicts["likelihood"])
+
+
+def _rows_depend_on_the_table(engine: Synthesizer) -> bool:
+    (domain, first, second), _ = PAIRS["outlier"]
+    plan = _plan(engine, "outlier", 1.0)
+
+    def sampled(rows: pa.Table, source: SystemNoise) -> pa.Table:
+        return engine.fit(rows, domain, plan, noise=source).sample(5_000, generator=np.random.default_rng(0))
+
+    return told_apart(sampled, first, second)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_noise_that_is_used_again_is_convicted(engine: str) -> None:
-    assert _audit(ENGINES[engine], 1.0, 24, ReusedNoise)["coincidences"]
+def test_a_model_is_made_of_what_the_noise_let_through(engine: str) -> None:
+    assert not _rows_depend_on_the_table(ENGINES[engine])
 
 
-def test_rounds_that_adapt_under_a_frozen_claim_are_convicted() -> None:
-    assert _audit(AdaptiveAim(steps=1, rounds_per_edge=2.0), 4.0, 50, related=0.0)["likelihood"]
+def test_exact_shares_beside_the_noise_are_convicted() -> None:
+    assert _rows_depend_on_the_table(ExactShares())
 
 
 @dataclass
@@ -80,7 +151,7 @@ class ChoicesAlone:
         return self.source.exponential(scores, epsilon=epsilon, sensitivity=sensitivity)
 
 
-def _choices(kind: type[Tables], times: int) -> tuple[Fit, pa.Table, pa.Table]:
+def _choices(kind: type[Tables], times: int) -> tuple[Fit[pa.Table], pa.Table, pa.Table]:
     """``times`` choices between two pairs, from predictions that are public constants."""
     domain, first, second = torn(1_000)
     plan = Mst().plan(domain, sizes_of(1_000), PrivacyBudget.spend(8.0, DELTA))
@@ -106,31 +177,12 @@ def _choices(kind: type[Tables], times: int) -> tuple[Fit, pa.Table, pa.Table]:
     return fit, first, second
 
 
-def _verdict(kind: type[Tables], games: int) -> tuple[Verdict, Repeated]:
-    fit, first, second = _choices(kind, 3)
-    return play(fit, first, second, games=games)["likelihood"], Repeated(Exponential(2.0), 3)
+CHOICES = Repeated(Exponential(2.0), 3)
 
 
-def test_choices_by_the_public_size_are_within_their_claim() -> None:
-    verdict, claim = _verdict(Tables, 400)
-    assert not verdict.breaks(claim)
+def test_choices_by_the_public_size_are_within_their_claim(note: Note) -> None:
+    assert not note("choices by the public size", CHOICES, play(*_choices(Tables, 3), games=500)["likelihood"])
 
 
-def test_choices_by_the_true_size_are_convicted() -> None:
-    verdict, claim = _verdict(TrueSize, 400)
-    assert verdict.breaks(claim)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("epsilon", [1.0, 3.0, 8.0])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_an_honest_engine_is_within_its_claim_for_long(engine: str, epsilon: float) -> None:
-    assert not any(_audit(ENGINES[engine], epsilon, 1_000).values())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_half_the_noise_is_convicted_everywhere(engine: str) -> None:
-    assert _audit(ENGINES[engine], 8.0, 1_000, HalfNoise)["likelihood"]
+def test_choices_by_the_true_size_are_convicted(note: Note) -> None:
+    assert note("choices by the true size", CHOICES, play(*_choices(TrueSize, 3), games=800)["likelihood"])
