@@ -20,6 +20,7 @@ import structlog
 from dp_models.base import Plan
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.environments import interpreter
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.policy import decide
@@ -36,7 +37,7 @@ from synthgate.statement import PrivacyStatement
 log = structlog.get_logger()
 
 Run = Callable[..., Mapping[str, Any]]
-"""``run(kind, spec, timeout_s)``: one job of this attempt in its own folder; returns its result."""
+"""``run(kind, spec, timeout_s, python=None)``: one job of this attempt in its own folder; returns its result."""
 
 
 def run_release(gateway: Gateway, release: str) -> None:
@@ -119,9 +120,9 @@ def _attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
     work, secret = gateway.settings.work / release, secrets.token_bytes(32)
     limits = gateway.settings.job_memory_mib * 2**20
 
-    def run(kind: str, spec: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+    def run(kind: str, spec: Mapping[str, Any], timeout_s: float, *, python: Path | None = None) -> Mapping[str, Any]:
         return runner.run(
-            kind, spec, folder=work / kind, secret=secret, cancelled=gateway.running[release],
+            kind, spec, python=python, folder=work / kind, secret=secret, cancelled=gateway.running[release],
             limits=runner.Limits(timeout_s=timeout_s, memory_bytes=limits),
             progress=lambda stage: gateway.news.publish(release, stage=stage),
         )  # fmt: skip
@@ -153,7 +154,8 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
         "train": _rows(gateway, dataset, "train"),
     }
     gateway.news.publish(record.release.id, stage="starting")
-    return run("fit", spec, gateway.settings.fit_timeout_s)
+    python = interpreter(gateway.settings, record.release.engine)
+    return run("fit", spec, gateway.settings.fit_timeout_s, python=python)
 
 
 def _evaluate(gateway: Gateway, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run) -> Report:

@@ -1,8 +1,8 @@
 """Engines that run SmartNoise's code as it is. They are priced by what they claim, and nobody has shown it to hold.
 
 `dpctgan` and `patectgan` read exact category frequencies outside their charge and keep the rows; both PATE engines
-leak more than they claim (Ganev, Annamalai, De Cristofaro 2024, arXiv 2406.13985); `dpgan` shuffles batches and accounts
-for Poisson samples; the teachers of `patectgan` are one network; `pacsynth` scales noise to a percentile of the rows.
+leak more than they claim (Ganev, Annamalai, De Cristofaro 2024, arXiv 2406.13985); `dpgan` shuffles batches and
+accounts for Poisson samples; `patectgan` has one network for all teachers; `pacsynth` scales noise to a percentile.
 So none of them belongs on an operator's list of certified engines: on an account opened as ``sandbox`` they
 run, and what they release says ``guarantee: none``.
 
