@@ -6,7 +6,6 @@ plan's rho (`Noise.filtered`): a round that would go beyond it is not drawn. The
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from mbi import LinearMeasurement, MarkovRandomField, estimation, marginal_oracles
@@ -45,7 +44,11 @@ class FilteredAim(AIMSynthesizer):  # type: ignore[misc]
         pairs = [(a, b) for a, b in _pairs(domain.attributes) if domain.size((a, b)) <= self.max_cells]
         with self.noise.filtered(self.rho):
             self.AIM(data, [*singles, *pairs])
-        return chain(self.synthesizer, codec, [np.arange(size) for size in data.sizes])
+        return self.drawable(self.synthesizer, codec)
+
+    def drawable(self, model: MarkovRandomField, codec: Codec) -> GraphModel:
+        """What is kept of the fit."""
+        return chain(model, codec, [np.arange(size) for size in codec.sizes])
 
     def AIM(self, data: Coded, workload: list[Clique]) -> None:  # noqa: N802  SmartNoise's name
         """The rounds of `AIMSynthesizer.AIM`, in its order."""
@@ -54,24 +57,24 @@ class FilteredAim(AIMSynthesizer):  # type: ignore[misc]
         sigma = round_up(self.max_rows * math.sqrt(self.rounds / (2 * _TABLES * self.rho)))
         epsilon = math.sqrt(8 * (1 - _TABLES) * self.rho / self.rounds)
         bought = [self._measured(data, (name,), sigma) for name in names]
-        used = len(names) * self._cost(sigma, 0.0)
-        model = self._fitted(data, bought)
+        used = len(names) * self.cost(sigma, 0.0)
+        model = self.fitted(data, bought)
         last = False
         while not last:
             left = self.rho - used
-            if last := left < 2 * self._cost(sigma, epsilon):
+            if last := left < 2 * self.cost(sigma, epsilon):
                 sigma, epsilon = self._all_of(left * _JUST_BELOW)
-            used += self._cost(sigma, epsilon)
+            used += self.cost(sigma, epsilon)
             room = self.max_model_size * used / self.rho
             chosen = self._worst(data, filter_candidates(candidates, model, room), model, epsilon, sigma)
             before = cells(model, chosen)
             bought.append(self._measured(data, chosen, sigma))
-            model = self._fitted(data, bought)
+            model = self.fitted(data, bought)
             if np.abs(cells(model, chosen) - before).sum() <= sigma * math.sqrt(2 / math.pi) * before.size:
                 sigma, epsilon = round_up(sigma / 2), 2 * epsilon
         self.synthesizer = model
 
-    def _cost(self, sigma: float, epsilon: float) -> float:
+    def cost(self, sigma: float, epsilon: float) -> float:
         """The zero-concentrated rho of a table and a choice."""
         return self.max_rows**2 / (2 * sigma**2) + epsilon**2 / 8
 
@@ -103,7 +106,8 @@ class FilteredAim(AIMSynthesizer):  # type: ignore[misc]
         noisy = self.noise.discrete_gaussian(true, sigma=sigma, sensitivity=self.max_rows)
         return LinearMeasurement(noisy.ravel().astype(np.float64), clique, sigma)
 
-    def _fitted(self, data: Coded, measured: list[LinearMeasurement]) -> Any:
+    def fitted(self, data: Coded, measured: list[LinearMeasurement]) -> MarkovRandomField:
+        """The model of noisy tables and the public number of rows; of ``data`` only the sizes are read."""
         return estimation.mirror_descent(
             attributes(data.sizes),
             measured,

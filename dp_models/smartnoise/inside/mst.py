@@ -37,7 +37,11 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         data, ways, _ = self.compress_domain(data, ways)
         pairs = self.select(data, 0.0, ways, self.total) if len(names) > 1 else []
         bought = self.measure(data, pairs, self.parameters["sigma_edges"]) if pairs else []
-        return chain(self._fitted(data, ways + bought, self.parameters["steps"]), codec, self.groups)
+        return self.drawable(self.fitted(data, ways + bought, self.parameters["steps"]), codec)
+
+    def drawable(self, model: MarkovRandomField, codec: Codec) -> GraphModel:
+        """What is kept of the fit."""
+        return chain(model, codec, self.groups)
 
     def measure(
         self, data: Coded, cliques: Sequence[tuple[str, ...]], sigma: float, weights: None = None
@@ -66,7 +70,7 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         cliques: Sequence[Pair] = (),
     ) -> list[Pair]:
         """A spanning tree by Kruskal's algorithm with private choices; ``rho`` and ``total`` are the plan's."""
-        model = self._fitted(data, measurement_log, self.parameters["steps_select"])
+        model = self.fitted(data, measurement_log, self.parameters["steps_select"])
         open_ = list(combinations(model.domain.attributes, 2))
         errors = {p: distance(data.table([int(n) for n in p]), cells(model, p)) for p in open_}
         part = {name: name for name in model.domain.attributes}
@@ -85,7 +89,8 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         """One choice, at the plan's epsilon."""
         return self.noise.exponential(q, epsilon=self.parameters["epsilon_select"], sensitivity=sensitivity)
 
-    def _fitted(self, data: Coded, measured: list[LinearMeasurement], steps: int) -> MarkovRandomField:
+    def fitted(self, data: Coded, measured: list[LinearMeasurement], steps: int) -> MarkovRandomField:
+        """The model of noisy tables and the public number of rows; of ``data`` only the sizes are read."""
         return estimation.mirror_descent(
             attributes(data.sizes),
             measured,
