@@ -29,7 +29,7 @@ class SmartNoiseMwem:
 
     cells: int = 5_000
     rounds: int = 10
-    share_select: float = 0.5
+    share_select: float = 0.1
     updates: int = 20
 
     @property

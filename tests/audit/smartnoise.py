@@ -26,6 +26,7 @@ from dp_models.smartnoise.inside.chain import attributes
 from dp_models.smartnoise.inside.mst import PlannedMst
 from dp_models.smartnoise.inside.mwem import PlannedMwem
 from synthgate.domain import Domain
+from synthgate.errors import FailedPrecondition
 from synthgate.events import DpEvent
 from tests.audit.bugs import HalfNoise, ReusedNoise
 from tests.audit.games import Recorded, play
@@ -92,13 +93,18 @@ class Unfiltered(Recorded):
         pass
 
 
+class HalfNoiseUnfiltered(Unfiltered, HalfNoise):
+    """Half of the noise, where a filter would notice."""
+
+
 class Choices(Mst):
-    """The choices of MST alone, from one-way tables that are public constants."""
+    """Three choices of MST alone, between two pairs, from one-way tables that are public constants: such that scores
+    for a row more than there is turn the likelier of the two into the less likely one."""
 
     def run(self, data: Coded, codec: Codec) -> Any:
-        shares = ([0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.9, 0.1, 0.0])
+        shares = ([0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.901, 0.099, 0.0])
         ways = [LinearMeasurement(np.array(s) * 1_000, (str(i),), 1.0) for i, s in enumerate(shares)]
-        return self.select(data, 0.0, ways, self.total)
+        return [self.select(data, 0.0, ways, self.total, [("1", "2")]) for _ in range(3)]
 
 
 class TrueSize(Choices):
@@ -109,7 +115,9 @@ class TrueSize(Choices):
 
 
 FITS: dict[str, Any] = {c.__name__: c for c in (Mst, Aim, PlannedMwem, Overspending, Choices, TrueSize)}
-NOISE: dict[str, type[Recorded]] = {c.__name__: c for c in (Recorded, HalfNoise, ReusedNoise, Unfiltered)}
+NOISE: dict[str, type[Recorded]] = {
+    c.__name__: c for c in (Recorded, HalfNoise, HalfNoiseUnfiltered, ReusedNoise, Unfiltered)
+}
 
 
 def _played(game: dict[str, Any]) -> dict[str, tuple[int, int]]:
@@ -126,7 +134,20 @@ def _played(game: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return {attack: (v.hits, v.alarms) for attack, v in verdicts.items()}
 
 
+def _refused(game: dict[str, Any]) -> bool:
+    """Whether the noise refuses to go on with a fit."""
+    domain, rows, _ = crowd(game["rows"])
+    try:
+        FITS[game["fit"]](Plan.from_json(game["plan"]), SystemNoise()).run(
+            Coded.of(rows, domain, max_rows=1), Codec(domain)
+        )
+    except FailedPrecondition:
+        return True
+    return False
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    games = json.loads((folder / "spec.json").read_text())["games"]
-    (folder / "result.json").write_text(json.dumps([_played(game) for game in games]))
+    spec = json.loads((folder / "spec.json").read_text())
+    told = {"played": [_played(g) for g in spec["games"]], "refused": [_refused(g) for g in spec["tried"]]}
+    (folder / "result.json").write_text(json.dumps(told))

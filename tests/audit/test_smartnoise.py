@@ -26,7 +26,9 @@ CHOICE = 2.0
 """The epsilon of one choice where choices are audited alone."""
 
 
-ENGINES: dict[str, Synthesizer] = {e.name: e for e in (SmartNoiseAim(), SmartNoiseMst(), SmartNoiseMwem(updates=1))}
+ENGINES: dict[str, Synthesizer] = {
+    e.name: e for e in (SmartNoiseAim(rounds_per_column=2), SmartNoiseMst(), SmartNoiseMwem(updates=1))
+}
 
 
 class Game(NamedTuple):
@@ -46,7 +48,7 @@ class Game(NamedTuple):
 
     @property
     def claim(self) -> DpEvent:
-        return Repeated(Exponential(CHOICE), 2) if self.fit in ("Choices", "TrueSize") else self.plan().event
+        return Repeated(Exponential(CHOICE), 3) if self.fit in ("Choices", "TrueSize") else self.plan().event
 
     def spec(self) -> dict[str, Any]:
         table = ("torn", 1_000) if self.fit in ("Choices", "TrueSize") else ("crowd", 400)
@@ -59,24 +61,33 @@ class Game(NamedTuple):
 FITS = {"smartnoise-aim": "Aim", "smartnoise-mst": "Mst", "smartnoise-mwem": "PlannedMwem"}
 HONEST = [*(Game(engine, fit) for engine, fit in FITS.items()), Game("smartnoise-mst", "Choices", games=400)]
 PLANTED = {
-    Game("smartnoise-mwem", "PlannedMwem", noise="HalfNoise", games=200): "likelihood",
+    Game("smartnoise-mst", "Mst", noise="HalfNoise", games=400): "likelihood",
     **{Game(e, f, noise="ReusedNoise", epsilon=1.0, games=24): "coincidences" for e, f in FITS.items()},
     Game("smartnoise-mst", "TrueSize", games=400): "likelihood",
-    Game("smartnoise-aim", "Overspending", noise="Unfiltered", epsilon=2.0, games=100): "likelihood",
+    Game("smartnoise-aim", "Overspending", noise="Unfiltered", epsilon=4.0, games=60): "likelihood",
 }
 LONG_HONEST = [Game(e, f, epsilon=x, games=1_000) for e, f in FITS.items() for x in (1.0, 3.0, 8.0)]
-LONG_PLANTED = {Game(e, f, noise="HalfNoise", games=1_000): "likelihood" for e, f in FITS.items()}
+LONG_PLANTED = {
+    Game("smartnoise-aim", "Aim", noise="HalfNoiseUnfiltered", games=1_000): "likelihood",
+    Game("smartnoise-mst", "Mst", noise="HalfNoise", games=1_000): "likelihood",
+    Game("smartnoise-mwem", "PlannedMwem", noise="HalfNoise", games=1_000): "likelihood",
+}
+
+
+OVER, WITHIN = Game("smartnoise-aim", "Overspending"), Game("smartnoise-aim", "Aim")
 
 
 def _broken(games: list[Game], folder: Path) -> dict[Game, dict[str, bool]]:
-    """Which attacks break the claim of which game."""
-    told = run_inside("tests.audit.smartnoise", {"games": [g.spec() for g in games]}, folder)
+    """Which attacks break the claim of which game. What overspends must be refused by the noise besides."""
+    spec = {"games": [g.spec() for g in games], "tried": [OVER.spec(), WITHIN.spec()]}
+    told = run_inside("tests.audit.smartnoise", spec, folder)
+    assert told["refused"] == [True, False]
     return {
         game: {
             attack: Verdict(hits=hits, alarms=alarms, games=game.games).breaks(game.claim)
             for attack, (hits, alarms) in said.items()
         }
-        for game, said in zip(games, told, strict=True)
+        for game, said in zip(games, told["played"], strict=True)
     }
 
 

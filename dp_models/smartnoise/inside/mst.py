@@ -69,19 +69,20 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         total: float,
         cliques: Sequence[Pair] = (),
     ) -> list[Pair]:
-        """A spanning tree by Kruskal's algorithm with private choices; ``rho`` and ``total`` are the plan's."""
+        """A spanning tree beyond ``cliques``, by Kruskal's algorithm with private choices; ``rho`` and ``total`` are
+        the plan's."""
         model = self.fitted(data, measurement_log, self.parameters["steps_select"])
-        open_ = list(combinations(model.domain.attributes, 2))
-        errors = {p: distance(data.table([int(n) for n in p]), cells(model, p)) for p in open_}
+        candidates = list(combinations(model.domain.attributes, 2))
+        errors = {p: distance(data.table([int(n) for n in p]), cells(model, p)) for p in candidates}
         part = {name: name for name in model.domain.attributes}
-        chosen: list[Pair] = []
-        while open_:
+        tree = list(cliques)
+        for first, second in tree:
+            part = _joined(part, first, second)
+        while open_ := [(a, b) for a, b in candidates if part[a] != part[b]]:
             pair = open_[self.exponential_mechanism(np.array([errors[p] for p in open_]), 0.0, float(self.max_rows))]
-            chosen.append(pair)
-            first, second = part[pair[0]], part[pair[1]]
-            part = {name: first if p == second else p for name, p in part.items()}
-            open_ = [(a, b) for a, b in open_ if part[a] != part[b]]
-        return chosen
+            tree.append(pair)
+            part = _joined(part, *pair)
+        return tree
 
     def exponential_mechanism(
         self, q: FloatArray, eps: float, sensitivity: float, prng: None = None, monotonic: bool = False
@@ -98,3 +99,8 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
             iters=steps,
             marginal_oracle=marginal_oracles.message_passing_stable,
         )
+
+
+def _joined(part: dict[str, str], first: str, second: str) -> dict[str, str]:
+    """Which part of the tree every column is in, once two columns are joined."""
+    return {name: part[first] if p == part[second] else p for name, p in part.items()}
