@@ -1,4 +1,4 @@
-"""Engines of another environment: what is missing is told at the request, free of charge, and what is there is fenced."""
+"""Engines of another environment: what is missing is told at the request, for free; what is there is fenced."""
 
 import json
 import subprocess
@@ -20,8 +20,7 @@ from server.jobs.packages import lay_out
 from server.jobs.runner import JobFailed, Limits, Reason, run
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.errors import EngineNotCertified, FailedPrecondition
-from synthgate.policy import DEFAULT_POLICY
-from tests.server.jobs.tables import DOMAIN
+from tests.e2e.people import DOMAIN, LENIENT
 
 STEWARD, ANALYST = Principal("steward", Office.STEWARD), Principal("analyst", Office.ANALYST)
 
@@ -38,7 +37,7 @@ def gateway(tmp_path: Path) -> Gateway:
     accounts.open_account(made, call(STEWARD, 0), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
     datasets.register(
         made, call(STEWARD, 1), name="table", domain=DOMAIN, unit=PrivacyUnit(),
-        sizes=PublicSizes(rows=9_000, units=9_000), account="people", policy=DEFAULT_POLICY,
+        sizes=PublicSizes(rows=9_000, units=9_000), account="people", policy=LENIENT,
     )  # fmt: skip
     with made.store.begin() as tx:
         record = tx.datasets.get("table")
@@ -61,7 +60,7 @@ def test_a_missing_environment_is_told_at_the_request_with_the_command_and_costs
     with pytest.raises(FailedPrecondition, match="make smartnoise"):
         requests.quote(gateway, ANALYST, dataset="table", engine=engine, epsilon=1.0, delta=None)
     with gateway.store.begin() as tx:
-        assert [str(e.kind) for e in tx.ledger.entries("people")] == ["OPEN"]
+        assert [str(e.kind) for e in tx.ledger.entries("people")] == ["open"]
         assert tx.releases.list() == ()
     ask(gateway, "mst", 3)
 
@@ -71,7 +70,7 @@ def test_what_is_not_certified_is_refused_as_such_first(gateway: Gateway, engine
     with pytest.raises(EngineNotCertified):
         ask(gateway, engine)
     with gateway.store.begin() as tx:
-        assert [str(e.kind) for e in tx.ledger.entries("people")] == ["OPEN"]
+        assert [str(e.kind) for e in tx.ledger.entries("people")] == ["open"]
 
 
 def test_smartnoises_engines_alone_have_another_interpreter() -> None:
