@@ -80,10 +80,10 @@ class Aim(FilteredAim):
 
 
 class Overspending(Aim):
-    """AIM that counts a sixteenth of what it uses: its last rounds have a quarter of the noise that they should."""
+    """AIM that counts a hundredth of what it uses: its last round has a tenth of the noise that it should."""
 
     def cost(self, sigma: float, epsilon: float) -> float:
-        return super().cost(sigma, epsilon) / 16
+        return super().cost(sigma, epsilon) / 100
 
 
 class Unfiltered(Recorded):
