@@ -61,10 +61,9 @@ class Game(NamedTuple):
 FITS = {"smartnoise-aim": "Aim", "smartnoise-mst": "Mst", "smartnoise-mwem": "PlannedMwem"}
 HONEST = [*(Game(engine, fit) for engine, fit in FITS.items()), Game("smartnoise-mst", "Choices", games=400)]
 PLANTED = {
-    Game("smartnoise-mst", "Mst", noise="HalfNoise", games=500): "likelihood",
     **{Game(e, f, noise="ReusedNoise", epsilon=1.0, games=24): "coincidences" for e, f in FITS.items()},
     Game("smartnoise-mst", "TrueSize", games=500): "likelihood",
-    Game("smartnoise-aim", "Overspending", noise="Unfiltered", epsilon=4.0, games=60): "likelihood",
+    Game("smartnoise-aim", "Overspending", noise="Unfiltered", epsilon=4.0, games=40): "likelihood",
 }
 LONG_HONEST = [Game(e, f, epsilon=x, games=1_000) for e, f in FITS.items() for x in (1.0, 3.0, 8.0)]
 LONG_PLANTED = {
