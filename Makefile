@@ -4,13 +4,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 PROTOS := $(wildcard proto/synthgate/v1/*.proto)
+LOCK   := deploy/smartnoise/requirements.lock
+SMARTNOISE := .venv-smartnoise
 TESTS  ?= -n 2 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow audit lint format proto proto-check clean
+.PHONY: help setup smartnoise demo test test-slow audit lint format proto proto-check clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +29,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --progress-bar off -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	@echo "== 3/3 synthgate with what its gateway, demo, tests and benchmarks need"
 	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[dev]'
+	@touch $@
+
+smartnoise: $(SMARTNOISE)/.installed ## Create .venv-smartnoise, where engines smartnoise-* are fitted, at the versions of its lock file.
+
+$(SMARTNOISE)/.installed: $(LOCK)
+	@test -n "$(PYTHON)" || { echo "SmartNoise's environment needs Python 3.11: none found; set PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(SMARTNOISE)/bin/python || "$(PYTHON)" -m venv $(SMARTNOISE)
+	$(SMARTNOISE)/bin/python -m pip install --progress-bar off -c $(LOCK) "$$(grep '^torch==' $(LOCK))"
+	$(SMARTNOISE)/bin/python -m pip install --progress-bar off -r $(LOCK)
 	@touch $@
 
 demo: $(STAMP) ## Run the whole story on public data: register, quote, release, refuse, verify. Leaves demo/.
@@ -61,5 +72,5 @@ proto-check: $(STAMP) ## Fail where synthgate/v1 differs from what proto/ gives.
 	{ diff -r -x __pycache__ "$$out/synthgate/v1" synthgate/v1 && echo "synthgate/v1 is what proto/ gives"; } || \
 	{ echo "synthgate/v1 differs from what proto/ gives: run 'make proto' and commit"; exit 1; }
 
-clean: ## Remove .venv, the demo's files and caches.
-	rm -rf .venv demo build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## Remove both environments, the demo's files and caches.
+	rm -rf .venv $(SMARTNOISE) demo build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

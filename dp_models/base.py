@@ -6,6 +6,7 @@ whoever calls it compares ``noise.event`` with ``plan.event`` and throws the mod
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -96,6 +97,10 @@ class Noise(Protocol):
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator (DP-SGD)."""
+
+    def filtered(self, rho: float) -> AbstractContextManager[None]:
+        """Within it scales may adapt to earlier outputs: all that runs is one ``ZeroConcentrated(rho)``, recorded at
+        the start, and what would exceed ``rho`` is refused before it is drawn."""
 
 
 class Rows(Protocol):

@@ -26,7 +26,7 @@ from synthgate.release import ReleaseState
 log = structlog.get_logger()
 
 Run = Callable[..., Mapping[str, Any]]
-"""``run(kind, spec, timeout_s)``: one job of this attempt in its own folder; returns its result."""
+"""``run(kind, spec, timeout_s, python=None)``: one job of this attempt in its own folder; returns its result."""
 
 
 def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> None:
@@ -70,9 +70,9 @@ def attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
     work, secret = gateway.settings.work / release, secrets.token_bytes(32)
     limits = gateway.settings.job_memory_mib * 2**20
 
-    def run(kind: str, spec: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+    def run(kind: str, spec: Mapping[str, Any], timeout_s: float, *, python: Path | None = None) -> Mapping[str, Any]:
         return runner.run(
-            kind, spec, folder=work / kind, secret=secret, cancelled=gateway.running[release],
+            kind, spec, python=python, folder=work / kind, secret=secret, cancelled=gateway.running[release],
             limits=runner.Limits(timeout_s=timeout_s, memory_bytes=limits),
             progress=lambda stage: gateway.news.publish(release, stage=stage),
         )  # fmt: skip

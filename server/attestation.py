@@ -1,5 +1,6 @@
 """The claim and the key: what is stated of a release, what is not, and the gateway's signature under it."""
 
+import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -83,6 +84,8 @@ def _not_covered(plan: Plan, record: ReleaseRecord) -> tuple[str, ...]:
         f"can together multiply an attacker's chance of guessing any fact by at most 2 to their number."
     )
     found = [verdict, "What stewards and officers see of the report is exact and not covered."]
+    if accounting.rdp(plan.event, 2) == math.inf:
+        found.append("The epsilon is what the engine's own library claims; the gateway did not check it.")
     if plan.sizes.origin is SizeOrigin.COUNTED:
         found.append("The number of rows was counted and published exactly.")
     if record.sandbox:

@@ -14,7 +14,11 @@ from synthgate.errors import InvalidArgument
 MIB = 1024 * 1024
 CHUNK_BYTES = MIB
 MESSAGE_BYTES = 16 * MIB
-BUILT_IN_ENGINES = ("aim", "independent", "mst", "star", "tree", "vae")
+SMARTNOISE_PYTHON = Path(__file__).parents[1] / ".venv-smartnoise" / "bin" / "python"
+"""Where `make smartnoise` builds it: beside the packages."""
+BUILT_IN_ENGINES = (
+    "aim", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,9 @@ class Settings(BaseSettings):
     evaluate_timeout_s: float = Field(default=1_800.0, gt=0, description="An evaluation that takes longer is FAILED.")
     ingest_timeout_s: float = Field(default=1_800.0, gt=0, description="An ingest that takes longer is FAILED.")
     job_memory_mib: int = Field(default=8_192, ge=256, description="Resident memory of one job, watched.")
+    smartnoise_python: Path = Field(
+        default=SMARTNOISE_PYTHON, description="Interpreter that fits smartnoise-*; `make smartnoise` builds it."
+    )
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")

@@ -17,6 +17,7 @@ from dp_models.base import Plan
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.environments import interpreter
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.policy import decide
@@ -80,7 +81,8 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
         "train": _rows(gateway, dataset, "train"),
     }
     gateway.news.publish(record.release.id, stage="starting")
-    return run("fit", spec, gateway.settings.fit_timeout_s)
+    python = interpreter(gateway.settings, record.release.engine)
+    return run("fit", spec, gateway.settings.fit_timeout_s, python=python)
 
 
 def _evaluate(gateway: Gateway, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run) -> Report:

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from server import environments
 from server.attestation import versions
 from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
@@ -44,7 +45,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         if release.derivation is None
         else _derived(tx, record, release.derivation),
         released_at=next_tick(now, gateway.settings.verdict_tick_s),
-        versions=versions(),
+        versions={**versions(), **environments.versions(gateway.settings, release.engine)},
         approvals=release.approvals,
     )
     stored = gateway.artifacts.put(gateway.signer.sign(attestation))

@@ -7,7 +7,7 @@ import secrets
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon as pld_epsilon
-from server import datasets, policy, pricing
+from server import datasets, environments, policy, pricing
 from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Call, Gateway
@@ -26,12 +26,14 @@ NOTHING = Charge(epsilon=0, delta=0, rdp=0)
 def quote(
     gateway: Gateway, principal: Principal, *, dataset: str, engine: str, epsilon: float, delta: float | None
 ) -> Quote:
-    """Price a request: no charge, no row. What would refuse it is listed, not raised; a malformed request raises."""
+    """Price a request: no charge, no row. What would refuse it is listed, not raised; a malformed request raises, and
+    so does one for an engine whose environment is missing."""
     with gateway.store.begin() as tx:
         record = _ready(gateway, tx, principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         verdicts = tx.releases.verdicts(record.dataset.account)
     plan, charge = _price(record, balance, engine, epsilon, delta)
+    environments.check(gateway.settings, plan.engine)
     refusals = _refusals(gateway, record, plan, balance, verdicts)
     largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
     if not balance.admits(charge):
@@ -49,7 +51,8 @@ def create(
 ) -> ReleaseRecord:
     """Admit, reserve the charge and queue the work, in one transaction; every refusal is free of charge.
 
-    Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted.
+    Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted, and
+    FailedPrecondition where the engine cannot plan it or its environment is missing.
     """
     with gateway.store.begin() as tx:
         if (known := call.answered(tx)) is not None:
@@ -127,6 +130,7 @@ def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance
     certified, sandbox = plan.engine in gateway.settings.certified_engines, balance.account.sandbox
     if why := policy.certified_or_why(record.policy, plan.engine, certified=certified, sandbox=sandbox):
         raise EngineNotCertified(f"{why}; certified are {', '.join(gateway.settings.certified_engines)}")
+    environments.check(gateway.settings, plan.engine)
     if refusals := _refusals(gateway, record, plan, balance, verdicts):
         raise PolicyRefused("; ".join(refusals), facts={f"refusal_{i}": r for i, r in enumerate(refusals, 1)})
 

@@ -83,6 +83,18 @@ class PoissonGaussian(DpEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ZeroConcentrated(DpEvent):
+    """Mechanisms whose scales adapted to what came before, in a filter that keeps the sum of their zero-concentrated
+    rho at most ``rho`` (Feldman, Zrnic 2021): a Rényi divergence of ``rho`` times the order at most, at every order."""
+
+    rho: float
+    kind: ClassVar[str] = "zero_concentrated"
+
+    def __post_init__(self) -> None:
+        _positive(rho=self.rho)
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque(DpEvent):
     """A foreign mechanism known only by its (epsilon, delta) claim; only an account's meter A can hold it."""
 
@@ -124,7 +136,14 @@ class Repeated(DpEvent):
         return {"kind": self.kind, "event": self.event._tree(), "count": self.count}
 
 
-_LEAVES: tuple[type[DpEvent], ...] = (Gaussian, DiscreteGaussian, Exponential, PoissonGaussian, Opaque)
+_LEAVES: tuple[type[DpEvent], ...] = (
+    Gaussian,
+    DiscreteGaussian,
+    Exponential,
+    PoissonGaussian,
+    ZeroConcentrated,
+    Opaque,
+)
 
 
 def event_from_json(document: Mapping[str, Any] | str) -> DpEvent:

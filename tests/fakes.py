@@ -1,10 +1,13 @@
 """Doubles that stand in for what tests must hold still."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from dp_models.base import FloatArray, IntArray
 from dp_models.mechanisms.events import compose
-from synthgate.events import DiscreteGaussian, DpEvent, Exponential
+from synthgate.events import DiscreteGaussian, DpEvent, Exponential, ZeroConcentrated
 
 
 class ZeroNoise:
@@ -34,3 +37,10 @@ class ZeroNoise:
 
     def ran(self, event: DpEvent) -> None:
         self.events.append(event)
+
+    @contextmanager
+    def filtered(self, rho: float) -> Iterator[None]:
+        """What runs inside is written down as the one event alone."""
+        before = [*self.events, ZeroConcentrated(rho)]
+        yield
+        self.events = before

@@ -42,7 +42,7 @@ class GraphModel:
     def of(cls, columns: Columns, groups: Sequence[IntArray], model: Markov) -> Self:
         """Conditionals of the junction tree. Groups that may not be released are left out of every one of them."""
         codes = columns.codec.columns
-        live = [_released(c, g) for c, g in zip(codes, groups, strict=True)]
+        live = [released(c, g) for c, g in zip(codes, groups, strict=True)]
         steps: list[Step] = []
         tree = model.junction
         for i, clique in enumerate(tree.cliques):
@@ -52,7 +52,7 @@ class GraphModel:
                 rising = sorted((*known, column))
                 weights = np.moveaxis(table, rising.index(column), -1)
                 given = tuple(c for c in rising if c != column)
-                steps.append(Step(column, given, _conditional(weights.reshape(-1, tree.sizes[column]), live[column])))
+                steps.append(Step(column, given, conditional(weights.reshape(-1, tree.sizes[column]), live[column])))
                 known.append(column)
         within = tuple(_within(c, g, w) for c, g, w in zip(codes, groups, columns.weights, strict=True))
         return cls(columns, tree.sizes, tuple(steps), within)
@@ -119,13 +119,13 @@ class GraphModel:
         return cls(columns, tuple(sizes[i] for i in range(last + 1)), tuple(steps), within)
 
 
-def _released(column: ColumnCodes, groups: IntArray) -> FloatArray:
+def released(column: ColumnCodes, groups: IntArray) -> FloatArray:
     """1 for groups that hold a code which is released, 0 for a group of nothing but a redrawn ``other``."""
     codes = groups if column.null is not None else groups[: column.values]
     return np.bincount(codes, minlength=int(groups.max()) + 1).clip(max=1).astype(np.float64)
 
 
-def _conditional(weights: FloatArray, live: FloatArray) -> FloatArray:
+def conditional(weights: FloatArray, live: FloatArray) -> FloatArray:
     """Rows as probabilities; where a row is empty the mean of all rows serves, else evenness."""
     kept = np.maximum(weights, 0) * live
     mean = kept.sum(axis=0) if kept.sum() > 0 else live

@@ -6,7 +6,8 @@ the fixed-order meter. All of it is add/remove accounting, which covers zero-out
 here costs infinity, that is, it is refused.
 
 Discrete Gaussian noise is always priced by its own discrete distribution: at sigma 1.544 and delta 1e-6 one table
-costs 3.047 where the continuous formula says 3.000.
+costs 3.047 where the continuous formula says 3.000. Loss distributions compose what is fixed in advance; what adapted
+inside a filter (`ZeroConcentrated`) is priced by its Renyi divergence, and so is all that is composed with it.
 """
 
 import math
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dp_models.mechanisms.divergence import renyi
 from synthgate.events import (
     Composed,
     DiscreteGaussian,
@@ -26,6 +28,7 @@ from synthgate.events import (
     Opaque,
     PoissonGaussian,
     Repeated,
+    ZeroConcentrated,
 )
 
 ACCOUNTANT = "pld"
@@ -56,7 +59,7 @@ def epsilon(event: DpEvent, delta: float) -> float:
 @lru_cache(maxsize=65536)
 def rdp(event: DpEvent, order: int) -> float:
     """The Renyi divergence bound of integer ``order`` (2 and more), in nats. Infinity for what has none."""
-    return math.fsum(n * _rdp(leaf, order) for leaf, n in _leaves(event))
+    return math.fsum(n * renyi(leaf, order) for leaf, n in _leaves(event))
 
 
 @lru_cache(maxsize=4096)
@@ -110,6 +113,8 @@ def to_dp_accounting(event: DpEvent) -> Any:
         case PoissonGaussian(rate, noise_multiplier, steps):
             step = dpa.PoissonSampledDpEvent(rate, dpa.GaussianDpEvent(noise_multiplier))
             return dpa.SelfComposedDpEvent(step, steps)
+        case ZeroConcentrated(rho):
+            return dpa.ZCDpEvent(rho=rho)
         case Opaque(claimed, delta):
             return dpa.EpsilonDeltaDpEvent(claimed, delta)
         case Composed(events):
@@ -134,7 +139,7 @@ def _leaves(event: DpEvent, count: int = 1) -> tuple[tuple[DpEvent, int], ...]:
     return tuple(found.items())
 
 
-_PRICED = (Gaussian, DiscreteGaussian, Exponential, PoissonGaussian)
+_PRICED = (Gaussian, DiscreteGaussian, Exponential, PoissonGaussian, ZeroConcentrated)
 
 
 _LEAST_DELTA = 1e-12
@@ -147,7 +152,7 @@ _WIDEST_SIGMA = 100_000.0
 
 def _epsilon_by_pld(leaves: frozenset[tuple[DpEvent, int]], delta: float) -> float:
     if all(isinstance(e, Gaussian) for e, _ in leaves):
-        return _gaussian_epsilon(math.sqrt(math.fsum(n * 2 * _rdp(e, 1) for e, n in leaves)), delta)
+        return _gaussian_epsilon(math.sqrt(math.fsum(n * 2 * renyi(e, 1) for e, n in leaves)), delta)
     whole = Composed(tuple(Repeated(e, n) for e, n in leaves))
     if not _on_grid(leaves, delta):
         return epsilon_by_rdp(whole, delta)
@@ -166,8 +171,10 @@ def accountant(event: DpEvent, delta: float) -> str:
 
 
 def _on_grid(leaves: frozenset[tuple[DpEvent, int]], delta: float) -> bool:
-    """Whether a loss distribution stays small and resolves ``delta``: pricing runs in the serving process, for whoever
-    asks. Elsewhere the Rényi bound prices, quickly and never below the truth."""
+    """Whether there is a loss distribution, and it stays small and resolves ``delta``: pricing runs in the serving
+    process, for whoever asks. Elsewhere the Rényi bound prices, quickly and never below the truth."""
+    if any(isinstance(e, ZeroConcentrated) for e, _ in leaves):
+        return False
     rough = epsilon_by_rdp(Composed(tuple(Repeated(e, n) for e, n in leaves)), _ROUGH_DELTA)
     widest = max((e.sigma for e, _ in leaves if isinstance(e, DiscreteGaussian)), default=0.0)
     return delta >= _LEAST_DELTA and _LEAST_ROUGH <= rough <= _MOST_ROUGH and widest <= _WIDEST_SIGMA
@@ -270,30 +277,3 @@ def _connected(interval: float, grid: npt.NDArray[np.int64], deltas: npt.NDArray
 
     falling = np.clip(np.minimum.accumulate(deltas), 0.0, 1.0)
     return plds.PrivacyLossDistribution(pld_pmf.create_pmf_pessimistic_connect_dots(interval, grid, falling))
-
-
-def _rdp(leaf: DpEvent, order: int) -> float:
-    match leaf:
-        case Gaussian(noise_multiplier):
-            return order / (2 * noise_multiplier**2)
-        case DiscreteGaussian(sigma, sensitivity):
-            return order * sensitivity**2 / (2 * sigma**2)
-        case Exponential(parameter):
-            return min(order * parameter**2 / 8, parameter)
-        case PoissonGaussian(rate, noise_multiplier, _):
-            return _subsampled_rdp(rate, noise_multiplier, order)
-    return math.inf
-
-
-@lru_cache(maxsize=65536)
-def _subsampled_rdp(rate: float, noise_multiplier: float, order: int) -> float:
-    """One Poisson-subsampled Gaussian at integer order, exactly (Mironov, Talwar, Zhang 2019, section 3.3)."""
-    if rate == 1.0:
-        return order / (2 * noise_multiplier**2)
-    i = np.arange(order + 1, dtype=np.float64)
-    logs = np.cumsum(np.log(np.arange(1, order + 1)))
-    factorial = np.concatenate(([0.0], logs))
-    binomial = factorial[-1] - factorial - factorial[::-1]
-    terms = binomial + (order - i) * math.log1p(-rate) + i * math.log(rate) + i * (i - 1) / (2 * noise_multiplier**2)
-    top = float(terms.max())
-    return max(0.0, (top + math.log(float(np.exp(terms - top).sum()))) / (order - 1))

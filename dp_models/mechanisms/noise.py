@@ -7,14 +7,17 @@ Philox generator with a 128-bit key of system entropy; that noise is floating po
 
 import math
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from dp_models.base import FloatArray, IntArray
+from dp_models.mechanisms.divergence import zero_concentrated
 from dp_models.mechanisms.events import compose
 from synthgate.errors import FailedPrecondition
-from synthgate.events import DiscreteGaussian, DpEvent, Exponential
+from synthgate.events import DiscreteGaussian, DpEvent, Exponential, ZeroConcentrated
 
 FLOATING_POINT = (
     "The noise and the batches of gradient training come from a Philox generator keyed with 128 bits of the operating"
@@ -28,6 +31,7 @@ class SystemNoise:
     def __init__(self) -> None:
         self._events: list[DpEvent] = []
         self._weaknesses: list[str] = []
+        self._filter: _Filter | None = None
 
     @property
     def event(self) -> DpEvent:
@@ -43,24 +47,22 @@ class SystemNoise:
 
     def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
         """The counts with exact discrete Gaussian noise (Canonne, Kamath, Steinke 2020), in the same shape."""
-        event = DiscreteGaussian(sigma, sensitivity)
+        self.ran(DiscreteGaussian(sigma, sensitivity))
         dp = _opendp()
         space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="i64")
         noisy = dp.m.make_gaussian(*space, scale=sigma)(counts.ravel().tolist())
-        self.ran(event)
         return np.asarray(noisy, dtype=np.int64).reshape(counts.shape)
 
     def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
         """An index of the exponential mechanism (McSherry, Talwar 2007), as the largest score after Gumbel noise of
         scale 2 sensitivity / epsilon, compared exactly. Raises FailedPrecondition for empty or non-finite scores."""
-        event = Exponential(epsilon)
         if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
             raise FailedPrecondition("a selection needs a row of finite scores")
+        self.ran(Exponential(epsilon))
         dp = _opendp()
         space = dp.vector_domain(dp.atom_domain(T="f64", nan=False)), dp.linf_distance(T="f64")
         scale = math.nextafter(2 * sensitivity / epsilon, math.inf)
         chosen = dp.m.make_noisy_max(*space, dp.zero_concentrated_divergence(), scale=scale)(scores.tolist())
-        self.ran(event)
         return int(chosen)
 
     def generator(self, purpose: str) -> np.random.Generator:
@@ -69,8 +71,40 @@ class SystemNoise:
         return np.random.Generator(np.random.Philox(key=secrets.randbits(128)))
 
     def ran(self, event: DpEvent) -> None:
-        """Record an event that an engine made from a generator."""
-        self._events.append(event)
+        """Record an event that an engine made from a generator, before it is drawn where that can be. Raises
+        FailedPrecondition for more than is left of a filter."""
+        if self._filter is None:
+            self._events.append(event)
+        else:
+            self._filter.spend(event)
+
+    @contextmanager
+    def filtered(self, rho: float) -> Iterator[None]:
+        """A zero-concentrated filter (Feldman, Zrnic 2021; Whitehouse et al. 2023). Raises FailedPrecondition for one
+        within another."""
+        if self._filter is not None:
+            raise FailedPrecondition("a privacy filter is open already; close it before the next")
+        self.ran(ZeroConcentrated(rho))
+        self._filter = _Filter(rho)
+        try:
+            yield
+        finally:
+            self._filter = None
+
+
+class _Filter:
+    """What adaptive mechanisms may still spend of ``rho``."""
+
+    def __init__(self, rho: float) -> None:
+        self._rho = rho
+        self._spent: list[float] = []
+
+    def spend(self, event: DpEvent) -> None:
+        """Count one leaf; the sum is rounded once, and never above ``rho``."""
+        cost = zero_concentrated(event)
+        if math.fsum((*self._spent, cost)) > self._rho:
+            raise FailedPrecondition("a mechanism asked for more than is left of its privacy filter; it was not run")
+        self._spent.append(cost)
 
 
 def _opendp() -> Any:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from server.jobs.packages import lay_out
 from server.jobs.worker import EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
 from synthgate.errors import SynthgateError, tree
 
@@ -92,14 +93,18 @@ def run(
     limits: Limits,
     cancelled: threading.Event,
     progress: Callable[[str], None],
+    python: Path | None = None,
 ) -> Mapping[str, Any]:
     """Run a job and return its result. Blocks; ``progress`` is called with each stage, in the calling thread.
 
     ``folder`` is made (0700) where absent and serves as working directory, home and place of all files. Raises
-    JobFailed, and whatever ``progress`` raises; the process group is gone in every case.
+    JobFailed, and whatever ``progress`` raises; the process group is gone in every case. ``python`` is the interpreter
+    of another environment, which sees this project's packages and none of the gateway's libraries.
     """
     module = f"server.jobs.{Kind(kind)}"
-    return run_module(module, spec, folder=folder, secret=secret, limits=limits, cancelled=cancelled, progress=progress)
+    return run_module(
+        module, spec, folder=folder, secret=secret, limits=limits, cancelled=cancelled, progress=progress, python=python
+    )
 
 
 def run_module(
@@ -111,11 +116,12 @@ def run_module(
     limits: Limits,
     cancelled: threading.Event,
     progress: Callable[[str], None],
+    python: Path | None = None,
 ) -> Mapping[str, Any]:
     """`run` for any importable module that calls ``worker.main``."""
     folder = folder.absolute()
     _prepare(folder, spec)
-    process = _start(module, folder=folder, limits=limits)
+    process = _start(module, folder=folder, limits=limits, python=python)
     try:
         _hand_over(process, secret)
         _watch(process, limits=limits, cancelled=cancelled, progress=progress)
@@ -134,17 +140,17 @@ def _prepare(folder: Path, spec: Mapping[str, Any]) -> None:
         json.dump(dict(spec), file)
 
 
-def _start(module: str, *, folder: Path, limits: Limits) -> "subprocess.Popen[bytes]":
+def _start(module: str, *, folder: Path, limits: Limits, python: Path | None) -> "subprocess.Popen[bytes]":
     """Start the worker. ``-P`` keeps the working directory, which the job writes to, off the import path."""
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(folder), str(os.getpid())],
+            [str(python or sys.executable), "-P", "-m", module, str(folder), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=folder,
-            env=_environment(folder, limits.threads),
+            env=_environment(folder, limits.threads, paths=_paths() if python is None else [str(lay_out(folder))]),
             start_new_session=True,
             close_fds=True,
             umask=0o077,
@@ -154,10 +160,13 @@ def _start(module: str, *, folder: Path, limits: Limits) -> "subprocess.Popen[by
         os.close(log)
 
 
-def _environment(folder: Path, threads: int) -> dict[str, str]:
-    """Nothing of the gateway's own. The import path is this process's, so that a checkout and plug-ins resolve alike;
-    the hash seed is fixed, so that nothing depends on the order of a set."""
-    paths = (str(Path(entry).absolute()) for entry in sys.path if entry)
+def _paths() -> list[str]:
+    """This process's import path, so that a checkout and plug-ins resolve alike."""
+    return [str(Path(entry).absolute()) for entry in sys.path if entry]
+
+
+def _environment(folder: Path, threads: int, *, paths: Sequence[str]) -> dict[str, str]:
+    """Nothing of the gateway's own; the hash seed is fixed, so that nothing depends on the order of a set."""
     return {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",

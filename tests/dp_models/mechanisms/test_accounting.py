@@ -10,6 +10,7 @@ from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
 from dp_accounting.rdp import RdpAccountant
 
 from dp_models.mechanisms.accounting import (
+    accountant,
     epsilon,
     epsilon_by_rdp,
     rdp,
@@ -25,6 +26,7 @@ from synthgate.events import (
     Opaque,
     PoissonGaussian,
     Repeated,
+    ZeroConcentrated,
 )
 
 GOLDEN = [
@@ -144,3 +146,26 @@ def test_substituting_a_unit_costs_two_steps(event: DpEvent) -> None:
     assert 2 * epsilon(event, delta) < twice < 2.6 * epsilon(event, delta)
     if isinstance(event, Gaussian):
         assert twice >= epsilon(Gaussian(event.noise_multiplier / 2), delta)
+
+
+@pytest.mark.parametrize(("rho", "order"), [(0.5, 2), (0.5, 64), (1e-4, 13)])
+def test_a_filter_diverges_by_rho_times_the_order(rho: float, order: int) -> None:
+    assert rdp(ZeroConcentrated(rho), order) == rho * order
+    assert rdp(Repeated(ZeroConcentrated(rho), 3), order) == pytest.approx(3 * rho * order)
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-9])
+@pytest.mark.parametrize(
+    "event", [ZeroConcentrated(0.02), Composed((DiscreteGaussian(5.0), ZeroConcentrated(0.02)))], ids=str
+)
+def test_no_loss_distribution_prices_a_filter(event: DpEvent, delta: float) -> None:
+    assert epsilon(event, delta) == epsilon_by_rdp(event, delta)
+    assert accountant(event, delta).startswith("RDP")
+
+
+def test_a_filter_costs_what_dp_accounting_says_and_more_than_the_same_noise_fixed_in_advance() -> None:
+    """rho 1/(2 sigma^2) is that of one Gaussian, whose exact epsilon at sigma 4.809 and delta 5e-8 is 1."""
+    event = ZeroConcentrated(1 / (2 * 4.809**2))
+    theirs = RdpAccountant(orders=list(range(2, 257))).compose(to_dp_accounting(event)).get_epsilon(5e-8)
+    assert epsilon(event, 5e-8) == pytest.approx(theirs, rel=1e-9)
+    assert 1.0 < epsilon(event, 5e-8) < 1.2

@@ -6,7 +6,7 @@ from scipy.stats import chisquare
 
 from dp_models.mechanisms.noise import FLOATING_POINT, SystemNoise
 from synthgate.errors import FailedPrecondition
-from synthgate.events import Composed, DiscreteGaussian, Exponential, PoissonGaussian, Repeated
+from synthgate.events import Composed, DiscreteGaussian, Exponential, PoissonGaussian, Repeated, ZeroConcentrated
 
 SURE = 1e-6
 """A right sampler fails one run in a million."""
@@ -60,3 +60,50 @@ def test_only_floating_point_noise_weakens() -> None:
 def test_selections_need_finite_scores(scores: list[float]) -> None:
     with pytest.raises(FailedPrecondition):
         SystemNoise().exponential(np.array(scores), epsilon=1.0, sensitivity=1.0)
+
+
+def test_a_filter_is_one_event_whatever_was_used_of_it() -> None:
+    noise = SystemNoise()
+    noise.discrete_gaussian(np.zeros(2, np.int64), sigma=2.0, sensitivity=1)
+    with noise.filtered(1.0):
+        noise.discrete_gaussian(np.zeros(2, np.int64), sigma=1.0, sensitivity=1)
+    noise.exponential(np.zeros(2), epsilon=0.5, sensitivity=1.0)
+    assert noise.event == Composed((DiscreteGaussian(2.0), ZeroConcentrated(1.0), Exponential(0.5)))
+
+
+def test_a_filter_lets_through_what_adds_up_to_its_rho_and_no_more() -> None:
+    """A table at sigma 1 costs 1/2, a choice at epsilon 2 costs 4/8: three of them are more than one."""
+    noise = SystemNoise()
+    with noise.filtered(1.0):
+        noise.discrete_gaussian(np.zeros(1, np.int64), sigma=1.0, sensitivity=1)
+        noise.exponential(np.zeros(2), epsilon=2.0, sensitivity=1.0)
+        for left in ((1e6, 1), (1.0, 1)):
+            with pytest.raises(FailedPrecondition, match="more than is left"):
+                noise.discrete_gaussian(np.zeros(1, np.int64), sigma=left[0], sensitivity=left[1])
+        with pytest.raises(FailedPrecondition, match="more than is left"):
+            noise.exponential(np.zeros(2), epsilon=0.001, sensitivity=1.0)
+    assert noise.event == ZeroConcentrated(1.0)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "sensitivity", "fits"), [(2.0, 2, True), (1.99, 2, False), (1.0, 1, True), (0.999, 1, False)]
+)
+def test_a_filter_reads_scale_and_sensitivity(sigma: float, sensitivity: int, fits: bool) -> None:
+    noise = SystemNoise()
+    with noise.filtered(0.5):
+        if fits:
+            noise.discrete_gaussian(np.zeros(1, np.int64), sigma=sigma, sensitivity=sensitivity)
+        else:
+            with pytest.raises(FailedPrecondition, match="more than is left"):
+                noise.discrete_gaussian(np.zeros(1, np.int64), sigma=sigma, sensitivity=sensitivity)
+
+
+def test_what_has_no_rho_does_not_run_in_a_filter_and_filters_do_not_nest() -> None:
+    noise = SystemNoise()
+    with noise.filtered(100.0):
+        with pytest.raises(FailedPrecondition, match="more than is left"):
+            noise.ran(PoissonGaussian(0.1, 1.0, 1))
+        with pytest.raises(FailedPrecondition, match="open already"), noise.filtered(1.0):
+            pass
+    noise.ran(PoissonGaussian(0.1, 1.0, 1))
+    assert noise.event == Composed((ZeroConcentrated(100.0), PoissonGaussian(0.1, 1.0, 1)))
