@@ -50,7 +50,7 @@ class Gan:
     batch_units: int = 12_288
     learning_rate: float = 1.0
     decay: float = 0.2
-    generator_rate: float = 200.0
+    generator_rate: float = 100.0
     signal: float = 0.0015
 
     @property

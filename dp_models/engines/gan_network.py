@@ -26,6 +26,8 @@ from dp_models.engines.vae_network import one_thread, pretrained, surprise
 _ROWS, _CHUNK = 32_768, 4_096
 _LARGEST = 4.0
 """Products of two whitened numbers are cut to this, so that no row of a rare kind is all that is seen."""
+_STEEP = 0.05
+"""Scores that deviate by more are scaled down to this before a step of the generator, which they could overthrow."""
 _FLAT = 1e-3
 """Directions in which the tree's rows vary by less than this part of the widest are left out."""
 
@@ -41,19 +43,19 @@ class Discriminator(nn.Module):
     def __init__(self, known: Tensor) -> None:
         super().__init__()
         values, directions = torch.linalg.eigh(torch.cov(known.T))
-        values = values.clamp(min=_FLAT * max(float(values.max()), _FLAT))
-        kept = values > values.min()
-        kept[-1] = True
-        self.centre, self.whitening = known.mean(dim=0), directions[:, kept] / values[kept].sqrt()
+        least = _FLAT * max(float(values.max()), _FLAT)
+        kept = values > least
+        kept[-1] = True  # the widest, also where all rows are alike
+        self.centre, self.whitening = known.mean(dim=0), directions[:, kept] / values[kept].clamp(min=least).sqrt()
         self.first, self.second = torch.triu_indices(*[self.whitening.shape[1]] * 2)
-        products = torch.cat([self._products(part) for part in known.split(_CHUNK)])
+        products = torch.cat([self._products(part) for part in torch.split(known, _CHUNK)])
         self.mean, self.deviation = products.mean(dim=0), products.std(dim=0) + _FLAT
         self.output = nn.Linear(products.shape[1], 1, bias=False)
         nn.init.zeros_(self.output.weight)
 
     def _products(self, vectors: Tensor) -> Tensor:
         white = (vectors - self.centre) @ self.whitening
-        return (white[..., self.first] * white[..., self.second]).clamp(-_LARGEST, _LARGEST)
+        return torch.clamp(white[..., self.first] * white[..., self.second], -_LARGEST, _LARGEST)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """See the class. What goes into the trained layer has a length of about 1."""
@@ -94,7 +96,8 @@ class Generator:
             told = told + self.vectors[rows[:, link.column] + self._starts[link.column]]
         wrong = surprise(torch.cat(logits, dim=1), rows, chain.sizes)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(((scores - scores.mean()) * wrong).mean())
+        above = (scores - scores.mean()) / max(1.0, float(scores.std()) / _STEEP)
+        torch.autograd.backward((above * wrong).mean())
         self._optimizer.step()
 
 
