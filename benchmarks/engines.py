@@ -2,8 +2,9 @@
 
 Every fit runs in a process of its own, which reports its seconds and its highest resident set; the judge runs in
 another. Each cell is a file under ``benchmarks/results/engines``; a run that was stopped goes on where it ended, and
-cells of older code are made anew. SmartNoise's scores come from ``benchmarks/peers.json`` (made by `peers`). Ends with
-one line of JSON.
+cells of older code are made anew. SmartNoise's scores come from ``benchmarks/peers.json`` (made by `peers`). An engine
+that starts from a table stage of its own (`vae`, `gan`) is compared with a sample of that very stage. Ends with one
+line of JSON.
 
     .venv/bin/python benchmarks/engines.py --quick       # adult_raw at epsilon 1, `auto` alone: about two minutes
     .venv/bin/python benchmarks/engines.py               # everything, about an hour on two cores
@@ -29,8 +30,8 @@ WORSE = 0.01
 """A cell counts as lost by much where a score is worse than the best peer's by more than this."""
 
 
-def fit(table: str, engine: str, epsilon: float, run: int, out: Path) -> dict[str, float]:
-    """Plan, fit and sample in this process; the sample goes to ``out``."""
+def fit(table: str, engine: str, epsilon: float, run: int, folder: Path) -> dict[str, float]:
+    """Plan, fit and sample in this process; samples of the model and of its table stage go to ``folder``."""
     import numpy as np
 
     from dp_models.encoding.stored import ParquetRows
@@ -50,8 +51,12 @@ def fit(table: str, engine: str, epsilon: float, run: int, out: Path) -> dict[st
     done = time.perf_counter()
     if noise.event != plan.event:
         raise SystemExit("the engine ran other mechanisms than its plan priced")
-    pq.write_table(judged(sample), out)
-    return {"seconds": done - planned, "plan_seconds": planned - start, "peak_mb": peak_mb()}
+    found = {"seconds": done - planned, "plan_seconds": planned - start, "peak_mb": peak_mb()}
+    pq.write_table(judged(sample), folder / "sample.parquet")
+    if (stage := getattr(model, "table_stage", None)) is not None:
+        sample = stage.sample(rows.num_rows, generator=np.random.default_rng(run))
+        pq.write_table(judged(sample), folder / "stage.parquet")
+    return found
 
 
 def peak_mb() -> float:
@@ -66,23 +71,29 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
     if path.exists() and (found := json.loads(path.read_text()))["code"] == (code or found["code"]):
         return dict(found)
     prepared = prepare(table)
-    with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder) / "sample.parquet"
-        command = [sys.executable, __file__, "--fit", table, engine, str(epsilon), str(run), str(sample)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [sys.executable, __file__, "--fit", table, engine, str(epsilon), str(run), name]
         fitted = subprocess.run(command, check=True, capture_output=True, text=True)
         found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code or digest()}
-        found |= json.loads(fitted.stdout.splitlines()[-1]) | judge(prepared, sample)
+        found |= json.loads(fitted.stdout.splitlines()[-1]) | judge(prepared, folder / "sample.parquet")
+        if (stage := folder / "stage.parquet").exists():
+            found["stage"] = {key: value for key, value in judge(prepared, stage).items() if key in ("tstr", "tvd3")}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")
     print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
-          f" ({found['seconds']:.1f} s)", flush=True)  # fmt: skip
+          f" ({found['seconds']:.1f} s)" + (f" stage {found['stage']}" if "stage" in found else ""),
+          flush=True)  # fmt: skip
     return found
 
 
 def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
-    """The medians over runs; the peak is the highest."""
+    """The medians over runs; the peak is the highest. What a model adds to its own table stage, where it has one."""
     middle = {name: statistics.median(c[key] for c in cells)
               for name, key in (("auc", "tstr"), ("tvd3", "tvd3"), ("seconds", "seconds"))}  # fmt: skip
+    for name, key in (("auc_over_stage", "tstr"), ("tvd3_over_stage", "tvd3")):
+        if all("stage" in c for c in cells):
+            middle[name] = statistics.median(c[key] - c["stage"][key] for c in cells)
     return {k: round(v, 4) for k, v in middle.items()} | {"peak_mb": round(max(c["peak_mb"] for c in cells), 1)}
 
 
@@ -113,12 +124,15 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["auto"], help="which engines (default auto)")
     parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
+    parser.add_argument("--runs", type=int, default=RUNS, help="fits of each cell (default 3)")
     parser.add_argument("--keep", action="store_true", help="keep cells of older code")
-    parser.add_argument("--fit", nargs=5, metavar=("TABLE", "ENGINE", "EPSILON", "RUN", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--fit", nargs=5, metavar=("TABLE", "ENGINE", "EPSILON", "RUN", "FOLDER"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.fit:
-        table, engine, epsilon, run, out = options.fit
-        print(json.dumps(fit(table, engine, float(epsilon), int(run), Path(out))))
+        table, engine, epsilon, run, folder = options.fit
+        print(json.dumps(fit(table, engine, float(epsilon), int(run), Path(folder))))
         return
     if options.quick:
         options.engines, options.tables, options.epsilons = ["auto"], ["adult_raw"], [1.0]
@@ -128,7 +142,7 @@ def main() -> None:
         found[engine] = {}
         for table in options.tables:
             for epsilon in options.epsilons:
-                cells = [cell(table, engine, epsilon, run, code) for run in range(RUNS)]
+                cells = [cell(table, engine, epsilon, run, code) for run in range(options.runs)]
                 found[engine][f"{table} {epsilon:g}"] = medians(cells)
     if options.quick:
         print(json.dumps(found["auto"]["adult_raw 1"]))

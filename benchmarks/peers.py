@@ -40,12 +40,13 @@ def fit(peer: str, epsilon: float, delta: float, rows: int, epochs: int, folder:
     from importlib.metadata import version
 
     import numpy as np
+    from safetensors.numpy import load_file, save_file
     from snsynth import Synthesizer
     from snsynth.transform import LabelTransformer, OneHotEncoder, TableTransformer
 
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 5))
-    with np.load(folder / "codes.npz") as file:
-        codes, sizes = file["codes"], file["sizes"]
+    stored = load_file(folder / "codes.safetensors")
+    codes, sizes = stored["codes"], stored["sizes"]
     gan = peer.endswith("gan")
     made = TableTransformer([OneHotEncoder() if gan else LabelTransformer(nullable=False) for _ in sizes])
     made.fit([tuple(min(i, int(size) - 1) for size in sizes) for i in range(int(sizes.max()))])
@@ -56,7 +57,7 @@ def fit(peer: str, epsilon: float, delta: float, rows: int, epochs: int, folder:
     engine = Synthesizer.create(peer, **options)
     engine.fit([tuple(row) for row in codes.tolist()], transformer=made)
     sample = np.asarray(engine.sample(rows), dtype=np.int64)
-    np.save(folder / "sample.npy", sample)
+    save_file({"sample": np.ascontiguousarray(sample)}, folder / "sample.safetensors")
     return {
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time(), 1),
@@ -98,6 +99,7 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
     """One cell: encode, fit, decode, judge; or why there is none."""
     import numpy as np
     import pyarrow.parquet as pq
+    from safetensors.numpy import load_file, save_file
     from tables import judge, prepare
 
     prepared = prepare(table)
@@ -107,14 +109,16 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
         head["epochs"] = epochs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.savez(folder / "codes.npz", codes=codec.encode(rows), sizes=np.asarray(codec.sizes))
+        arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
+        save_file(arrays, folder / "codes.safetensors")
         arguments = [peer, str(epsilon), str(1 / (10 * rows.num_rows)), str(rows.num_rows), str(epochs), name]
         ran = subprocess.run([str(PYTHON), __file__, "--fit", *arguments], capture_output=True, text=True)
         if ran.returncode:
             over = ran.returncode in (-24, -9)
             last = (ran.stderr.strip().splitlines() or [""])[-1]
             return head | {"failed": f"over {LIMIT_S} s of processor time" if over else last[:200]}
-        pq.write_table(codec.decode(np.load(folder / "sample.npy")), folder / "sample.parquet")
+        sample = load_file(folder / "sample.safetensors")["sample"]
+        pq.write_table(codec.decode(sample), folder / "sample.parquet")
         scores = judge(prepared, folder / "sample.parquet")
     return head | json.loads(ran.stdout.splitlines()[-1]) | scores
 

@@ -59,17 +59,33 @@ class PrivateSteps:
         """What is trained."""
         return self._clipped.parameters
 
-    def step(self, losses: Callable[[], Tensor] | None) -> None:
+    def step(
+        self,
+        losses: Callable[[], Tensor] | None,
+        *,
+        shown: Callable[[], Tensor] | None = None,
+        shown_units: int = 1,
+    ) -> None:
         """One step on the batch whose losses (m,), one a unit, ``losses()`` gives; None is the empty batch, which is a
-        step of nothing but noise."""
-        if losses is None:
-            sums = [torch.zeros_like(parameter) for parameter in self.parameters]
-        else:
-            sums = self._clipped.sums(losses, self._clipping)
+        step of nothing but noise.
+
+        ``shown()`` gives the losses of ``shown_units`` units that are not real: what a generator drew for a
+        discriminator. The mean of their gradients is added, each clipped alike, so that both sides weigh the same, and
+        without noise: whatever it reads must be public or private already.
+        """
         scale = self._schedule.noise_multiplier * self._schedule.clip_norm
-        for parameter, noise, total in zip(self.parameters, self._drawn(), sums, strict=True):
+        for parameter, noise, total in zip(self.parameters, self._drawn(), self._sums(losses), strict=True):
             parameter.grad = total.add_(noise.view_as(total), alpha=scale).div_(self._schedule.expected_batch)
+        if shown is not None:
+            for parameter, total in zip(self.parameters, self._sums(shown), strict=True):
+                assert parameter.grad is not None  # noqa: S101  it was set above
+                parameter.grad.add_(total, alpha=1 / shown_units)
         self._optimizer.step()
+
+    def _sums(self, losses: Callable[[], Tensor] | None) -> list[Tensor]:
+        if losses is None:
+            return [torch.zeros_like(parameter) for parameter in self.parameters]
+        return self._clipped.sums(losses, self._clipping)
 
     def _drawn(self) -> list[Tensor]:
         """Standard normal noise for every parameter, flat, from one call of the generator."""

@@ -15,23 +15,16 @@ This file plans without torch; the networks are in `vae_network`, the model in `
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from dp_models.base import IntArray, Noise, Plan, Rows
+from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
-from dp_models.engines.tree import Tree
-from dp_models.engines.vae_model import Chain, VaeModel
-from dp_models.mechanisms.calibration import calibrate, round_up
+from dp_models.engines.two_stages import first_stage, two_stages
+from dp_models.engines.vae_model import VaeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.domain import MAX_BINS, UNIT_COLUMN, Domain
-from synthgate.errors import FailedPrecondition
-from synthgate.events import Composed, DpEvent, PoissonGaussian
+from synthgate.domain import MAX_BINS, Domain
 
-MAX_ROWS_PER_UNIT = 16
 _MAX_LOGITS = 16_000_000
 """Logits of one batch: rows of its units times latent draws times groups."""
 
@@ -65,39 +58,25 @@ class Vae:
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
         """The tree's plan, then rate, noise and steps of the gradients. Raises FailedPrecondition as `Tree` does, and
         for more than 16 rows a unit."""
-        k = sizes.max_rows
-        if k > MAX_ROWS_PER_UNIT:
-            raise FailedPrecondition(f"vae takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
-        part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(self.share_tables)), budget.delta_units)
-        tables = Tree().plan(domain, sizes, part)
-        units = max(sizes.train_units, 1)
         groups = sum(min(size, MAX_BINS) for size in Codec(domain).sizes)
-        batch = min(self.batch_units, max(_MAX_LOGITS // (k * self.draws * groups), 1))
-        rate = round(min(1.0, batch / units), 6) or 1e-6
-
-        def event_at(scale: float) -> DpEvent:
-            return Composed((*_parts(tables.event), PoissonGaussian(rate, round_up(scale), self.steps)))
-
-        scale = calibrate(event_at, budget)
-        noise_multiplier = round_up(scale)
-        training = {
-            "sampling_rate": rate,
-            "noise_multiplier": noise_multiplier,
-            "steps": self.steps,
-            "expected_batch": rate * units,
-            "clip_norm": 1.0,
-            "learning_rate": self._learning_rate(noise_multiplier / (rate * units)),
+        batch = min(self.batch_units, max(_MAX_LOGITS // (sizes.max_rows * self.draws * groups), 1))
+        plan = two_stages(
+            self.name,
+            domain,
+            sizes,
+            budget,
+            share_tables=self.share_tables,
+            batch_units=batch,
+            steps=self.steps,
+        )
+        noise = plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
+        network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
+        descent = {
+            "learning_rate": self._learning_rate(noise),
             "momentum": self.momentum,
             "averaging": self.averaging,
         }
-        network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
-        return replace(
-            tables,
-            engine=self.name,
-            budget=budget,
-            event=event_at(scale),
-            parameters={"tables": dict(tables.parameters), **network, **training},
-        )
+        return replace(plan, parameters={**plan.parameters, **network, **descent})
 
     def _learning_rate(self, noise: float) -> float:
         """The highest rate at which ``steps`` steps with ``noise`` on every coordinate of a mean gradient move a logit,
@@ -109,24 +88,5 @@ class Vae:
         """Buy the tree, then train. Raises DataCorrupted for rows that ingest did not make."""
         from dp_models.engines.vae_network import fit_residual
 
-        tree = Tree().fit(rows, domain, replace(plan, parameters=plan.parameters["tables"]), noise=noise)
-        chain = Chain.of(tree)
-        groups = [chain.groups(tree.columns.codec.encode(batch)) for batch in rows.to_batches()]
-        together = np.concatenate([np.zeros((len(chain.sizes), 0), dtype=np.int64), *groups], axis=1)
-        units = by_unit(together, rows.column(UNIT_COLUMN).to_numpy(), plan.sizes.max_rows)
+        chain, units = first_stage(rows, domain, plan, noise=noise)
         return fit_residual(units, chain, plan.parameters, noise=noise)
-
-
-def _parts(event: DpEvent) -> Iterable[DpEvent]:
-    return event.events if isinstance(event, Composed) else (event,)
-
-
-def by_unit(codes: IntArray, unit: IntArray, max_rows: int) -> IntArray:
-    """Codes (columns, n) as (units, max_rows, columns), each unit's rows together; -1 where a unit has fewer rows."""
-    _, number = np.unique(unit, return_inverse=True)
-    order = np.argsort(number, kind="stable")
-    sizes = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
-    rank = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    together = np.full((len(sizes), max_rows, len(codes)), -1, dtype=np.int64)
-    together[number[order], rank] = codes.T[order]
-    return together

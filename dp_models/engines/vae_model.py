@@ -169,22 +169,22 @@ class VaeModel:
         links = []
         for link in self.chain.links:
             given, residual = self.chain.given(link, groups), residuals[link.column]
-            logs = _shifted(link.logs, given, residual)
+            logs = shifted(link.logs, given, residual)
             groups[link.column] = draw_tilted(softmax(logs[given] + residual), given, generator)
             links.append(replace(link, logs=logs))
         return replace(self, chain=replace(self.chain, links=tuple(links)))
 
 
-def _shifted(logs: FloatArray, given: IntArray, residual: FloatArray) -> FloatArray:
+def shifted(logs: FloatArray, given: IntArray, residual: FloatArray) -> FloatArray:
     """Tables whose tilted conditionals, averaged over the draws in each cell, are the untilted ones of ``logs``."""
-    wanted, shifted = np.exp(logs), logs
+    wanted, found = np.exp(logs), logs
     draws = np.bincount(given, minlength=len(logs))[:, None]
     for _ in range(_ROUNDS):
-        tilted = softmax(shifted[given] + residual)
+        tilted = softmax(found[given] + residual)
         sums = np.stack([np.bincount(given, weights=p, minlength=len(logs)) for p in tilted.T], axis=1)
         shown = (sums + _PRIOR_DRAWS * wanted) / (draws + _PRIOR_DRAWS)
-        shifted = shifted + np.where(wanted > 2 * _LEAST, np.log(np.maximum(wanted, _LEAST) / shown), 0.0)
-    return shifted
+        found = found + np.where(wanted > 2 * _LEAST, np.log(np.maximum(wanted, _LEAST) / shown), 0.0)
+    return found
 
 
 def draw_tilted(probabilities: FloatArray, given: IntArray, generator: np.random.Generator) -> IntArray:

@@ -63,8 +63,8 @@ def fit_residual(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *
     are padding, and fit the tables to it once more."""
     free = noise.generator("vae: pre-training, latent draws and calibration")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with _one_thread():
-        network = _pretrained(chain, parameters, free)
+    with one_thread():
+        network = pretrained(chain, parameters, free)
         head = nn.Linear(parameters["hidden"], sum(chain.sizes)).to(device)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
@@ -89,7 +89,8 @@ def fit_residual(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *
     return VaeModel(chain, decoder).calibrated(free)
 
 
-def _pretrained(chain: Chain, parameters: Mapping[str, Any], generator: np.random.Generator) -> Autoencoder:
+def pretrained(chain: Chain, parameters: Mapping[str, Any], generator: np.random.Generator) -> Autoencoder:
+    """An autoencoder of ``hidden`` and ``latent`` units after ``free_steps`` steps on rows of the chain, frozen."""
     hidden, latent = parameters["hidden"], parameters["latent"]
     network = Autoencoder(chain.sizes, hidden=hidden, latent=latent, generator=generator)
     rows = torch.from_numpy(chain.sample(_ROWS, generator=generator).T.copy())
@@ -136,7 +137,7 @@ def _losses(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Matrices this small are multiplied faster by one thread than by several that wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

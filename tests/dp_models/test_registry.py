@@ -11,7 +11,7 @@ from synthgate.errors import InternalError, UnknownEngine
 
 
 def test_the_built_in_engines_are_installed() -> None:
-    assert set(registry.names()) >= {"aim", "auto", "independent", "mst", "star", "tree", "vae"}
+    assert set(registry.names()) >= {"aim", "auto", "gan", "independent", "mst", "star", "tree", "vae"}
     assert list(registry.names()) == sorted(registry.names())
 
 
@@ -21,9 +21,9 @@ def test_every_engine_bears_its_name_and_compares_as_a_value() -> None:
         assert registry.synthesizer(name) == registry.synthesizer(name)
 
 
-@pytest.mark.parametrize("name", ["", "Tree", "gan", "../tree"])
+@pytest.mark.parametrize("name", ["", "Tree", "pategan", "../tree"])
 def test_a_missing_engine_is_named_with_what_is_installed(name: str) -> None:
-    with pytest.raises(UnknownEngine, match="aim, auto, independent"):
+    with pytest.raises(UnknownEngine, match="aim, auto, gan, independent"):
         registry.synthesizer(name)
 
 

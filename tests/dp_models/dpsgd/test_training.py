@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chi2
 
 from dp_models.dpsgd.sampling import poisson_batches
-from dp_models.dpsgd.training import Schedule, train
+from dp_models.dpsgd.training import PrivateSteps, Schedule, train
 from synthgate.events import PoissonGaussian
 
 SCHEDULE = Schedule(
@@ -94,6 +94,26 @@ def test_every_coordinate_gets_the_whole_noise() -> None:
 def test_an_empty_batch_is_a_noisy_step() -> None:
     noisy = _gradient(_units(5)[:0], noise=np.random.default_rng(3))
     assert noisy.std() == pytest.approx(SCHEDULE.noise_multiplier, rel=0.15)
+
+
+def _gradient_of_nothing(shown: torch.Tensor | None) -> np.ndarray:
+    """The gradient of an empty batch, with drawn units (n, 3) whose gradients are themselves beside it."""
+    layer = torch.nn.Linear(3, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    steps = PrivateSteps(layer, optimizer, SCHEDULE, noise=np.random.default_rng(3))
+    if shown is None:
+        steps.step(None)
+    else:
+        steps.step(None, shown=lambda: layer(shown)[:, 0], shown_units=len(shown))
+    assert layer.weight.grad is not None
+    return layer.weight.grad.numpy().ravel()
+
+
+def test_units_that_were_drawn_add_the_mean_of_their_clipped_gradients_without_noise() -> None:
+    """One is cut to the norm of 0.7, one is shorter, two are nothing: (0.7, 0.2, 0) / 4."""
+    shown = torch.tensor([[7.0, 0, 0], [0, 0.2, 0], [0, 0, 0], [0, 0, 0]])
+    added = _gradient_of_nothing(shown) - _gradient_of_nothing(None)
+    assert added == pytest.approx([0.7 / 4, 0.2 / 4, 0], abs=1e-6)
 
 
 def test_the_divisor_is_public() -> None:

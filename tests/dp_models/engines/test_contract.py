@@ -14,6 +14,7 @@ import pytest
 from dp_models import registry
 from dp_models.base import Plan, Synthesizer
 from dp_models.encoding.table import arrow_schema
+from dp_models.engines.gan import Gan
 from dp_models.engines.vae import Vae
 from dp_models.mechanisms.accounting import epsilon, epsilon_by_rdp, rdp
 from dp_models.mechanisms.noise import SystemNoise
@@ -24,12 +25,18 @@ from synthgate.errors import DataCorrupted, FailedPrecondition
 from tests.dp_models.private_tables import DOMAIN, all_null, constant, people, sizes_of
 
 BUDGET = PrivacyBudget.spend(1.0, 1e-6)
-ENGINES = [name for name in registry.names() if name in ("aim", "auto", "independent", "mst", "star", "tree", "vae")]
+ENGINES = [
+    name for name in registry.names() if name in ("aim", "auto", "gan", "independent", "mst", "star", "tree", "vae")
+]
 
 
 def _engine(name: str) -> Synthesizer:
     """The registered synthesizer; with few steps where it trains by gradients, since quality is not asked here."""
-    return Vae(steps=10, batch_units=64) if name == "vae" else registry.synthesizer(name)
+    trained: dict[str, Synthesizer] = {
+        "gan": Gan(steps=6, batch_units=64, generated=512, free_steps=50),
+        "vae": Vae(steps=10, batch_units=64),
+    }
+    return trained.get(name) or registry.synthesizer(name)
 
 
 def _planned(engine: str, sizes: PublicSizes, domain: Domain = DOMAIN, budget: PrivacyBudget = BUDGET) -> Plan:
@@ -138,9 +145,10 @@ class TestFit:
         assert not any(isinstance(thing, (list, tuple, dict)) and len(thing) == n for thing in held)
 
 
-def test_the_vae_refuses_what_it_cannot_do() -> None:
+@pytest.mark.parametrize("engine", ["gan", "vae"])
+def test_units_of_many_rows_are_refused_by_engines_that_train(engine: str) -> None:
     with pytest.raises(FailedPrecondition, match="max_rows"):
-        _planned("vae", sizes_of(60_000, units=2_000, max_rows=50))
+        _planned(engine, sizes_of(60_000, units=2_000, max_rows=50))
 
 
 def _assert_declared(table: pa.Table, domain: Domain) -> None:

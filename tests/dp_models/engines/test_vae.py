@@ -12,31 +12,19 @@ from torch import nn
 
 from dp_models.base import IntArray
 from dp_models.dpsgd.clipping import Clipping, Ghost
-from dp_models.encoding.table import private_schema
 from dp_models.engines.tree import Tree
-from dp_models.engines.vae import Vae, by_unit
+from dp_models.engines.two_stages import by_unit
+from dp_models.engines.vae import Vae
 from dp_models.engines.vae_model import Chain, Decoder, VaeModel
 from dp_models.engines.vae_network import Autoencoder, _losses
 from dp_models.mechanisms.noise import SystemNoise
-from dp_models.tables.counting import count
 from synthgate.budget import PrivacyBudget
-from synthgate.domain import Column, Domain, Kind
 from synthgate.events import Composed, PoissonGaussian
+from tests.dp_models.hidden_class import CLASSES, classes, far
 from tests.dp_models.private_tables import DOMAIN, people, sizes_of
 from tests.fakes import ZeroNoise
 
 HIDDEN, LATENT = 6, 3
-CLASSES = Domain(
-    columns=tuple(Column(name=f"c{i}", kind=Kind.CATEGORICAL, categories=("a", "b", "c")) for i in range(6))
-)
-
-
-def _classes(n: int) -> pa.Table:
-    """Every column tells of one hidden class, so that no tree holds their relations."""
-    rng = np.random.default_rng(0)
-    hidden = rng.integers(0, 3, n)
-    cells = [np.array(["a", "b", "c"])[np.where(rng.random(n) < 0.3, rng.integers(0, 3, n), hidden)] for _ in range(6)]
-    return pa.Table.from_arrays([*map(pa.array, cells), pa.array(np.arange(n))], schema=private_schema(CLASSES))
 
 
 @cache
@@ -50,13 +38,6 @@ def _decoder(chain: Chain, scale: float) -> Decoder:
     shapes = ((LATENT, HIDDEN), (HIDDEN,), (HIDDEN, sum(chain.sizes)), (sum(chain.sizes),))
     inner, inner_bias, head, head_bias = (rng.normal(size=shape) for shape in shapes)
     return Decoder(inner, inner_bias, scale * head, scale * head_bias)
-
-
-def _far(first: IntArray, second: IntArray, columns: tuple[int, ...], sizes: tuple[int, ...]) -> float:
-    """The total variation of two tables of codes (columns, n) on some of their columns."""
-    shape = [sizes[c] for c in columns]
-    tables = [count(list(codes[list(columns)]), shape) / codes.shape[1] for codes in (first, second)]
-    return float(np.abs(tables[0] - tables[1]).sum() / 2)
 
 
 def _drawn(model: VaeModel, rows: int) -> IntArray:
@@ -85,8 +66,8 @@ class TestModel:
         edges = [(link.parent, link.column) for link in chain.links if link.parent is not None]
         for edge in edges:
             columns = (*edge, chain.tree.target)
-            assert _far(_drawn(wild.calibrated(np.random.default_rng(4)), 40_000), tree, columns, chain.sizes) < 0.05
-        assert max(_far(_drawn(wild, 40_000), tree, edge, chain.sizes) for edge in edges) > 0.1
+            assert far(_drawn(wild.calibrated(np.random.default_rng(4)), 40_000), tree, columns, chain.sizes) < 0.05
+        assert max(far(_drawn(wild, 40_000), tree, edge, chain.sizes) for edge in edges) > 0.1
 
     def test_codes_that_the_tree_never_draws_join_a_neighbour(self) -> None:
         chain = _chain()
@@ -146,10 +127,10 @@ class TestPlan:
 
 def test_a_small_budget_gives_the_tree() -> None:
     plan = Vae().plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(0.05, 1e-6))
-    model = Vae().fit(_classes(2_000), CLASSES, plan, noise=SystemNoise())
+    model = Vae().fit(classes(2_000), CLASSES, plan, noise=SystemNoise())
     tree = model.chain.groups(model.chain.tree.columns.codec.encode(_sampled(model.table_stage, 20_000)))
     pairs = [(a, b) for a in range(6) for b in range(a)]
-    assert max(_far(_drawn(model, 20_000), tree, pair, model.chain.sizes) for pair in pairs) < 0.03
+    assert max(far(_drawn(model, 20_000), tree, pair, model.chain.sizes) for pair in pairs) < 0.03
 
 
 def _sampled(model: object, rows: int) -> pa.Table:
@@ -157,7 +138,7 @@ def _sampled(model: object, rows: int) -> pa.Table:
 
 
 def test_gradients_find_what_the_tree_lacks() -> None:
-    rows, vae = _classes(20_000), replace(Vae(), share_tables=0.5)
+    rows, vae = classes(20_000), replace(Vae(), share_tables=0.5)
     plan = vae.plan(CLASSES, sizes_of(20_000), PrivacyBudget.spend(10.0, 1e-6))
     model = vae.fit(rows, CLASSES, plan, noise=SystemNoise())
     chain = model.chain
@@ -167,5 +148,5 @@ def test_gradients_find_what_the_tree_lacks() -> None:
     edges = {frozenset((link.parent, link.column)) for link in chain.links if link.parent is not None}
     apart = [(a, b) for a in range(6) for b in range(a) if frozenset((a, b)) not in edges]
     drawn = _drawn(model, 20_000)
-    left = [np.mean([_far(sample, true, pair, chain.sizes) for pair in apart]) for sample in (drawn, tree)]
+    left = [np.mean([far(sample, true, pair, chain.sizes) for pair in apart]) for sample in (drawn, tree)]
     assert left[0] < 0.6 * left[1]

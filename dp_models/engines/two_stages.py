@@ -1,0 +1,88 @@
+"""What `vae` and `gan` have in common: a tree of noisy tables for a part of the budget, DP-SGD for the rest.
+
+Both halves are fixed by public facts and priced together, so the plan's event is the tree's events followed by one
+`PoissonGaussian`. Loads no torch.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from dp_models.base import IntArray, Noise, Plan, Rows
+from dp_models.engines.tree import Tree
+from dp_models.engines.vae_model import Chain
+from dp_models.mechanisms.calibration import calibrate, round_up
+from synthgate.budget import PrivacyBudget
+from synthgate.dataset import PublicSizes
+from synthgate.domain import UNIT_COLUMN, Domain
+from synthgate.errors import FailedPrecondition
+from synthgate.events import Composed, DpEvent, PoissonGaussian
+
+MAX_ROWS_PER_UNIT = 16
+
+
+def two_stages(
+    engine: str,
+    domain: Domain,
+    sizes: PublicSizes,
+    budget: PrivacyBudget,
+    *,
+    share_tables: float,
+    batch_units: int,
+    steps: int,
+) -> Plan:
+    """A plan whose ``parameters`` are ``tables``, those of a tree with ``share_tables`` of the budget (as rho), and the
+    rate, noise and divisor of ``steps`` of DP-SGD with at most ``batch_units`` units expected in a batch.
+
+    Raises FailedPrecondition as `Tree` does, and for more than 16 rows a unit.
+    """
+    if sizes.max_rows > MAX_ROWS_PER_UNIT:
+        raise FailedPrecondition(f"{engine} takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
+    part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(share_tables)), budget.delta_units)
+    tables = Tree().plan(domain, sizes, part)
+    bought = tables.event.events if isinstance(tables.event, Composed) else (tables.event,)
+    units = max(sizes.train_units, 1)
+    rate = round(min(1.0, batch_units / units), 6) or 1e-6
+
+    def event_at(scale: float) -> DpEvent:
+        return Composed((*bought, PoissonGaussian(rate, round_up(scale), steps)))
+
+    scale = calibrate(event_at, budget)
+    gradients = {
+        "sampling_rate": rate,
+        "noise_multiplier": round_up(scale),
+        "steps": steps,
+        "expected_batch": rate * units,
+        "clip_norm": 1.0,
+    }
+    return replace(
+        tables,
+        engine=engine,
+        budget=budget,
+        event=event_at(scale),
+        parameters={"tables": dict(tables.parameters), **gradients},
+    )
+
+
+def first_stage(rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> tuple[Chain, IntArray]:
+    """Buy the tree of a plan; then the rows as its groups, (units, max_rows, columns), as `by_unit` lays them out.
+
+    Raises DataCorrupted for rows that ingest did not make.
+    """
+    tree = Tree().fit(rows, domain, replace(plan, parameters=plan.parameters["tables"]), noise=noise)
+    chain = Chain.of(tree)
+    groups = [chain.groups(tree.columns.codec.encode(batch)) for batch in rows.to_batches()]
+    together = np.concatenate([np.zeros((len(chain.sizes), 0), dtype=np.int64), *groups], axis=1)
+    return chain, by_unit(together, rows.column(UNIT_COLUMN).to_numpy(), plan.sizes.max_rows)
+
+
+def by_unit(codes: IntArray, unit: IntArray, max_rows: int) -> IntArray:
+    """Codes (columns, n) as (units, max_rows, columns), each unit's rows together; -1 where a unit has fewer rows."""
+    _, number = np.unique(unit, return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    sizes = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
+    rank = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    together = np.full((len(sizes), max_rows, len(codes)), -1, dtype=np.int64)
+    together[number[order], rank] = codes.T[order]
+    return together
