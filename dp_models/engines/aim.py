@@ -17,14 +17,14 @@ torch and no jax.
 
 from dataclasses import dataclass
 
-from dp_models.base import Noise, Plan, Rows
+from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
 from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
-from dp_models.tables.consistency import shrink
+from dp_models.tables.consistency import shrink, shrink_twice
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -111,13 +111,24 @@ class Aim:
             room = MAX_CELLS * done / p["rounds"]
             fitting = _fitting(model, candidates, room)
             chosen = tables.choose(fitting, model.marginal, epsilon=p["epsilon_select"])
-            noisy, expected = tables.measure(chosen, p["sigma_rounds"]), model.marginal(chosen)
-            bought.append(Measured(chosen, noisy, p["sigma_rounds"]))
+            blended = _blended(
+                tables.measure(chosen, p["sigma_rounds"]), model, chosen, p["sigma_rounds"], grouped.target
+            )
+            bought.append(Measured(chosen, blended, sigma))
             first, second = candidates[chosen]
             junction = model.junction.joined_with(first, second, [*model.potentials, chosen])
-            model = model.with_clique(junction, chosen, shrink(noisy, expected, sigma=p["sigma_rounds"]))
+            model = model.with_clique(junction, chosen, blended)
             model = estimate(model, bought, iterations=_STEPS if done < p["rounds"] else p["steps"])
         return grouped.fitted(model)
+
+
+def _blended(noisy: IntArray, model: Markov, clique: Clique, *, sigma: float, target: int | None) -> FloatArray:
+    """What is believed of a noisy table beside the model's: the relation of the two columns first, then how it differs
+    by target."""
+    expected = model.marginal(clique)
+    if target is None:
+        return shrink(noisy, expected, sigma=sigma)
+    return shrink_twice(noisy, expected, sigma=sigma, axis=clique.index(target))
 
 
 def _fitting(model: Markov, candidates: dict[Clique, Clique], room: float) -> list[Clique]:
