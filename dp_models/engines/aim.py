@@ -111,9 +111,8 @@ class Aim:
             room = MAX_CELLS * done / p["rounds"]
             fitting = _fitting(model, candidates, room)
             chosen = tables.choose(fitting, model.marginal, epsilon=p["epsilon_select"])
-            blended = _blended(
-                tables.measure(chosen, p["sigma_rounds"]), model, chosen, p["sigma_rounds"], grouped.target
-            )
+            sigma = p["sigma_rounds"]
+            blended = _blended(tables.measure(chosen, sigma), model, chosen, sigma=sigma, target=grouped.target)
             bought.append(Measured(chosen, blended, sigma))
             first, second = candidates[chosen]
             junction = model.junction.joined_with(first, second, [*model.potentials, chosen])
