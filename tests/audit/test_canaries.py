@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tests.audit.bugs import clipped_draw_by_draw, unclipped
 from tests.audit.canaries import Guesses, one_run
 from tests.audit.conftest import NoteRun
 from tests.audit.test_dpsgd import averaged, schedule
+from tests.audit.training_bugs import clipped_draw_by_draw, unclipped
 
 
 class TestBound:

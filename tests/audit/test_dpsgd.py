@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from dp_models.dpsgd.training import Schedule
 from dp_models.mechanisms.noise import SystemNoise
-from tests.audit.bugs import (
+from tests.audit.conftest import Note
+from tests.audit.games import Verdict, play
+from tests.audit.gradients import Losses, Steps, linear, together, training
+from tests.audit.training_bugs import (
     HalfSteps,
     ReusedSteps,
     Shuffled,
@@ -22,9 +25,6 @@ from tests.audit.bugs import (
     clipped_draw_by_draw,
     unclipped,
 )
-from tests.audit.conftest import Note
-from tests.audit.games import Verdict, play
-from tests.audit.gradients import Losses, Steps, linear, together, training
 
 
 def schedule(rate: float, noise_multiplier: float, steps: int, *, clip_norm: float = 0.7) -> Schedule:

@@ -18,11 +18,11 @@ from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
 from synthgate.domain import Domain
 from synthgate.events import DpEvent
-from tests.audit.bugs import HalfSteps, SilentLast
 from tests.audit.conftest import Note
 from tests.audit.games import Verdict, play, told_apart
 from tests.audit.gradients import Steps, watched
 from tests.audit.tables import crowd, lonely
+from tests.audit.training_bugs import HalfSteps, SilentLast
 from tests.dp_models.private_tables import sizes_of
 
 ROWS, DELTA = 60, 1e-5
