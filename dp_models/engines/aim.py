@@ -67,7 +67,7 @@ class Aim:
                 f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
                 f" {width}; use mst or tree, or declare fewer columns"
             )
-        rounds = self._rounds(domain)
+        rounds = self.rounds(domain)
         binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
         fine = levels(
             binning,
@@ -81,13 +81,14 @@ class Aim:
             self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds, "steps": self.steps}
         )
 
-    def _rounds(self, domain: Domain) -> int:
+    def rounds(self, domain: Domain) -> int:
+        """How many tables beyond the star are chosen and bought."""
         edges = Binning(domain, 2).width - (domain.target is not None) - 1
         return max(1, round(self.rounds_per_edge * edges)) if edges > 0 else 0
 
     def _schedule(self, domain: Domain, tables: int) -> Schedule:
         """With so many one-way tables."""
-        rounds = self._rounds(domain)
+        rounds = self.rounds(domain)
         last = 1 - self.share_columns - self.share_star - self.share_select
         first = (
             Stage("sigma_columns", self.share_columns, tables),

@@ -16,18 +16,33 @@ WIDE = Domain(
     )
 )
 
+MANY = Domain(
+    columns=tuple(Column(name=f"c{i}", kind=Kind.CATEGORICAL, categories=("a", "b")) for i in range(40)), target="c0"
+)
+
 
 @pytest.mark.parametrize(
     ("domain", "rows", "epsilon", "engine", "because"),
     [
         (DOMAIN, 4_000, 1.0, "tree", "along a tree"),
+        (DOMAIN, 40_000, 1.0, "aim", "rounds of choosing"),
+        (MANY, 40_000, 1.0, "tree", "time limit"),
         (DOMAIN, 4_000, 0.1, "star", "with the target"),
         (DOMAIN, 4_000, 0.001, "independent", "noise would drown"),
         (DOMAIN, 30, 1.0, "independent", "noise would drown"),
         (ONE, 4_000, 1.0, "independent", "one column"),
         (WIDE, 4_000, 1.0, "independent", "too many codes"),
     ],
-    ids=["usual", "some budget", "little budget", "few rows", "one column", "many codes"],
+    ids=[
+        "usual",
+        "many rows",
+        "many rows and columns",
+        "some budget",
+        "little budget",
+        "few rows",
+        "one column",
+        "many codes",
+    ],
 )
 def test_the_table(domain: Domain, rows: int, epsilon: float, engine: str, because: str) -> None:
     plan = Auto().plan(domain, sizes_of(rows), PrivacyBudget.spend(epsilon, 1e-6))
@@ -41,3 +56,8 @@ def test_a_plan_of_another_engine_is_not_fitted() -> None:
     plan = Vae().plan(DOMAIN, sizes_of(100), PrivacyBudget.spend(1.0, 1e-6))
     with pytest.raises(FailedPrecondition, match="vae"):
         Auto().fit(people(100), DOMAIN, plan, noise=ZeroNoise())
+
+
+def test_more_time_takes_more_columns_to_aim() -> None:
+    budget = PrivacyBudget.spend(1.0, 1e-6)
+    assert [Auto(time_limit_s=s).plan(MANY, sizes_of(40_000), budget).engine for s in (5.0, 30.0)] == ["tree", "aim"]
