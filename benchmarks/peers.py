@@ -7,6 +7,7 @@ versions and date; a run that was stopped goes on where it ended. `engines` comp
 
     .venv/bin/python benchmarks/peers.py                      # everything: half a day on two cores
     .venv/bin/python benchmarks/peers.py --peers mst patectgan
+    .venv/bin/python benchmarks/peers.py --times 3 --peers mst    # `auto` and peers in turns on adult_raw at epsilon 1
 
 A fit gets at most 15 minutes of two cores; one that needs more is kept as not ended. `dpctgan` trains for
 as many epochs as ``--dpctgan-epochs`` says, since its default of 300 does not end in 25 minutes.
@@ -15,6 +16,7 @@ as many epochs as ``--dpctgan-epochs`` says, since its default of 300 does not e
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -111,8 +113,7 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
         folder = Path(name)
         arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
         save_file(arrays, folder / "codes.safetensors")
-        arguments = [peer, str(epsilon), str(1 / (10 * rows.num_rows)), str(rows.num_rows), str(epochs), name]
-        ran = subprocess.run([str(PYTHON), __file__, "--fit", *arguments], capture_output=True, text=True)
+        ran = _run(peer, epsilon, rows.num_rows, epochs, folder)
         if ran.returncode:
             over = ran.returncode in (-24, -9)
             last = (ran.stderr.strip().splitlines() or [""])[-1]
@@ -121,6 +122,40 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
         pq.write_table(codec.decode(sample), folder / "sample.parquet")
         scores = judge(prepared, folder / "sample.parquet")
     return head | json.loads(ran.stdout.splitlines()[-1]) | scores
+
+
+def _run(peer: str, epsilon: float, rows: int, epochs: int, folder: Path) -> "subprocess.CompletedProcess[str]":
+    arguments = [peer, str(epsilon), str(1 / (10 * rows)), str(rows), str(epochs), str(folder)]
+    return subprocess.run([str(PYTHON), __file__, "--fit", *arguments], capture_output=True, text=True)
+
+
+def times(peers: list[str], rounds: int) -> dict[str, Any]:
+    """Seconds of fit and sample on adult_raw at epsilon 1, `auto` and every peer in turns; ratios of the medians."""
+    import numpy as np
+    import pyarrow.parquet as pq
+    from safetensors.numpy import save_file
+    from tables import RESULTS, prepare
+
+    prepared = prepare("adult_raw")
+    rows, codec = pq.read_table(prepared.rows), Codes(prepared)
+    seconds: dict[str, list[float]] = {name: [] for name in ("auto", *peers)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
+        save_file(arrays, folder / "codes.safetensors")
+        for number in range(rounds):
+            command = [sys.executable, str(HERE / "engines.py"), "--fit", "adult_raw", "auto", "1", str(number), name]
+            ours = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds["auto"].append(json.loads(ours.stdout.splitlines()[-1])["seconds"])
+            for peer in peers:
+                ran = _run(peer, 1.0, rows.num_rows, 3, folder)
+                if not ran.returncode:
+                    seconds[peer].append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
+            print(f"round {number + 1} of {rounds}: {json.dumps(seconds)}", flush=True)
+    middle = {name: round(statistics.median(s), 2) for name, s in seconds.items() if s}
+    found = {"seconds": middle, "times_faster": {p: round(middle[p] / middle["auto"], 1) for p in peers if p in middle}}
+    (RESULTS / "times.json").write_text(json.dumps(found | {"runs": seconds}, indent=1) + "\n")
+    return found
 
 
 def main() -> None:
@@ -136,9 +171,15 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
     parser.add_argument("--dpctgan-epochs", type=int, default=3, help="epochs of dpctgan (default 3)")
+    parser.add_argument(
+        "--times", type=int, metavar="ROUNDS", help="time auto and the peers in turns, and nothing else"
+    )
     options = parser.parse_args()
     if not PYTHON.exists():
         parser.error("there is no .venv-smartnoise; run `make smartnoise`")
+    if options.times:
+        print(json.dumps(times(options.peers, options.times)))
+        return
     kept = HERE / "peers.json"
     known: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     for peer in options.peers:
