@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from dp_models.base import IntArray, Noise
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
+from dp_models.engines.chain import Chain
 from dp_models.engines.gan_model import GanModel, Residual
-from dp_models.engines.vae_model import Chain
 from dp_models.engines.vae_network import one_thread, pretrained, surprise
 
 _ROWS, _CHUNK = 32_768, 4_096
