@@ -7,7 +7,6 @@ residual can add relations that the tree lacks and take away none that it has.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
