@@ -29,7 +29,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.derivation import MAX_TIMES, Condition, Derivation, Rebalance
 from synthgate.domain import Domain
 
-ENGINES = ("independent", "star", "tree", "mst", "aim", "vae")
+ENGINES = ("independent", "star", "tree", "mst", "aim", "vae", "gan")
 CONDITIONS = (Condition(column="sex", value="Female"), Condition(column="age", value="30..39"))
 
 

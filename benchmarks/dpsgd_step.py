@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import secrets
 import statistics
 import time
 import warnings
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
+from dp_models.mechanisms.noise import SystemNoise
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "dpsgd_step.json"
 BATCH, UNITS, WIDTH, HIDDEN, LATENT = 2_048, 32_768, 300, 256, 64
@@ -82,7 +82,8 @@ def plain(cells: Tensor) -> Step:
 
 def private(cells: Tensor) -> Step:
     module, optimizer = made()
-    noise, batches = (np.random.Generator(np.random.Philox(key=secrets.randbits(128))) for _ in range(2))
+    system = SystemNoise()
+    noise, batches = (system.generator(purpose) for purpose in ("noise", "batches"))
     steps = PrivateSteps(module, optimizer, SCHEDULE, noise=noise)
 
     def step(_: np.ndarray) -> None:

@@ -171,9 +171,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
     parser.add_argument("--dpctgan-epochs", type=int, default=3, help="epochs of dpctgan (default 3)")
-    parser.add_argument(
-        "--times", type=int, metavar="ROUNDS", help="time auto and the peers in turns, and nothing else"
-    )
+    parser.add_argument("--times", type=int, metavar="ROUNDS", help="time auto and the peers in turns instead")
     options = parser.parse_args()
     if not PYTHON.exists():
         parser.error("there is no .venv-smartnoise; run `make smartnoise`")

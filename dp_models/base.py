@@ -5,7 +5,7 @@ facts alone, so a server can price a request without torch and without a row. `f
 whoever calls it compares ``noise.event`` with ``plan.event`` and throws the model away when they differ.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -119,6 +119,9 @@ class Rows(Protocol):
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All cells of one column."""
+
+    def select(self, names: Sequence[str]) -> "Rows":
+        """The same rows with these columns alone."""
 
     def to_batches(self, max_chunksize: int | None = None) -> Iterable[pa.RecordBatch]:
         """The rows in stored order, at most ``max_chunksize`` at a time. May be asked for again."""

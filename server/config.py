@@ -17,7 +17,7 @@ MESSAGE_BYTES = 16 * MIB
 SMARTNOISE_PYTHON = Path(__file__).parents[1] / ".venv-smartnoise" / "bin" / "python"
 """Where `make smartnoise` builds it: beside the packages."""
 BUILT_IN_ENGINES = (
-    "aim", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
+    "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
 
 

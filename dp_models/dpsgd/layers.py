@@ -132,7 +132,7 @@ def _outer_norms(seen: Tensor, back: Tensor) -> Tensor:
 
 def _embedding_norms(trace: Trace) -> Tensor:
     """Positions with the same index meet in one row of the weight, others do not meet at all."""
-    indices, back = trace.seen.flatten(1), _known(trace)
+    indices, back = _indices(trace), _known(trace)
     if indices.shape[1] == 1:
         return _squares(back)
     found = []
@@ -154,7 +154,12 @@ def _known(trace: Trace) -> Tensor:
     """What came back to an embedding (m, positions, d), nothing where its padding index went in."""
     layer, back = trace.layer, _positions(trace.back)
     assert isinstance(layer, nn.Embedding)  # noqa: S101
-    return back if layer.padding_idx is None else back * (trace.seen.flatten(1) != layer.padding_idx).unsqueeze(-1)
+    return back if layer.padding_idx is None else back * (_indices(trace) != layer.padding_idx).unsqueeze(-1)
+
+
+def _indices(trace: Trace) -> Tensor:
+    """What went into an embedding (m, positions); a unit may also be one bare index."""
+    return trace.seen.reshape(len(trace.seen), -1)
 
 
 def _norm_gradients(trace: Trace) -> list[Tensor]:

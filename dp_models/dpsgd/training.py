@@ -73,9 +73,11 @@ class PrivateSteps:
         discriminator. The mean of their gradients is added, each clipped alike, so that both sides weigh the same, and
         without noise: whatever it reads must be public or private already.
         """
-        scale = self._schedule.noise_multiplier * self._schedule.clip_norm
-        for parameter, noise, total in zip(self.parameters, self._drawn(), self._sums(losses), strict=True):
-            parameter.grad = total.add_(noise.view_as(total), alpha=scale).div_(self._schedule.expected_batch)
+        flat = self._drawn().mul_(self._schedule.noise_multiplier * self._schedule.clip_norm)
+        parts = torch.split(flat, [parameter.numel() for parameter in self.parameters])
+        for parameter, part, total in zip(self.parameters, parts, self._sums(losses), strict=True):
+            parameter.grad = part.view_as(parameter).add_(total)
+        flat.div_(self._schedule.expected_batch)
         if shown is not None:
             for parameter, total in zip(self.parameters, self._sums(shown), strict=True):
                 assert parameter.grad is not None  # noqa: S101  it was set above
@@ -87,12 +89,11 @@ class PrivateSteps:
             return [torch.zeros_like(parameter) for parameter in self.parameters]
         return self._clipped.sums(losses, self._clipping)
 
-    def _drawn(self) -> list[Tensor]:
-        """Standard normal noise for every parameter, flat, from one call of the generator."""
-        sizes = [parameter.numel() for parameter in self.parameters]
+    def _drawn(self) -> Tensor:
+        """Standard normal noise for all parameters in a row, from one call of the generator."""
         first = self.parameters[0]
-        drawn = torch.from_numpy(self._noise.standard_normal(sum(sizes), dtype=np.float32))
-        return list(torch.split(drawn.to(first.device, first.dtype), sizes))
+        drawn = self._noise.standard_normal(sum(parameter.numel() for parameter in self.parameters), dtype=np.float32)
+        return torch.from_numpy(drawn).to(first.device, first.dtype)
 
 
 def train(

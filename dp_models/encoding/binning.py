@@ -99,7 +99,8 @@ class Binning:
         wanted = [i for i in self.rounded if Lattice(codes[i]).levels]
         searches = {i: Search(codes[i], columns.weights[i], sigma=sigma) for i in wanted}
         by_name = {codes[i].column.name: one for i, one in searches.items()}
-        passes = iter(lambda: rows.to_batches(max_chunksize=BATCH_ROWS), None)
+        narrow = rows.select(list(by_name))
+        passes = iter(lambda: narrow.to_batches(max_chunksize=BATCH_ROWS), None)
         search(by_name, passes, noise=noise, sensitivity=sensitivity)
         found = {i: one.found() for i, one in searches.items()}
         weights = tuple(found[i][1] if i in found else w for i, w in enumerate(columns.weights))

@@ -1,19 +1,18 @@
 """`GanModel`: a tree of noisy tables whose conditionals lean on all columns drawn before. Loads no torch.
 
-P(t) prod P(child | parent, t, everything before): every conditional is softmax(table + residual), where the table is
-the tree's and the residual a linear answer to the hidden units of a neural autoregressive estimator (Larochelle, Murray
-2011): tanh of the sum of one vector for each group drawn so far. With a residual of nothing the model is the tree. As
-in `vae_model`, tables are shifted once after training until the tree's conditionals hold on average.
+P(t) prod P(child | parent, t, everything before): the residual of every conditional is a linear answer to the hidden
+units of a neural autoregressive estimator (Larochelle, Murray 2011): tanh of the sum of one vector for each group drawn
+so far (`dp_models.engines.chain`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
-from dp_models.engines.vae_model import Chain, Link, draw_tilted, shifted, softmax
-from dp_models.tables.network import TreeModel
+from dp_models.engines.chain import ChainModel, chain_from_parts
+from dp_models.stored.format import Parts
 
 
 @dataclass(frozen=True)
@@ -26,40 +25,31 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class GanModel:
-    """A chain with a residual; ``chain`` holds the shifted tables, `table_stage` is the tree that it came from."""
+class GanModel(ChainModel):
+    """A chain with a residual. The state of a row is the sum of the vectors of what was drawn."""
 
-    chain: Chain
     residual: Residual
 
-    @property
-    def table_stage(self) -> TreeModel:
-        """The model that the tables alone make."""
-        return self.chain.tree
+    def started(self, rows: int, generator: np.random.Generator) -> FloatArray:
+        """See `ChainModel`."""
+        return np.zeros((rows, self.residual.vectors.shape[1]))
 
-    def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
-        """``rows`` rows, drawn from the root down."""
-        return self.chain.finished(self._drawn(rows, generator)[1], generator=generator)
+    def tilt(self, state: FloatArray, block: slice) -> FloatArray:
+        """See `ChainModel`."""
+        return np.asarray(np.tanh(state) @ self.residual.head[:, block])
 
-    def shifted(self, draws: int, *, generator: np.random.Generator) -> tuple["GanModel", IntArray]:
-        """The same model with tables shifted to what ``draws`` draws need, and the groups (columns, draws) of these.
-        Reads the tree and the residual alone; shift a model once, since what it keeps are its own tables."""
-        links, groups = self._drawn(draws, generator, shift=True)
-        return replace(self, chain=replace(self.chain, links=tuple(links))), np.stack(groups)
+    def told(self, state: FloatArray, block: slice, groups: IntArray) -> FloatArray:
+        """See `ChainModel`."""
+        return np.asarray(state + self.residual.vectors[block][groups])
 
-    def _drawn(
-        self, rows: int, generator: np.random.Generator, *, shift: bool = False
-    ) -> tuple[list[Link], list[IntArray]]:
-        """The links, each shifted before it is drawn where asked, and the groups of every column."""
-        groups = [np.zeros(rows, dtype=np.int64)] * len(self.chain.links)
-        starts = np.cumsum([0, *self.chain.sizes])
-        told = np.zeros((rows, self.residual.vectors.shape[1]))
-        links = []
-        for link in self.chain.links:
-            start, end = starts[link.column], starts[link.column + 1]
-            given, tilt = self.chain.given(link, groups), np.tanh(told) @ self.residual.head[:, start:end]
-            used = replace(link, logs=shifted(link.logs, given, tilt)) if shift else link
-            groups[link.column] = draw_tilted(softmax(used.logs[given] + tilt), given, generator)
-            told += self.residual.vectors[start:end][groups[link.column]]
-            links.append(used)
-        return links, groups
+    def parts(self) -> Parts:
+        """The model taken apart, to be stored: its tree's parts, the shifted tables, the residual."""
+        return self.taken_apart("gan", self.residual)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Put together what `parts` took apart. Raises DataCorrupted."""
+        chain = chain_from_parts(parts)
+        groups = sum(chain.sizes)
+        vectors = parts.floats("network.vectors", groups, None)
+        return cls(chain, Residual(vectors, parts.floats("network.head", vectors.shape[1], groups)))

@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from dp_models.base import IntArray, Noise
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
+from dp_models.engines.chain import Chain
 from dp_models.engines.gan_model import GanModel, Residual
-from dp_models.engines.vae_model import Chain
 from dp_models.engines.vae_network import one_thread, pretrained, surprise
 
 _ROWS, _CHUNK = 32_768, 4_096
 _LARGEST = 4.0
 """Products of two whitened numbers are cut to this, so that no row of a rare kind is all that is seen."""
+_NARROW = 0.1
+"""Products that deviate by less over the tree's rows are not stretched further, so that where those are all alike a row
+that is not does not outweigh all others."""
 _STEEP = 0.05
 """Scores that deviate by more are scaled down to this before a step of the generator, which they could overthrow."""
 _FLAT = 1e-3
@@ -49,7 +52,7 @@ class Discriminator(nn.Module):
         self.centre, self.whitening = known.mean(dim=0), directions[:, kept] / values[kept].clamp(min=least).sqrt()
         self.first, self.second = torch.triu_indices(*[self.whitening.shape[1]] * 2)
         products = torch.cat([self._products(part) for part in torch.split(known, _CHUNK)])
-        self.mean, self.deviation = products.mean(dim=0), products.std(dim=0) + _FLAT
+        self.mean, self.deviation = products.mean(dim=0), products.std(dim=0).clamp(min=_NARROW)
         self.output = nn.Linear(products.shape[1], 1, bias=False)
         nn.init.zeros_(self.output.weight)
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from dp_models.base import IntArray, Noise, Plan, Rows
+from dp_models.engines.chain import Chain
 from dp_models.engines.tree import Tree
-from dp_models.engines.vae_model import Chain
 from dp_models.mechanisms.calibration import calibrate, round_up
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from dp_models.base import IntArray, Noise
 from dp_models.dpsgd.training import Schedule, train
-from dp_models.engines.vae_model import Chain, Decoder, VaeModel
+from dp_models.engines.chain import Chain
+from dp_models.engines.vae_model import Decoder, VaeModel
 
 _ROWS, _BATCH, _RATE, _SPREAD = 32_768, 512, 5e-3, 4.0
 
@@ -86,7 +87,7 @@ def fit_residual(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *
     noise.ran(schedule.event)
     arrays = (network.inner.weight.T, network.inner.bias, head.weight.T, head.bias)
     decoder = Decoder(*(array.detach().cpu().numpy().astype(np.float64) for array in arrays))
-    return VaeModel(chain, decoder).calibrated(free)
+    return VaeModel(chain, decoder).shifted(_ROWS, generator=free)[0]
 
 
 def pretrained(chain: Chain, parameters: Mapping[str, Any], generator: np.random.Generator) -> Autoencoder:

@@ -2,7 +2,7 @@
 
 Counts get an exact discrete Gaussian and selections an exact exponential mechanism, both by OpenDP, which draws from
 the operating system and computes with rational numbers: no floating-point gap to attack (Mironov 2012). DP-SGD takes a
-Philox generator with a 128-bit key of system entropy; that noise is floating point, and `weaknesses` says so.
+`Keystream` with a 256-bit key of system entropy; that noise is floating point, and `weaknesses` says so.
 """
 
 import math
@@ -16,12 +16,13 @@ import numpy as np
 from dp_models.base import FloatArray, IntArray
 from dp_models.mechanisms.divergence import zero_concentrated
 from dp_models.mechanisms.events import compose
+from dp_models.mechanisms.keystream import Keystream
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential, ZeroConcentrated
 
 FLOATING_POINT = (
-    "The noise and the batches of gradient training come from a Philox generator keyed with 128 bits of the operating"
-    " system's entropy, in floating point; it is not hardened against attacks on floating-point arithmetic."
+    "The noise and the batches of gradient training come from AES-256 in counter mode, keyed with 256 bits of the"
+    " operating system's entropy, in floating point; it is not hardened against attacks on floating-point arithmetic."
 )
 
 
@@ -68,7 +69,7 @@ class SystemNoise:
     def generator(self, purpose: str) -> np.random.Generator:
         """A fresh generator; ``purpose`` names what it is for in a replayed attempt and is not used here."""
         self._weaknesses.append(FLOATING_POINT)
-        return np.random.Generator(np.random.Philox(key=secrets.randbits(128)))
+        return Keystream(secrets.token_bytes(32))
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator, before it is drawn where that can be. Raises

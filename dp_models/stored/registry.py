@@ -11,6 +11,7 @@ import numpy as np
 
 from dp_models.base import FloatArray, IntArray, Model
 from dp_models.encoding.binning import Columns
+from dp_models.engines.gan_model import GanModel
 from dp_models.engines.independent import IndependentModel
 from dp_models.engines.vae_model import VaeModel
 from dp_models.graphical.model import GraphModel
@@ -47,7 +48,7 @@ class ExactModel(StoredModel, Protocol):
 
 
 KINDS: Mapping[str, type[StoredModel]] = MappingProxyType(
-    {"graph": GraphModel, "independent": IndependentModel, "tree": TreeModel, "vae": VaeModel}
+    {"gan": GanModel, "graph": GraphModel, "independent": IndependentModel, "tree": TreeModel, "vae": VaeModel}
 )
 EXACT: tuple[type[ExactModel], ...] = (GraphModel, IndependentModel, TreeModel)
 """The ones that are conditioned in closed form; the others are sampled by rejection."""

@@ -3,11 +3,29 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
-from dp_models.base import FloatArray
+from dp_models.base import FloatArray, Noise, Plan
 from dp_models.dpsgd.training import Schedule
+from dp_models.engines.gan import Gan
+from dp_models.engines.gan_model import GanModel
+from dp_models.engines.gan_network import Generator
+from synthgate.domain import Domain
 from tests.audit.gradients import Steps, alone, linear
+
+
+class RealRows(Gan):
+    """`gan` whose generator takes one step along the rows themselves, beside the discriminator."""
+
+    def fit(self, rows: pa.Table, domain: Domain, plan: Plan, *, noise: Noise) -> GanModel:
+        model = super().fit(rows, domain, plan, noise=noise)
+        groups = model.chain.groups(model.columns.codec.encode(rows.to_batches()[0]))
+        generator = Generator(model.chain, torch.from_numpy(model.residual.vectors).float(), plan.parameters)
+        generator.step(model.chain, groups, torch.arange(groups.shape[1]) % 2.0)
+        taught = generator.model(np.random.default_rng(0))[0].residual.head
+        return replace(model, residual=replace(model.residual, head=model.residual.head + taught))
 
 
 class HalfSteps(Steps):

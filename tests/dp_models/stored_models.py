@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 
 from dp_models import registry
-from dp_models.base import FloatArray
+from dp_models.base import FloatArray, Synthesizer
 from dp_models.encoding.binning import Binning, Columns
+from dp_models.engines.gan import Gan
 from dp_models.engines.vae import Vae
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.stored.registry import KINDS, StoredModel
@@ -15,13 +16,18 @@ from synthgate.budget import PrivacyBudget
 from synthgate.domain import Column, Domain, Kind
 from tests.dp_models.private_tables import DOMAIN, people, sizes_of
 
-ENGINES = ("aim", "independent", "mst", "star", "tree", "vae")
+ENGINES = ("aim", "gan", "independent", "mst", "star", "tree", "vae")
+_TRAINED: dict[str, Synthesizer] = {
+    "gan": Gan(steps=2, steps_each=1, free_steps=5, generated=256),
+    "vae": Vae(steps=2, free_steps=5),
+}
+"""Those that train by gradients, with very few steps."""
 
 
 @cache
 def fitted(engine: str) -> StoredModel:
-    """The engine's model of 1,000 people; the vae with very few steps."""
-    synthesizer = Vae(steps=2, free_steps=5, batch_units=64) if engine == "vae" else registry.synthesizer(engine)
+    """The engine's model of 1,000 people."""
+    synthesizer = _TRAINED.get(engine) or registry.synthesizer(engine)
     plan = synthesizer.plan(DOMAIN, sizes_of(1_000), PrivacyBudget.spend(3.0, 1e-6))
     model = synthesizer.fit(people(1_000), DOMAIN, plan, noise=SystemNoise())
     assert isinstance(model, tuple(KINDS.values()))

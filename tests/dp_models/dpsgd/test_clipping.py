@@ -70,6 +70,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "rows and draws": (_perceptron, lambda: torch.randn(UNITS, 3, 4, 5)),
     "wide layer": (lambda: nn.Linear(64, 48), lambda: torch.randn(UNITS, 3, 64)),
     "word": (Sequence, lambda: _words(1)),
+    "bare index": (lambda: nn.Sequential(nn.Embedding(11, 6), nn.Linear(6, 3)), lambda: torch.arange(UNITS)),
     "sentence": (Sequence, lambda: _words(12)),
     "picture": (Image, lambda: torch.randn(UNITS, 2, 5, 6)),
     "frozen parts": (Frozen, lambda: torch.randn(UNITS, 5)),
@@ -123,11 +124,19 @@ class TestEveryLayer:
         assert _far(PerUnit(other).sums(lambda: _losses(other, batch), clipping), found) < 1e-5
 
 
-def test_a_padding_index_learns_nothing() -> None:
+@pytest.mark.parametrize(
+    ("made", "batch"),
+    [
+        (lambda: Sequence(padding=0), lambda: _words(12)),
+        (lambda: nn.Sequential(nn.Embedding(11, 6, padding_idx=0), nn.Linear(6, 3)), lambda: torch.arange(UNITS)),
+    ],
+    ids=["sentence", "bare index"],
+)
+def test_a_padding_index_learns_nothing(made: Callable[[], nn.Module], batch: Callable[[], Tensor]) -> None:
     torch.manual_seed(3)
-    module, batch = Sequence(padding=0), _words(12)
-    found = Ghost(module).sums(lambda: _losses(module, batch), FLAT)
-    assert _far(found, _one_by_one(module, batch, FLAT)) < 1e-5
+    module, words = made(), batch()
+    found = Ghost(module).sums(lambda: _losses(module, words), FLAT)
+    assert _far(found, _one_by_one(module, words, FLAT)) < 1e-5
     assert not found[0][0].any()
 
 

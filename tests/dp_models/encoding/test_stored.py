@@ -28,6 +28,8 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     for size in (None, 64, 1_000):
         assert pa.Table.from_batches(stored.to_batches(max_chunksize=size)).equals(rows)
     assert stored.column("size").equals(rows.column("size"))
+    some = stored.select(["weight", "size"])
+    assert pa.Table.from_batches(some.to_batches(), some.schema).equals(rows.select(["weight", "size"]))
 
 
 @pytest.mark.parametrize("engine", ["auto", "independent", "star", "tree"])

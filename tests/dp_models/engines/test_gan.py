@@ -12,12 +12,12 @@ from torch import nn
 
 from dp_models.base import IntArray
 from dp_models.dpsgd.clipping import Clipping, Ghost, clipped_sums
+from dp_models.engines.chain import Chain
 from dp_models.engines.gan import Gan
 from dp_models.engines.gan_model import GanModel, Residual
 from dp_models.engines.gan_network import Discriminator, Generator, _losses, fit_adversary
 from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import first_stage
-from dp_models.engines.vae_model import Chain
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import InternalError
@@ -69,10 +69,10 @@ class TestModel:
 
     def test_without_the_shift_it_would_not(self) -> None:
         chain = _chain()
-        drawn = GanModel(chain, _residual(chain, 0.5))._drawn(20_000, np.random.default_rng(2))[1]
+        drawn = GanModel(chain, _residual(chain, 0.5)).drawn(20_000, generator=np.random.default_rng(2))[1]
         tree = chain.sample(20_000, generator=np.random.default_rng(3))
         edges = [(link.column, link.parent) for link in chain.links if link.parent is not None]
-        assert max(far(np.stack(drawn), tree, edge, chain.sizes) for edge in edges) > 0.1
+        assert max(far(drawn, tree, edge, chain.sizes) for edge in edges) > 0.1
 
 
 class TestOneUnit:
@@ -176,7 +176,7 @@ def _apart(epsilon: float, rows: int) -> tuple[list[float], list[float], list[fl
     chain, units = first_stage(table, CLASSES, plan, noise=SystemNoise())
     noise = SystemNoise()
     model = fit_adversary(units, chain, plan.parameters, noise=noise)
-    drawn = np.stack(model._drawn(20_000, np.random.default_rng(6))[1])
+    drawn = model.drawn(20_000, generator=np.random.default_rng(6))[1]
     tree, true = chain.sample(20_000, generator=np.random.default_rng(7)), units[:, 0].T
     edges = {frozenset((link.parent, link.column)) for link in chain.links if link.parent is not None}
     pairs = [(a, b) for a in range(6) for b in range(a) if frozenset((a, b)) not in edges]

@@ -12,10 +12,11 @@ from torch import nn
 
 from dp_models.base import IntArray
 from dp_models.dpsgd.clipping import Clipping, Ghost
+from dp_models.engines.chain import Chain
 from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import by_unit
 from dp_models.engines.vae import Vae
-from dp_models.engines.vae_model import Chain, Decoder, VaeModel
+from dp_models.engines.vae_model import Decoder, VaeModel
 from dp_models.engines.vae_network import Autoencoder, _losses
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
@@ -54,7 +55,7 @@ def test_rows_of_a_unit_lie_together() -> None:
 class TestModel:
     def test_without_a_residual_is_its_tree(self) -> None:
         chain = _chain()
-        model = VaeModel(chain, _decoder(chain, 0.0)).calibrated(np.random.default_rng(0))
+        model = VaeModel(chain, _decoder(chain, 0.0)).shifted(32_768, generator=np.random.default_rng(0))[0]
         for before, after in zip(chain.links, model.chain.links, strict=True):
             assert after.logs == pytest.approx(before.logs, abs=1e-6)
 
@@ -64,10 +65,10 @@ class TestModel:
         wild = VaeModel(chain, _decoder(chain, 0.7))
         tree = chain.sample(40_000, generator=np.random.default_rng(3))
         edges = [(link.parent, link.column) for link in chain.links if link.parent is not None]
-        for edge in edges:
-            columns = (*edge, chain.tree.target)
-            assert far(_drawn(wild.calibrated(np.random.default_rng(4)), 40_000), tree, columns, chain.sizes) < 0.05
-        assert max(far(_drawn(wild, 40_000), tree, edge, chain.sizes) for edge in edges) > 0.1
+        kept = _drawn(wild.shifted(32_768, generator=np.random.default_rng(4))[0], 40_000)
+        assert max(far(kept, tree, (*edge, chain.tree.target), chain.sizes) for edge in edges) < 0.05
+        lost = _drawn(wild, 40_000)
+        assert max(far(lost, tree, edge, chain.sizes) for edge in edges) > 0.1
 
     def test_codes_that_the_tree_never_draws_join_a_neighbour(self) -> None:
         chain = _chain()

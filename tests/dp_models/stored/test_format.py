@@ -28,7 +28,7 @@ def stored(engine: str) -> bytes:
 
 def test_every_engine_that_the_gateway_certifies_is_here() -> None:
     assert set(ENGINES) == {
-        name for name in engines.names() if name in ("aim", "independent", "mst", "star", "tree", "vae")
+        name for name in engines.names() if name in ("aim", "gan", "independent", "mst", "star", "tree", "vae")
     }
     assert {fitted(engine).parts().kind for engine in ENGINES} == set(KINDS)
 
@@ -119,7 +119,7 @@ def test_what_is_no_file_is_refused(data: bytes) -> None:
         read(data, DOMAIN)
 
 
-@pytest.mark.parametrize("engine", ["independent", "mst", "tree", "vae"])
+@pytest.mark.parametrize("engine", ["gan", "independent", "mst", "tree", "vae"])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_altered_bytes_are_corrupt_or_still_a_model(engine: str, data: st.DataObject) -> None:
