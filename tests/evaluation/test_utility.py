@@ -103,7 +103,7 @@ def test_a_column_without_a_cell_tells_nothing(target: str, side: str) -> None:
     tables = {name: _labelled(300, seed, linked=True) for seed, name in enumerate(("train", "holdout", "sample"))}
     tables[side]["y"] = np.nan
     found = _measure(TrainOnSynthetic(), Domain(columns=columns, target=target), **tables)
-    assert found["utility.tstr"].value > 0.9
+    assert found["utility.tstr"].value > 0.7
 
 
 def test_without_a_target_there_is_no_score() -> None:
