@@ -1,4 +1,4 @@
-"""What one unit moves on awkward tables, measured: every count table by at most ``max_rows`` rows in length, every score
+"""What one unit moves on awkward tables, measured: every table of counts by at most ``max_rows`` in length, every score
 by at most as much, and nothing beside them.
 
 The games of `tests.audit.test_tables` convict on tables that show most. Here the cells are those that encodings trip
@@ -24,7 +24,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import OTHER, Column, Domain, Kind
 from tests.audit.bugs import ExactShares, TrueSize
-from tests.audit.games import Draw, Foreign, Recorded
+from tests.audit.games import Centre, Draw, Foreign, Recorded
 
 K, UNITS = 3, 600
 COLUMNS = (
@@ -72,7 +72,7 @@ def _moved(engine: Synthesizer, target: str | None, *, units: int) -> float:
     return found
 
 
-def _distance(draw: Draw, centre: np.ndarray) -> float:
+def _distance(draw: Draw, centre: Centre) -> float:
     gap = np.abs(draw.centre - centre).astype(np.float64)
     return float(np.sqrt((gap**2).sum()) if isinstance(draw.output, np.ndarray) else gap.max())
 
