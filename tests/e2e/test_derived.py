@@ -26,8 +26,8 @@ ROWS = 600
 @pytest.fixture(scope="module")
 def source(served: Served) -> Release:
     """A release of the analyst whose model is stored."""
-    name = served.dataset("derived", rows=ROWS)
-    asked = served.analyst.create_release(name, epsilon=1.0, engine="tree")
+    name = served.dataset("derived", rows=ROWS, cap=10.0)
+    asked = served.analyst.create_release(name, epsilon=3.0, engine="tree")
     released = tuple(served.analyst.watch(asked.id))[-1]
     assert released.state is ReleaseState.RELEASED
     return released
