@@ -10,11 +10,12 @@ that the engine would buy.
 | more codes than a tree's noisy cells allow | independent | pairs of columns do not fit |
 | a tree's edges less than 4 clear | independent | noise would drown every pair of columns |
 | a declared target, a tree's edges less than 100 clear | star | the tables with the target stand out, others do not |
-| a tree's edges 500 clear and more, aim's fit within the time limit | aim | rounds of choice and table keep most |
+| a tree's edges 500 clear and more, aim's rounds within the time limit | aim | rounds of choice and table keep most |
 | otherwise | tree | noisy tables along a tree keep most at this size, budget and time limit |
 
-The seconds of aim's fit are reckoned from the declared columns: one, and one more for every 5,000 pairs of columns that
-its rounds score (measured on five tables of 12 to 48 columns on one core of 2026).
+The seconds of aim's rounds are reckoned from the declared columns: one, and one more for every 5,000 pairs of columns
+that they score (measured on five tables of 12 to 48 columns on one core of 2026). What every engine does alike is not
+in them: passes over the rows, and the search for single values, up to a second for each of its tables.
 
 ``vae`` and ``gan`` are never picked: at small budgets the share that their gradients take is missed in the tables, and
 what they add at larger ones was measured on too few tables.
@@ -40,8 +41,8 @@ _PAIRS_A_SECOND = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """Not an engine of its own: its plans name the engine that fits them. ``time_limit_s`` is how long a fit may take
-    by the reckoning above."""
+    """Not an engine of its own: its plans name the engine that fits them. ``time_limit_s`` is how long aim's rounds
+    may take by the reckoning above."""
 
     time_limit_s: float = 5.0
 
@@ -75,7 +76,8 @@ class Auto:
             try:
                 return _because(
                     Aim().plan(domain, sizes, budget),
-                    f"at this size and budget rounds of choosing and buying tables keep most, in about {seconds:.0f} s",
+                    "at this size and budget rounds of choosing and buying tables keep most; they take about"
+                    f" {seconds:.0f} s",
                 )
             except FailedPrecondition:
                 return _because(plan, "noisy tables along a tree keep most where aim's do not fit")

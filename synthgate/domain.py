@@ -21,6 +21,8 @@ MAX_CATEGORIES = 1_000
 MAX_BINS = 32
 MAX_NAME = 128
 MAX_INTEGER = 2**53
+LEAST_WIDTH = 1e-290
+"""What the bounds of a float column are apart at least, so that its smallest steps are numbers too."""
 
 OTHER = "\x00other"
 """How a stored private row marks a categorical cell whose value is not declared. No declared category can equal it."""
@@ -106,6 +108,8 @@ class Column:
         low, high = self.low, self.high
         if not self.number(low) < self.number(high):
             raise InvalidDomain(f"column {self.name}: low must be less than high")
+        if self.kind is Kind.FLOAT and self.number(high) - self.number(low) < LEAST_WIDTH:
+            raise InvalidDomain(f"column {self.name}: the bounds must be {LEAST_WIDTH:g} apart; declare a larger unit")
         points = [self.number(p) for p in (low, *self.bins, high)]
         if any(a >= b for a, b in itertools.pairwise(points)):
             raise InvalidDomain(f"column {self.name}: bins are increasing cut points strictly inside the bounds")

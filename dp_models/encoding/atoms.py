@@ -22,8 +22,9 @@ from dp_models.tables.drawing import draw
 from synthgate.domain import Kind
 
 BRANCH = 1_000
-MOST = 64
-"""Parts that are split further, at most: those with the highest counts."""
+MOST, LEAST, _ALL = 64, 16, 512
+"""Parts that are split further in a table, at most and at least (those with the highest counts), and in all tables of a
+domain together: a thousand draws of exact noise for each take a hundredth of a second."""
 _OPEN, _CLEAR = 2.5, 5.0
 """Noisy counts, in standard deviations of the noise, from which a cell is searched and a part is believed: among 64,000
 parts the noise alone exceeds 5 with a chance of 2 %."""
@@ -118,18 +119,24 @@ def cells_of(column: ColumnCodes, values: FloatArray) -> IntArray:
     return np.searchsorted(column.grid.edges[1:-1], values, side="right").astype(np.int64)
 
 
+def parts_of(tables: int) -> int:
+    """How many parts each of so many tables of a domain may split."""
+    return max(LEAST, min(MOST, _ALL // max(tables, 1)))
+
+
 class Search:
     """One column's search, a level at a time: `add` counts rows, `close` makes the counts noisy and goes deeper.
 
     Between the two it holds true counts, which leave through ``noise`` alone.
     """
 
-    def __init__(self, column: ColumnCodes, weights: FloatArray, *, sigma: float) -> None:
+    def __init__(self, column: ColumnCodes, weights: FloatArray, *, sigma: float, most: int = MOST) -> None:
         self.lattice, self._weights, self._sigma, self._level = Lattice(column), weights, sigma, 0
+        self._most = most
         assert column.grid is not None  # noqa: S101  see `Lattice.levels`
         inside = weights[: column.values].copy()
         inside[list(column.grid.apart)] = 0.0
-        heavy = np.argsort(-inside, kind="stable")[:MOST]
+        heavy = np.argsort(-inside, kind="stable")[:most]
         self._open(self.lattice.first(np.sort(heavy[(inside[heavy] > _OPEN * sigma) | (np.arange(len(heavy)) < 1)])))
 
     def _open(self, keys: IntArray) -> None:
@@ -150,7 +157,7 @@ class Search:
     def close(self, *, noise: Noise, sensitivity: int) -> None:
         """Buy the level's table and keep the parts that stand above its noise."""
         noisy = noise.discrete_gaussian(self._counts, sigma=self._sigma, sensitivity=sensitivity)
-        heavy = np.argsort(-noisy, kind="stable")[:MOST]
+        heavy = np.argsort(-noisy, kind="stable")[: self._most]
         heavy = np.sort(heavy[noisy[heavy] > _CLEAR * self._sigma])
         self._parts, self._noisy, self._level = self._keys[heavy], noisy[heavy], self._level + 1
         deeper = (self._parts[:, None] * BRANCH + np.arange(BRANCH)).ravel()

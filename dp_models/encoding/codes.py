@@ -184,7 +184,7 @@ class ColumnCodes:
             numbers = placed(numbers.astype(np.int64), limits, weekday=weekday, hour=hour, bounds=bounds)
             limits = np.full(len(codes), bounds[0]), np.full(len(codes), bounds[1])
         if granularity is not None:
-            numbers = self._snapped(numbers, codes, limits, granularity, generator)
+            numbers = self.snapped(numbers, codes, limits, granularity, generator)
         return pa.array(numbers, mask=absent).cast(arrow_type(self.column))
 
     def _within(self, codes: IntArray, generator: np.random.Generator) -> FloatArray:
@@ -195,7 +195,7 @@ class ColumnCodes:
         first, last = self.extents
         return np.asarray(np.clip(drawn, first[codes], last[codes]))
 
-    def _snapped(
+    def snapped(
         self,
         numbers: FloatArray | IntArray,
         codes: IntArray,
@@ -203,7 +203,8 @@ class ColumnCodes:
         shares: FloatArray,
         generator: np.random.Generator,
     ) -> FloatArray | IntArray:
-        """Numbers moved to a multiple of a drawn unit, where their bin holds one between its ``limits``."""
+        """Numbers (n,) of bins ``codes`` moved to a multiple of a drawn unit (``shares`` as in `decode`) where one lies
+        in [low, high) of ``limits``."""
         assert self.grid is not None  # noqa: S101  only grids have units
         likely = (shares[:, None] * self.grid.holds + 1e-12 * self.grid.holds).T
         steps = np.append(self.grid.steps, 0.0)[draw(likely, len(codes), generator=generator, given=codes)]

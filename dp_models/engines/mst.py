@@ -104,13 +104,13 @@ class Mst:
 
 
 def _spanning_tree(tables: Tables, model: Markov, edges: int, *, epsilon: float) -> list[Clique]:
-    """Kruskal's algorithm with private choices, over the columns but the target."""
+    """Kruskal's algorithm with private choices, over the columns but the target. Pairs are scored once, since nothing
+    that is bought on the way changes what is expected of them."""
     part = {i: i for i in tables.grouped.others}
-    expected = {pair: model.marginal(pair) for pair in tables.grouped.pairs}
+    scores = tables.scores(tables.grouped.pairs if edges else (), model.marginal)
     chosen: list[Clique] = []
     for _ in range(edges):
-        open_ = [(a, b) for a, b in tables.grouped.pairs if part[a] != part[b]]
-        edge = tables.choose(list(open_), expected.__getitem__, epsilon=epsilon)
+        edge = tables.pick({(a, b): s for (a, b), s in scores.items() if part[a] != part[b]}, epsilon=epsilon)
         chosen.append(edge)
         part = {i: part[edge[0]] if p == part[edge[1]] else p for i, p in part.items()}
     return chosen

@@ -1,6 +1,6 @@
 """What `mst` and `aim` buy first: noisy one-way tables, groups of codes, and the star of pairs with the target."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -109,8 +109,18 @@ class Tables:
 
     def choose(self, cliques: list[Clique], expected: Callable[[Clique], FloatArray], *, epsilon: float) -> Clique:
         """The table that a model gets most wrong, by the exponential mechanism."""
-        scores = np.array([score(self._true[c], expected(c)) for c in cliques])
-        return cliques[self._noise.exponential(scores, epsilon=epsilon, sensitivity=float(self._max_rows))]
+        return self.pick(self.scores(cliques, expected), epsilon=epsilon)
+
+    def scores(self, cliques: Iterable[Clique], expected: Callable[[Clique], FloatArray]) -> dict[Clique, float]:
+        """How wrong a model gets each table: private numbers, for `pick` alone."""
+        return {c: score(self._true[c], expected(c)) for c in cliques}
+
+    def pick(self, scores: Mapping[Clique, float], *, epsilon: float) -> Clique:
+        """The table of the highest score, by the exponential mechanism."""
+        found = self._noise.exponential(
+            np.array(list(scores.values())), epsilon=epsilon, sensitivity=float(self._max_rows)
+        )
+        return list(scores)[found]
 
     def star(self, sigma: float) -> tuple[Markov, list[Measured]]:
         """The columns given the target, each on its own, from their noisy pairs with it; and what that used.

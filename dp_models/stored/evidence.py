@@ -20,7 +20,8 @@ from synthgate.derivation import Allowed
 from synthgate.domain import Kind
 
 _TRIES = 8
-"""Draws of a cell by the model's own rounding before it is drawn evenly from the part of its bin that is asked for."""
+"""Draws of a cell by the model's own rounding before it is drawn evenly from the part of its bin that is asked for, and
+rounded where that part holds a round value."""
 _LEAST = 1e-12
 """What a bin weighs at least of which a range holds anything: one value of a bin of floats has no measure."""
 
@@ -52,15 +53,9 @@ def likelihood(column: ColumnCodes, condition: Allowed, atoms: Atoms | None = No
     elif column.column.kind is Kind.BOOLEAN:
         found[int(bool(condition.value))] = 1.0
     else:
-        first, last = column.extents
         low, high = (column.unit(bound) for bound in (condition.low, condition.high))
-        if column.column.kind is Kind.FLOAT:
-            past, end = np.nextafter(last, np.inf), np.nextafter(high, np.inf)
-        else:
-            past, end = last + 1, high + 1
-        inside = np.maximum(np.minimum(past, end) - np.maximum(first, low), 0)
-        share = np.clip(inside / (past - first), _LEAST, 1.0)
-        found[: column.values] = np.where(inside > 0, share, 0.0)
+        share = _shares(column, low, high)
+        found[: column.values] = share
         if atoms is not None:
             within = (atoms.values >= low) & (atoms.values <= high)
             held, kept = (
@@ -70,6 +65,17 @@ def likelihood(column: ColumnCodes, condition: Allowed, atoms: Atoms | None = No
             found = found * np.maximum(1 - held, _LEAST) + kept
         found /= found.max()
     return found
+
+
+def _shares(column: ColumnCodes, low: float | int, high: float | int) -> FloatArray:
+    """The part (values,) of each bin's values that lies in a range."""
+    first, last = column.extents
+    if column.column.kind is Kind.FLOAT:
+        past, end = np.nextafter(last, np.inf), np.nextafter(high, np.inf)
+    else:
+        past, end = last + 1, high + 1
+    inside = np.maximum(np.minimum(past, end) - np.maximum(first, low), 0)
+    return np.asarray(np.where(inside > 0, np.clip(inside / (past - first), _LEAST, 1.0), 0.0))
 
 
 def decode(
@@ -89,22 +95,41 @@ def decode(
 def _within(
     columns: Columns, i: int, codes: IntArray, cells: pa.Array, condition: Allowed, generator: np.random.Generator
 ) -> pa.Array:
-    """The cells of column ``i``, those beyond the range drawn again."""
-    column, atoms = columns.codec.columns[i], columns.atoms.get(i)
+    """The cells of column ``i``, those beyond the range drawn again: a single value in it by its share of what the cell
+    has in the range, else by the model's own rounding."""
+    column, shares = columns.codec.columns[i], columns.granularity[i]
     low, high = column.unit(condition.low), column.unit(condition.high)
     numbers = column.numbers(cells).copy()
-    beyond = np.flatnonzero((numbers < low) | (numbers > high))
+    again = np.flatnonzero((numbers < low) | (numbers > high))
+    beyond = again
     for _ in range(_TRIES):
         if not len(beyond):
             break
-        again = column.decode(codes[beyond], generator=generator, granularity=columns.granularity[i])
-        if atoms is not None:
-            again = atoms.placed(again, codes[beyond], generator=generator)
-        numbers[beyond] = column.numbers(again)
+        numbers[beyond] = column.numbers(column.decode(codes[beyond], generator=generator, granularity=shares))
         beyond = beyond[(numbers[beyond] < low) | (numbers[beyond] > high)]
     first, last = (ends[codes[beyond]] for ends in column.extents)
-    numbers[beyond] = _even(np.maximum(first, low), np.minimum(last, high), generator)
+    first, last = np.maximum(first, low), np.minimum(last, high)
+    drawn = _even(first, last, generator)
+    if shares is not None:
+        past = np.nextafter(last, np.inf) if column.column.kind is Kind.FLOAT else last + 1
+        drawn = column.snapped(drawn, codes[beyond], (first, past), shares, generator)
+    numbers[beyond] = drawn
+    atoms = _inside(columns.atoms.get(i), low, high, _shares(column, low, high))
+    if atoms is not None and len(again):
+        placed = atoms.placed(pa.array(numbers[again]), codes[again], generator=generator)
+        numbers[again] = placed.to_numpy(zero_copy_only=False)
     return pa.array(numbers).cast(arrow_type(column.column))
+
+
+def _inside(atoms: Atoms | None, low: float | int, high: float | int, parts: FloatArray) -> Atoms | None:
+    """The single values in a range, with their shares of what their cells have in it; ``parts`` (values,) are those of
+    the bins."""
+    if atoms is None or not (kept := (atoms.values >= low) & (atoms.values <= high)).any():
+        return None
+    held, within = (np.bincount(atoms.cells, w, len(parts)) for w in (atoms.shares, atoms.shares * kept))
+    whole = np.maximum(1 - held, _LEAST) * parts + within
+    cells = atoms.cells[kept]
+    return Atoms(cells, atoms.values[kept], atoms.shares[kept] / whole[cells])
 
 
 def _even(low: Numbers, high: Numbers, generator: np.random.Generator) -> Numbers:

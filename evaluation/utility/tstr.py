@@ -6,7 +6,7 @@ Classification (categorical, boolean, or an integer of at most ten values): area
 the others, averaged over the classes by their share. Regression: R squared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,16 @@ def _shortage(sides: list[Task]) -> str:
     return ""
 
 
+def _known(learn: Task, test: Task) -> tuple[Task, Task]:
+    """Both tasks with 0 in every column of which ``learn`` has no cell: scikit-learn cannot cut such a column, and a
+    constant one tells nothing."""
+    never = np.isnan(learn.features).all(axis=0)
+    first, second = (replace(task, features=np.where(never, 0.0, task.features)) for task in (learn, test))
+    return first, second
+
+
 def _quality(learn: Task, test: Task, classify: bool, state: int) -> float:
+    learn, test = _known(learn, test)
     settings = {"max_iter": 60, "early_stopping": False, "random_state": state}
     classes = np.unique(learn.target)
     if not classify:

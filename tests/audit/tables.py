@@ -56,6 +56,14 @@ def far(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
     return domain, *with_and_without(domain, [[i % 31 for i in range(rows)]], [900])
 
 
+def shared(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
+    """Numbers declared in steps of a millionth, half of them one value, the others anywhere; the victim's is beside the
+    shared one, in the same cell, so that the tables that are searched for single values hold it too."""
+    domain = Domain(columns=(Column(name="x", kind=Kind.FLOAT, low=0.0, high=100.0),))
+    others = np.linspace(0.5, 99.5, rows - rows // 2).tolist()
+    return domain, *with_and_without(domain, [[47.123456] * (rows // 2) + others], [47.123457])
+
+
 def torn(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
     """Three columns, and two pairs between which a choice is torn: the victim's cell holds more than independence
     predicts in (x, y), and less in (x, z), about as much. Nearly all others are in cells where a prediction for one row

@@ -26,7 +26,7 @@ from synthgate.events import DpEvent, Exponential, Repeated
 from tests.audit.bugs import AdaptiveAim, ExactShares, HalfNoise, ReusedNoise, RowBounds, TrueSize
 from tests.audit.conftest import Note
 from tests.audit.games import Fit, Recorded, Verdict, play, told_apart
-from tests.audit.tables import crowd, far, lonely, torn
+from tests.audit.tables import crowd, far, lonely, shared, torn
 from tests.dp_models.private_tables import sizes_of
 
 ROWS, DELTA = 400, 1e-5
@@ -47,6 +47,7 @@ PAIRS: dict[str, tuple[Pair, int]] = {
     "outlier": (lonely(ROWS), 1),
     "three rows": (crowd(ROWS, max_rows=3), 3),
     "far": (far(ROWS), 1),
+    "shared value": (shared(ROWS), 1),
 }
 """Neighbouring tables, and the rows that a unit may have."""
 
@@ -74,11 +75,12 @@ FAST = [
     *((engine, "in a crowd", 1.0, 24) for engine in ENGINES),
     *(("tree", pair, 1.0, 24) for pair in ("outlier", "three rows")),
     ("independent", "far", 1.0, 24),
+    ("independent", "shared value", 8.0, 12),
 ]
 LONG = [
     (engine, pair, epsilon, 120)
     for engine in ENGINES
-    for pair in ("in a crowd", "outlier", "three rows", "far")
+    for pair in ("in a crowd", "outlier", "three rows", "far", "shared value")
     for epsilon in (1.0, 8.0)
 ]
 
@@ -118,9 +120,9 @@ def test_bins_that_span_the_rows_are_convicted(note: Note) -> None:
     assert note("independent: bins span the rows", claim, verdicts["likelihood"])
 
 
-def _rows_depend_on_the_table(engine: Synthesizer) -> bool:
-    (domain, first, second), _ = PAIRS["outlier"]
-    plan = _plan(engine, "outlier", 1.0)
+def _rows_depend_on_the_table(engine: Synthesizer, pair: str = "outlier", epsilon: float = 1.0) -> bool:
+    (domain, first, second), _ = PAIRS[pair]
+    plan = _plan(engine, pair, epsilon)
 
     def sampled(rows: pa.Table, source: SystemNoise) -> pa.Table:
         return engine.fit(rows, domain, plan, noise=source).sample(5_000, generator=np.random.default_rng(0))
@@ -129,8 +131,16 @@ def _rows_depend_on_the_table(engine: Synthesizer) -> bool:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_model_is_made_of_what_the_noise_let_through(engine: str) -> None:
-    assert not _rows_depend_on_the_table(ENGINES[engine])
+@pytest.mark.parametrize(("pair", "epsilon"), [("outlier", 1.0), ("shared value", 8.0)])
+def test_a_model_is_made_of_what_the_noise_let_through(engine: str, pair: str, epsilon: float) -> None:
+    assert not _rows_depend_on_the_table(ENGINES[engine], pair, epsilon)
+
+
+def test_the_search_for_single_values_is_played() -> None:
+    (domain, first, _), _ = PAIRS["shared value"]
+    noise = Recorded()
+    model = Independent().fit(first, domain, _plan(Independent(), "shared value", 8.0), noise=noise)
+    assert [atoms.values.tolist() for atoms in model.columns.atoms.values()] == [[47.123456]]
 
 
 def test_exact_shares_beside_the_noise_are_convicted() -> None:

@@ -26,8 +26,8 @@ ROWS = 600
 @pytest.fixture(scope="module")
 def source(served: Served) -> Release:
     """A release of the analyst whose model is stored."""
-    name = served.dataset("derived", rows=ROWS)
-    asked = served.analyst.create_release(name, epsilon=1.0, engine="tree")
+    name = served.dataset("derived", rows=ROWS, cap=10.0)
+    asked = served.analyst.create_release(name, epsilon=3.0, engine="tree")
     released = tuple(served.analyst.watch(asked.id))[-1]
     assert released.state is ReleaseState.RELEASED
     return released
@@ -55,7 +55,7 @@ def test_a_derived_release_is_what_was_asked(served: Served, derived: str, tmp_p
     table = pq.read_table(served.analyst.download(derived, tmp_path / "derived.parquet"))
     assert table.schema.equals(arrow_schema(DOMAIN), check_metadata=True)
     assert table.num_rows == seen[0].rows == 3_000
-    assert pc.min_max(table["age"]).as_py() == {"min": 30, "max": 39}
+    assert set(table["age"].unique().to_pylist()) <= set(range(30, 40))  # noise may leave an age without rows
     assert table["region"].unique().to_pylist() == ["north"]
     assert pc.sum(table["smoker"]).as_py() == 750
 

@@ -92,6 +92,20 @@ def test_a_learnable_target_is_learned_and_a_broken_sample_shows(target: str, me
     assert measure in good["utility.tstr"].note
 
 
+@pytest.mark.parametrize("target", ["c", "x"])
+@pytest.mark.parametrize("side", ["train", "sample"])
+def test_a_column_without_a_cell_tells_nothing(target: str, side: str) -> None:
+    columns = (
+        Column(name="x", kind=Kind.FLOAT, low=0.0, high=1.0),
+        Column(name="y", kind=Kind.FLOAT, low=0.0, high=1.0, nullable=True),
+        Column(name="c", kind=Kind.BOOLEAN),
+    )
+    tables = {name: _labelled(300, seed, linked=True) for seed, name in enumerate(("train", "holdout", "sample"))}
+    tables[side]["y"] = np.nan
+    found = _measure(TrainOnSynthetic(), Domain(columns=columns, target=target), **tables)
+    assert found["utility.tstr"].value > 0.7
+
+
 def test_without_a_target_there_is_no_score() -> None:
     found = _measure(TrainOnSynthetic(), TWO, _two(9, 9, 9, 9), _two(9, 9, 9, 9), _two(9, 9, 9, 9))
     assert set(found) == {"details"}

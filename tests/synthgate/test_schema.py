@@ -95,6 +95,7 @@ BOMB = "a: &a [x,x]\n" + "\n".join(f"b{i}: &b{i} [*a,*a,*a]" for i in range(9))
         (one("{name: a, kind: integer, low: .nan, high: 1}"), "column a"),
         (one("{name: a, kind: float, low: .nan, high: 1}"), "column a"),
         (one("{name: a, kind: float, low: 0, high: .inf}"), "column a"),
+        (one("{name: a, kind: float, low: 0, high: 1.0e-303}"), "1e-290 apart"),
         (one("{name: a, kind: float, low: 0, high: 1" + "0" * 400 + "}"), "column a"),
         (one("{name: a, kind: integer, low: 2, high: 1}"), "column a"),
         (one("{name: a, kind: integer, low: 0}"), "column a"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,29 @@ def test_a_range_takes_the_values_within_it(asked: str, shares: tuple[float, ...
     assert ((cells >= low) & (cells <= high)).all()
     for value, share in zip(VALUES, shares, strict=True):
         assert (cells == value).mean() == pytest.approx(share, abs=0.05)
+
+
+def test_a_narrow_range_keeps_a_value_of_a_small_share() -> None:
+    """A twentieth of the cell that holds 71.5, but nearly all of what the cell has within 0.00001 of it."""
+    model = _model()
+    atoms = replace(model.columns.atoms[0], shares=np.array([0.5, 0.5, 0.05]))
+    model = replace(model, columns=replace(model.columns, atoms={0: atoms}))
+    asking = Derivation(source="r-1", conditions=(Condition(column="rate", value="71.49999..71.50001"),))
+    rows, _ = derive(model, DOMAIN, asking, rows=1_000, generator=np.random.default_rng(1))
+    assert (rows.column("rate").to_numpy() == 71.5).mean() > 0.99
+
+
+def test_days_stay_days_in_a_range_that_is_shorter_than_a_cell() -> None:
+    low, high = datetime(1700, 1, 1), datetime(2100, 1, 1)
+    domain = Domain(columns=(Column(name="seen", kind=Kind.DATETIME, low=low, high=high),))
+    days = np.random.default_rng(0).integers(0, 146_000, 4_000)
+    cells = pa.array([low + timedelta(days=int(day)) for day in days], pa.timestamp("us"))
+    stored = pa.Table.from_arrays([cells, pa.array(np.arange(4_000))], schema=private_schema(domain))
+    plan = Independent().plan(domain, sizes_of(4_000), PrivacyBudget.spend(5.0, 1e-6))
+    model = Independent().fit(stored, domain, plan, noise=ZeroNoise())
+    asking = Derivation(source="r-1", conditions=(Condition(column="seen", value="1850-05-04T12:00:00..1850-05-06"),))
+    rows, _ = derive(model, domain, asking, rows=200, generator=np.random.default_rng(1))
+    assert set(rows.column("seen").to_pylist()) == {datetime(1850, 5, 5), datetime(1850, 5, 6)}
 
 
 CHANGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
