@@ -119,7 +119,7 @@ def cells_of(column: ColumnCodes, values: FloatArray) -> IntArray:
     return np.searchsorted(column.grid.edges[1:-1], values, side="right").astype(np.int64)
 
 
-def parts_of(tables: int) -> int:
+def splits_each(tables: int) -> int:
     """How many parts each of so many tables of a domain may split."""
     return max(LEAST, min(MOST, _ALL // max(tables, 1)))
 

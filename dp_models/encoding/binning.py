@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise, Rows
-from dp_models.encoding.atoms import Atoms, Lattice, Search, parts_of, search
+from dp_models.encoding.atoms import Atoms, Lattice, Search, search, splits_each
 from dp_models.encoding.codes import Codec, ColumnCodes
 from dp_models.encoding.table import BATCH_ROWS, checked
 from dp_models.tables.consistency import to_simplex
@@ -97,7 +97,7 @@ class Binning:
             return columns
         codes = self.codec.columns
         levels = {i: Lattice(codes[i]).levels for i in self.rounded}
-        most = parts_of(sum(levels.values()))
+        most = splits_each(sum(levels.values()))
         searches = {i: Search(codes[i], columns.weights[i], sigma=sigma, most=most) for i in levels if levels[i]}
         by_name = {codes[i].column.name: one for i, one in searches.items()}
         narrow = rows.select(list(by_name))

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.binning import Columns
-from dp_models.encoding.codes import ColumnCodes
 from dp_models.graphical.estimation import Markov
 from dp_models.graphical.junction import Clique
 from dp_models.stored.format import Parts, checked_integer, checked_list, columns_parts
 from dp_models.tables.drawing import draw
 from dp_models.tables.evidence import Factor, Message, intersects, posterior, weighed
+from dp_models.tables.grouping import codes_within, released
 from synthgate.errors import DataCorrupted
 
 
@@ -54,7 +54,7 @@ class GraphModel:
                 given = tuple(c for c in rising if c != column)
                 steps.append(Step(column, given, conditional(weights.reshape(-1, tree.sizes[column]), live[column])))
                 known.append(column)
-        within = tuple(_within(c, g, w) for c, g, w in zip(codes, groups, columns.weights, strict=True))
+        within = tuple(codes_within(c, w, g) for c, g, w in zip(codes, groups, columns.weights, strict=True))
         return cls(columns, tree.sizes, tuple(steps), within)
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
@@ -119,24 +119,9 @@ class GraphModel:
         return cls(columns, tuple(sizes[i] for i in range(last + 1)), tuple(steps), within)
 
 
-def released(column: ColumnCodes, groups: IntArray) -> FloatArray:
-    """1 for groups that hold a code which is released, 0 for a group of nothing but a redrawn ``other``."""
-    codes = groups if column.null is not None else groups[: column.values]
-    return np.bincount(codes, minlength=int(groups.max()) + 1).clip(max=1).astype(np.float64)
-
-
 def conditional(weights: FloatArray, live: FloatArray) -> FloatArray:
     """Rows as probabilities; where a row is empty the mean of all rows serves, else evenness."""
     kept = np.maximum(weights, 0) * live
     mean = kept.sum(axis=0) if kept.sum() > 0 else live
     total = kept.sum(axis=1, keepdims=True)
     return np.asarray(np.where(total > 1e-9, kept / np.where(total > 1e-9, total, 1), mean / mean.sum()))
-
-
-def _within(column: ColumnCodes, groups: IntArray, weights: FloatArray) -> FloatArray:
-    """The released codes (groups, size) of each group by their one-way weights, evenly where there are none."""
-    member = groups[None, :] == np.arange(groups.max() + 1)[:, None]
-    share = member * column.settle(weights)
-    released = member & (np.arange(column.size) <= (column.values if column.null is not None else column.values - 1))
-    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, released)
-    return column.settle(share)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from dp_models.base import FloatArray
 from dp_models.encoding.codes import Codec
-from dp_models.graphical.model import released
 from dp_models.tables.drawing import draw
+from dp_models.tables.grouping import released
 
 
 @dataclass(frozen=True)

@@ -66,3 +66,21 @@ def _rarest(weights: FloatArray, levels: int, least: float) -> IntArray:
     groups = np.full(len(weights), len(kept), dtype=np.int64)
     groups[kept] = np.arange(len(kept))
     return groups
+
+
+def released(column: ColumnCodes, groups: IntArray) -> FloatArray:
+    """1 for groups that hold a code which is released, 0 for a group of nothing but a redrawn ``other``."""
+    codes = groups if column.null is not None else groups[: column.values]
+    return np.bincount(codes, minlength=int(groups.max()) + 1).clip(max=1).astype(np.float64)
+
+
+def codes_within(column: ColumnCodes, weights: FloatArray, groups: IntArray) -> FloatArray:
+    """The released codes (groups, size) of each group by their one-way weights, evenly where there are none.
+
+    The row of a group that is never drawn holds the declared values evenly.
+    """
+    member = groups[None, :] == np.arange(groups.max() + 1)[:, None]
+    share = member * column.settle(weights)
+    allowed = member & (np.arange(column.size) <= (column.values if column.null is not None else column.values - 1))
+    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, allowed)
+    return column.settle(share)

@@ -13,6 +13,7 @@ from dp_models.encoding.codes import ColumnCodes
 from dp_models.stored.format import Parts, checked_integer, checked_list, columns_parts
 from dp_models.tables.drawing import draw
 from dp_models.tables.evidence import Factor, Message, posterior, weighed
+from dp_models.tables.grouping import codes_within, released
 from dp_models.tables.star import Star
 from synthgate.errors import DataCorrupted
 
@@ -53,7 +54,7 @@ class TreeModel:
         (a, b, target). Groups that may not be released are left out of every conditional."""
         codes = star.columns.codec.columns
         groups = {i: c[star.groups[i]] for i, c in coarse.items()}
-        live = {i: _released(codes[i], g) for i, g in groups.items()}
+        live = {i: released(codes[i], g) for i, g in groups.items()}
         steps = []
         for column, parent in _order(list(coarse), list(tables)):
             if parent is None:
@@ -66,12 +67,12 @@ class TreeModel:
         within = [
             _within(codes[i], star.columns.weights[i], star.groups[i], star.tables[i], coarse[i])
             if i in coarse
-            else _within_target(codes[i], star.columns.weights[i], star.groups[i])
+            else codes_within(codes[i], star.columns.weights[i], star.groups[i])
             for i in range(len(codes))
         ]
         t = star.target_weights
         if star.target is not None:
-            t = _conditional(t, t, _released(codes[star.target], star.groups[star.target]))
+            t = _conditional(t, t, released(codes[star.target], star.groups[star.target]))
         return cls(star.columns, star.target, t, tuple(steps), tuple(within))
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
@@ -170,12 +171,6 @@ def _swap(table: FloatArray) -> FloatArray:
     return np.swapaxes(table, 0, 1)
 
 
-def _released(column: ColumnCodes, groups: IntArray) -> FloatArray:
-    """1 for groups that hold a code which is released, 0 for a group of nothing but a redrawn ``other``."""
-    codes = groups if column.null is not None else groups[: column.values]
-    return np.bincount(codes, minlength=int(groups.max()) + 1).clip(max=1).astype(np.float64)
-
-
 def _conditional(weights: FloatArray, back: FloatArray, live: FloatArray) -> FloatArray:
     """Rows of ``weights`` over the last axis as probabilities; where a row is empty ``back`` serves, else evenness."""
     first, second = np.maximum(weights, 0) * live, np.maximum(back, 0) * live
@@ -184,25 +179,13 @@ def _conditional(weights: FloatArray, back: FloatArray, live: FloatArray) -> Flo
     return np.asarray(np.where(total > 1e-9, first / np.where(total > 1e-9, total, 1), second))
 
 
-def _within_target(column: ColumnCodes, weights: FloatArray, groups: IntArray) -> FloatArray:
-    """The released codes (groups, size) of each group by their one-way weights, evenly where there are none.
-
-    The row of a group that is never drawn holds the declared values evenly.
-    """
-    member = groups[None, :] == np.arange(groups.max() + 1)[:, None]
-    share = member * column.settle(weights)
-    released = member & (np.arange(column.size) <= (column.values if column.null is not None else column.values - 1))
-    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, released)
-    return column.settle(share)
-
-
 def _within(
     column: ColumnCodes, weights: FloatArray, groups: IntArray, table: FloatArray, coarse: IntArray
 ) -> FloatArray:
     """Codes (coarse groups * target groups, size): the star says which group within the coarser one, the one-way table
     which code within the group."""
-    codes = _within_target(column, weights, groups)
-    live = _released(column, groups)
+    codes = codes_within(column, weights, groups)
+    live = released(column, groups)
     wide = int(coarse.max()) + 1
     member = coarse[None, :] == np.arange(wide)[:, None]
     inside = member[:, None, :] * (table * live[:, None]).T[None, :, :]

@@ -13,7 +13,8 @@ from mbi import MarkovRandomField, junction_tree, marginal_oracles
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.binning import Columns
 from dp_models.encoding.codes import Codec
-from dp_models.graphical.model import GraphModel, Step, conditional, released
+from dp_models.graphical.model import GraphModel, Step, conditional
+from dp_models.tables.grouping import released
 
 Name = str
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dp_models.base import IntArray, Noise
-from dp_models.encoding.atoms import BRANCH, Lattice, Search, search
+from dp_models.encoding.atoms import BRANCH, Lattice, Search, search, splits_each
 from dp_models.encoding.binning import Binning, Columns
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.encoding.table import arrow_type, private_schema
@@ -67,6 +67,11 @@ def test_the_number_of_tables_follows_from_the_declaration(column: Column, level
     noise = ZeroNoise()
     _bought(domain, private_schema(domain).empty_table(), sigma=1.0, noise=noise)
     assert len(noise.events) == Binning(domain, 3).tables
+
+
+@pytest.mark.parametrize(("tables", "each"), [(0, 64), (4, 64), (9, 56), (60, 16)])
+def test_many_tables_split_fewer_parts_each(tables: int, each: int) -> None:
+    assert splits_each(tables) == each
 
 
 @pytest.mark.parametrize("value", [13.7319, 2195.3, 0.0001, 59_999.9999])
