@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup smartnoise demo test test-slow audit lint format proto proto-check clean
+.PHONY: help setup smartnoise demo test test-slow guarantees soak audit lint format proto proto-check clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ test: $(STAMP) ## Run the default tests.
 
 test-slow: $(STAMP) ## Run the long tests that `make test` leaves out.
 	$(BIN)/python -m pytest $(TESTS) -m slow
+
+guarantees: $(STAMP) ## Prove the promises of docs/guarantees.md; ends with the figures that this run reached.
+	$(BIN)/python -m pytest $(TESTS) -m "guarantee and not soak" --guarantee-table
+
+soak: $(STAMP) ## Prove them at their full figures: half an hour.
+	$(BIN)/python -m pytest $(TESTS) -m soak --guarantee-table
 
 audit: $(STAMP) ## Attack every mechanism and engine at length, planted mistakes included; ends with a table.
 	$(BIN)/python -m pytest -n 2 tests/audit -m "slow or not slow" --audit-table

@@ -25,6 +25,7 @@ from server.config import MESSAGE_BYTES, Settings
 from server.gateway import Gateway
 from server.identity import Principals, provision
 from server.keys import Keys
+from server.preflight import check
 from server.queue import Queue
 from server.recovery import recover
 from server.rpc.datasets import DatasetRpc
@@ -84,6 +85,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
     """A gateway that answers; yields it and its port."""
     with only_one(settings.state):
         gateway = compose(settings)
+        check(gateway.store)
         principals = provision(gateway.store, settings.tokens)
         for release in recover(gateway):
             log.warning("closed after a restart", release=release)

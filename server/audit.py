@@ -14,6 +14,8 @@ from server.catalog.base import AuditRecord
 from server.ledger import chain
 
 Clock = Callable[[], datetime]
+_NEWEST = select(tables.audit).order_by(tables.audit.c.sequence.desc()).limit(1)
+_KEEP = insert(tables.audit)
 
 
 class MemoryAudit:
@@ -44,21 +46,13 @@ class SqlAudit:
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        table = tables.audit
-        row = self._connection.execute(select(table).order_by(table.c.sequence.desc()).limit(1)).mappings().first()
+        row = self._connection.execute(_NEWEST).mappings().first()
         record = _record(self._clock(), principal, action, resource, detail)
         record = chain.seal(record, after=_read(row) if row else None)
+        row_of = {name: getattr(record, name) for name in ("sequence", "principal", "action", "resource")}
+        row_of |= {"previous": record.previous, "digest": record.digest}
         self._connection.execute(
-            insert(table).values(
-                sequence=record.sequence,
-                at=chain.moment(record.at),
-                principal=record.principal,
-                action=record.action,
-                resource=record.resource,
-                detail=chain.canonical(record.detail),
-                previous=record.previous,
-                digest=record.digest,
-            )
+            _KEEP, row_of | {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
         )
         return record
 

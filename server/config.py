@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from synthgate.errors import InvalidArgument
@@ -33,7 +33,10 @@ class Settings(BaseSettings):
         default=BUILT_IN_ENGINES, description="Engines that the operator holds to be private end to end."
     )
     verdict_tick_s: float = Field(default=15.0, gt=0, le=3_600, description="Verdicts are published on it.")
-    jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run side by side.")
+    jobs: int = Field(default=1, ge=0, le=64, description="Jobs that run side by side; 0 admits and runs nothing.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="sqlite:///path or postgresql://...; empty: gateway.db in the state folder."
+    )
     fit_timeout_s: float = Field(
         default=1_800.0, gt=0, description="A fit or a derived sample that takes longer is FAILED."
     )
@@ -71,9 +74,9 @@ class Settings(BaseSettings):
         return cls(**(document | dict(given)))
 
     @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.state / "gateway.db"
+    def database(self) -> str:
+        """Where the store is: a URL, or the path of an SQLite file. May hold a password."""
+        return self.database_url.get_secret_value() or str(self.state / "gateway.db")
 
     @property
     def keys(self) -> Path:

@@ -29,7 +29,7 @@ class Queue:
         """``start`` begins a job under its name; the default runs it in the pool."""
         self._gateway = gateway
         self._start = start or self._pool_submit
-        self._pool = ThreadPoolExecutor(max_workers=gateway.settings.jobs, thread_name_prefix="job")
+        self._pool = ThreadPoolExecutor(max_workers=max(1, gateway.settings.jobs), thread_name_prefix="job")
         self._tick = gateway.now().timestamp() // gateway.settings.verdict_tick_s
         self._thread = threading.Thread(target=self._look, name="queue", daemon=True)
 

@@ -1,12 +1,10 @@
-"""The tables of the SQL store, and what the database itself refuses.
+"""The tables of the SQL store as they are now; ``server.migrations`` leads there.
 
-Money and evidence are append-only: triggers abort every UPDATE and DELETE on ``entries``, ``audit`` and ``requests``,
-and every line that does not follow its predecessor. Partial unique indexes hold the book's shape even against a faulty
-caller: an account opens once, a reservation is made once and settled once. Times are texts (UTC, ISO 8601); amounts are
-64-bit integers in the units of the meters.
+Times are texts (UTC, ISO 8601); amounts are 64-bit integers in the units of the meters, their sums texts. ``balances``
+is what the entries sum to, written in the transaction that appends: it saves reading them all, and says nothing that
+they do not (``server.preflight`` compares). Partial unique indexes keep the book's shape even against a faulty caller:
+an account opens once, a reservation is made once and settled once.
 """
-
-from collections.abc import Iterator
 
 from sqlalchemy import (
     BigInteger,
@@ -21,9 +19,6 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
-"""The version of these tables; a database with a newer one is refused."""
-
 metadata = MetaData()
 _Whole = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -35,8 +30,6 @@ def _text(name: str, *, unique: bool = False, index: bool = False) -> "Column[st
 def _whole(name: str, *, nullable: bool = False, key: bool = False) -> "Column[int]":
     return Column(name, _Whole, nullable=nullable, primary_key=key)
 
-
-schema_version = Table("schema_version", metadata, _whole("version", key=True), sqlite_strict=True)
 
 entries = Table(
     "entries",
@@ -71,6 +64,34 @@ for _name, _column, _kinds in (
 ):
     _where = text(f"kind IN {_kinds}")
     Index(_name, _column, unique=True, sqlite_where=_where, postgresql_where=_where)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    _whole("sequence"),
+    _whole("opened"),
+    _text("opened_by"),
+    _text("opened_at"),
+    _whole("cap_epsilon"),
+    _whole("cap_delta"),
+    _whole("rdp_order"),
+    _whole("capacity"),
+    _whole("sandbox"),
+    _whole("verdicts_granted"),
+    *(
+        column
+        for state in ("committed", "reserved")
+        for column in (
+            _whole(f"{state}_charges"),
+            _text(f"{state}_epsilon"),
+            _text(f"{state}_delta"),
+            _text(f"{state}_rdp"),
+            _whole(f"{state}_opaque"),
+        )
+    ),
+    sqlite_strict=True,
+)
 
 audit = Table(
     "audit",
@@ -128,24 +149,3 @@ principals = Table(
     _text("token_sha256", unique=True),
     sqlite_strict=True,
 )
-
-_NO_UPDATE = (entries, audit, requests)
-_NO_DELETE = (entries, audit, requests, datasets, releases)
-_CHAINED = (entries, audit)
-
-
-def sqlite_triggers() -> Iterator[str]:
-    """The statements that make SQLite refuse to rewrite history."""
-    for verb, tables in (("UPDATE", _NO_UPDATE), ("DELETE", _NO_DELETE)):
-        for table in tables:
-            yield (
-                f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{table.name}: no {verb} is allowed'); END"
-            )
-    for table in _CHAINED:
-        yield (
-            f"CREATE TRIGGER {table.name}_in_order BEFORE INSERT ON {table.name} "  # noqa: S608 (our own names)
-            f"WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM {table.name}) OR NEW.previous "
-            f"IS NOT coalesce((SELECT digest FROM {table.name} ORDER BY sequence DESC LIMIT 1), '{'0' * 64}') "
-            f"BEGIN SELECT RAISE(ABORT, '{table.name}: a line follows the newest one'); END"
-        )

@@ -1,15 +1,25 @@
 """The catalog in SQL: canonical texts in rows, with the columns that queries need beside them."""
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from server import tables
 from server.catalog import codec, rules
 from server.catalog.base import Answer, DatasetRecord, ReleaseRecord
 from synthgate.dataset import DatasetState
-from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
 
 _datasets, _releases, _requests = tables.datasets, tables.releases, tables.requests
+_DATASET = select(_datasets.c.document).where(_datasets.c.name == bindparam("name"))
+_ADD_DATASET = insert(_datasets)
+_RELEASE = select(_releases.c.document).where(_releases.c.id == bindparam("id"))
+_ADD_RELEASE = insert(_releases)
+_ANSWER = select(_requests.c.payload, _requests.c.resource).where(
+    *(_requests.c[name] == bindparam(name) for name in ("principal", "method", "request_id"))
+)
+_REMEMBER = insert(_requests)
+_VERDICTS = select(tables.balances.c.committed_charges + tables.balances.c.reserved_charges).where(
+    tables.balances.c.account == bindparam("account")
+)
 
 
 class SqlDatasets:
@@ -24,7 +34,7 @@ class SqlDatasets:
         if self._document(name) is not None:
             rules.dataset_taken(name)
         row = {"name": name, "state": str(record.dataset.state), "document": codec.write_dataset(record)}
-        self._connection.execute(insert(_datasets).values(row))
+        self._connection.execute(_ADD_DATASET, row)
 
     def get(self, name: str) -> DatasetRecord:
         """The record, DELETED or not."""
@@ -47,7 +57,7 @@ class SqlDatasets:
         self._connection.execute(update(_datasets).where(_datasets.c.name == name).values(row))
 
     def _document(self, name: str) -> str | None:
-        return self._connection.scalar(select(_datasets.c.document).where(_datasets.c.name == name))
+        return self._connection.scalar(_DATASET, {"name": name})
 
 
 class SqlReleases:
@@ -61,11 +71,11 @@ class SqlReleases:
         release = record.release
         if self._document(release.id) is not None:
             rules.release_taken(release.id)
-        if self._connection.scalar(select(_datasets.c.ordinal).where(_datasets.c.name == release.dataset)) is None:
+        if self._connection.scalar(_DATASET, {"name": release.dataset}) is None:
             rules.no_dataset(release.dataset)
         row = {"id": release.id, "dataset": release.dataset, "account": release.account}
         row |= {"state": str(release.state), "document": codec.write_release(record)}
-        self._connection.execute(insert(_releases).values(row))
+        self._connection.execute(_ADD_RELEASE, row)
 
     def get(self, release: str) -> ReleaseRecord:
         """The record."""
@@ -92,18 +102,10 @@ class SqlReleases:
 
     def verdicts(self, account: str) -> int:
         """Releases of the account whose charge was reserved and not voided."""
-        entries = tables.entries
-        reserved, voided = (
-            select(entries.c.reservation)
-            .where(entries.c.reservation == _releases.c.id, entries.c.kind == str(kind))
-            .exists()
-            for kind in (EntryKind.RESERVE, EntryKind.VOID)
-        )
-        query = select(func.count()).select_from(_releases).where(_releases.c.account == account, reserved, ~voided)
-        return self._connection.scalars(query).one()
+        return self._connection.scalar(_VERDICTS, {"account": account}) or 0
 
     def _document(self, release: str) -> str | None:
-        return self._connection.scalar(select(_releases.c.document).where(_releases.c.id == release))
+        return self._connection.scalar(_RELEASE, {"id": release})
 
 
 class SqlRequests:
@@ -125,13 +127,11 @@ class SqlRequests:
         if self._answer(principal, method, request_id) is not None:
             rules.request_taken(request_id)
         row = {"principal": principal, "method": method, "request_id": request_id}
-        self._connection.execute(insert(_requests).values(row | {"payload": payload, "resource": resource}))
+        self._connection.execute(_REMEMBER, row | {"payload": payload, "resource": resource})
 
     def _answer(self, principal: str, method: str, request_id: str) -> Answer | None:
-        query = select(_requests.c.payload, _requests.c.resource).where(
-            _requests.c.principal == principal, _requests.c.method == method, _requests.c.request_id == request_id
-        )
-        row = self._connection.execute(query).first()
+        asked = {"principal": principal, "method": method, "request_id": request_id}
+        row = self._connection.execute(_ANSWER, asked).first()
         return Answer(payload=row.payload, resource=row.resource) if row else None
 
 

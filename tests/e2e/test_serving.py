@@ -67,7 +67,7 @@ def drop_everything(settings: Settings) -> None:
 
 
 def overwrite(settings: Settings) -> None:
-    settings.database.write_bytes(b"not a database" * 1_000)
+    Path(settings.database).write_bytes(b"not a database" * 1_000)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from server.store_memory import MemoryStore
 from server.store_sql import SqlStore
 from synthgate.budget import PrivacyBudget
 from synthgate.ledger import Account, Charge
+from tests import postgres
 
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda folder: MemoryStore(clock=ticking()),
-    "sql": lambda folder: SqlStore(folder / "gateway.db", clock=ticking()),
+    "sqlite": lambda folder: SqlStore(folder / "gateway.db", clock=ticking()),
+    "postgresql": lambda _folder: SqlStore(postgres.database(), clock=ticking()),
 }
 
 

@@ -1,9 +1,9 @@
 """What the race and the crash tests start as processes: ``python -m tests.server.ledger.client VERB PATH ...``.
 
-race KIND CLIENTS PREFIX CHARGE   print "ready", wait for a line, let CLIENTS threads ask once each, print how many
-                                  were admitted
-spill                             begin, write more than the page cache holds, print "inside", wait for the end
-stream                            reserve, audit and remember in one transaction after the other, print each number
+race KIND CLIENTS PREFIX ACCOUNT CHARGE
+          print "ready", wait for a line, let CLIENTS threads ask once each, print how many were admitted
+spill     begin, write more than the page cache holds, print "inside", wait for the end
+stream    reserve, audit and remember in one transaction after the other, print each number
 """
 
 import json
@@ -25,7 +25,7 @@ def say(line: object) -> None:
     sys.stdout.flush()
 
 
-def race(path: str, kind: str, clients: int, prefix: str, charge: Charge) -> None:
+def race(path: str, kind: str, clients: int, prefix: str, name: str, charge: Charge) -> None:
     store = open_store(kind, path, threads=clients)
     together = threading.Barrier(clients, timeout=30)
 
@@ -33,7 +33,7 @@ def race(path: str, kind: str, clients: int, prefix: str, charge: Charge) -> Non
         together.wait()
         try:
             with store.begin() as tx:
-                tx.ledger.reserve("people", f"{prefix}-{client}", charge, by=prefix)
+                tx.ledger.reserve(name, f"{name}-{prefix}-{client}", charge, by=prefix)
         except BudgetExhausted:
             return False
         return True
@@ -68,6 +68,6 @@ def stream(path: str) -> None:
 if __name__ == "__main__":
     verb, where, *rest = sys.argv[1:]
     if verb == "race":
-        race(where, rest[0], int(rest[1]), rest[2], Charge(**json.loads(rest[3])))
+        race(where, rest[0], int(rest[1]), rest[2], rest[3], Charge(**json.loads(rest[4])))
     else:
         {"spill": spill, "stream": stream}[verb](where)

@@ -142,10 +142,10 @@ def test_a_release_needs_its_dataset(path: Path) -> None:
 
 def test_a_newer_database_is_refused(path: Path) -> None:
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE schema_version SET version = 2")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
     connection.close()
-    with pytest.raises(FailedPrecondition, match=r"version 2 .* reads version 1"):
+    with pytest.raises(FailedPrecondition, match=r"revision 9999 .* knows them up to"):
         SqlStore(path)
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["postgresql://host/db", "sqlite://", "sqlite:///:memory:", "what://", ":memory:", ""]
+    "place", ["mysql://host/db", "postgresql://host", "sqlite://", "sqlite:///:memory:", "what://", ":memory:", ""]
 )
 def test_other_places_are_refused(place: str) -> None:
     with pytest.raises(InvalidArgument):
