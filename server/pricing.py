@@ -11,7 +11,7 @@ from synthgate.budget import EPSILON_MIN, PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
-from synthgate.events import Gaussian
+from synthgate.events import DpEvent, Gaussian
 from synthgate.ledger import Account, Balance, Charge
 
 DEFAULT_ENGINE = "auto"
@@ -19,22 +19,39 @@ BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
 """A charge that no account admits."""
 
 
-@lru_cache(maxsize=1_024)
+_memo: dict[tuple[str, Domain, PublicSizes, PrivacyBudget], Plan] = {}
+_MEMO_MAX = 1_024
+
+
+def known(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan | None:
+    """The plan, if it has been made before: then it costs microseconds, also inside a transaction."""
+    return _memo.get((engine, domain, sizes, budget))
+
+
 def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
     """The engine's plan. Raises UnknownEngine, and FailedPrecondition where the engine cannot make one, or made one
-    for something else or for more than was asked. The same request gets the same plan, and a repeated one is priced
-    in microseconds."""
+    for something else or for more than was asked. The same request gets the same plan."""
+    if (found := known(engine, domain, sizes, budget)) is not None:
+        return found
     made = synthesizer(engine or DEFAULT_ENGINE).plan(domain, sizes, budget)
     if (made.domain, made.sizes, made.budget) != (domain.digest, sizes, budget):
         raise FailedPrecondition(f"engine {made.engine} did not plan what was asked; choose another engine")
     if not epsilon(made.event, budget.delta) <= budget.epsilon:
         raise FailedPrecondition(f"engine {made.engine} planned to spend more than was asked; choose another engine")
+    if len(_memo) >= _MEMO_MAX:
+        _memo.clear()
+    _memo[engine, domain, sizes, budget] = made
     return made
 
 
 def charge(priced: Plan, account: Account) -> Charge:
     """What the plan takes of the account's meters."""
-    return meter.charge(budget=priced.budget, rdp=rdp(priced.event, account.order))
+    return meter.charge(budget=priced.budget, rdp=_rdp(priced.event, account.order))
+
+
+@lru_cache(maxsize=1_024)
+def _rdp(event: DpEvent, order: int) -> float:
+    return rdp(event, order)
 
 
 def default_delta(account: Account) -> float:

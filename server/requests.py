@@ -54,35 +54,39 @@ def create(
     Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted, and
     FailedPrecondition where the engine cannot plan it or its environment is missing.
     """
-    with gateway.store.begin() as tx:
-        if (known := call.answered(tx)) is not None:
-            return tx.releases.get(known)
-        record = _ready(gateway, tx, call.principal, dataset)
-        balance = tx.ledger.balance(record.dataset.account)
-    plan, charge = _price(record, balance, engine, epsilon, delta)
-    try:
-        made = _reserve(gateway, call, record, plan, charge)
-    except BudgetExhausted:
-        largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
-        raise _exhausted(balance, charge, plan, largest) from None
+    while True:
+        try:
+            with gateway.store.begin() as tx:
+                if (known := call.answered(tx)) is not None:
+                    return tx.releases.get(known)
+                record = _ready(gateway, tx, call.principal, dataset)
+                balance = tx.ledger.balance(record.dataset.account)
+                asked = engine, record.dataset.domain, _sizes(record), _budget(balance, epsilon, delta)
+                plan = pricing.known(*asked)
+                if plan is not None:
+                    made = _reserve(gateway, tx, call, record, plan, balance)
+                    break
+        except BudgetExhausted:
+            plan, charge = _price(record, balance, engine, epsilon, delta)
+            largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
+            raise _exhausted(balance, charge, plan, largest) from None
+        pricing.plan(*asked)  # may take seconds, the first time: never inside a transaction
     gateway.wake.set()
     return made
 
 
-def _reserve(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, charge: Charge) -> ReleaseRecord:
-    with gateway.store.begin() as tx:
-        if (known := call.answered(tx)) is not None:
-            return tx.releases.get(known)
-        record = _ready(gateway, tx, call.principal, record.dataset.name)
-        balance = tx.ledger.balance(record.dataset.account)
-        verdicts = tx.releases.verdicts(record.dataset.account)
-        _check(gateway, record, plan, balance, verdicts)
-        release = _new(gateway, call, record, plan, balance, charge)
-        tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
-        made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
-        tx.releases.add(made)
-        call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
-        return made
+def _reserve(
+    gateway: Gateway, tx: Transaction, call: Call, record: DatasetRecord, plan: Plan, balance: Balance
+) -> ReleaseRecord:
+    verdicts = tx.releases.verdicts(record.dataset.account)
+    _check(gateway, record, plan, balance, verdicts)
+    charge = pricing.charge(plan, balance.account)
+    release = _new(gateway, call, record, plan, balance, charge)
+    tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
+    made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
+    tx.releases.add(made)
+    call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
+    return made
 
 
 def _new(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, balance: Balance, charge: Charge) -> Release:
@@ -113,10 +117,12 @@ def _sizes(record: DatasetRecord) -> PublicSizes:
 def _price(
     record: DatasetRecord, balance: Balance, engine: str, epsilon: float, delta: float | None
 ) -> tuple[Plan, Charge]:
-    delta = pricing.default_delta(balance.account) if delta is None else delta
-    budget = PrivacyBudget.spend(epsilon, delta)
-    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), budget)
+    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), _budget(balance, epsilon, delta))
     return plan, pricing.charge(plan, balance.account)
+
+
+def _budget(balance: Balance, epsilon: float, delta: float | None) -> PrivacyBudget:
+    return PrivacyBudget.spend(epsilon, pricing.default_delta(balance.account) if delta is None else delta)
 
 
 def _refusals(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> tuple[str, ...]:

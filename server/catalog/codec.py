@@ -5,8 +5,9 @@ Mappings (plan, artifacts, what ingest found) come back as JSON has them: tuples
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from server.catalog.base import DatasetRecord, ReleaseRecord
@@ -37,25 +38,30 @@ def write_dataset(record: DatasetRecord) -> str:
     return chain.canonical({"dataset": document, "policy": record.policy.to_dict(), "found": dict(record.found)})
 
 
+@lru_cache(maxsize=256)
 def read_dataset(text: str) -> DatasetRecord:
-    """The record that `write_dataset` wrote."""
+    """The record that `write_dataset` wrote. A text is read once: records are values, and nobody changes their
+    mappings."""
     document = json.loads(text)
-    fields = document["dataset"]
-    dataset = Dataset(**fields | {
-        "domain": Domain.from_dict(fields["domain"]),
-        "unit": PrivacyUnit(**fields["unit"]),
-        "sizes": _sizes(fields["sizes"]),
-        "state": DatasetState(fields["state"]),
-        "created_at": datetime.fromisoformat(fields["created_at"]),
-        "warnings": tuple(fields["warnings"]),
+    stored = document["dataset"]
+    dataset = Dataset(**stored | {
+        "domain": Domain.from_dict(stored["domain"]),
+        "unit": PrivacyUnit(**stored["unit"]),
+        "sizes": _sizes(stored["sizes"]),
+        "state": DatasetState(stored["state"]),
+        "created_at": datetime.fromisoformat(stored["created_at"]),
+        "warnings": tuple(stored["warnings"]),
     })  # fmt: skip
     return DatasetRecord(dataset=dataset, policy=Policy.from_dict(document["policy"]), found=document["found"])
 
 
 def write_release(record: ReleaseRecord) -> str:
     """The record as text. Raises InvalidArgument for what JSON cannot hold."""
+    release = {field.name: getattr(record.release, field.name) for field in fields(record.release)}
+    if record.release.derivation is not None:
+        release["derivation"] = asdict(record.release.derivation)
     return chain.canonical({
-        "release": asdict(record.release),
+        "release": release,
         "plan": dict(record.plan),
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
@@ -71,17 +77,17 @@ def write_release(record: ReleaseRecord) -> str:
 def read_release(text: str) -> ReleaseRecord:
     """The record that `write_release` wrote."""
     document = json.loads(text)
-    fields = document["release"]
-    release = Release(**fields | {
-        "state": ReleaseState(fields["state"]),
-        "created_at": datetime.fromisoformat(fields["created_at"]),
-        "updated_at": datetime.fromisoformat(fields["updated_at"]),
-        "reasons": tuple(fields["reasons"]),
-        "approvals": tuple(fields["approvals"]),
-        "derivation": Derivation.from_dict(derivation) if (derivation := fields.get("derivation")) else None,
+    stored = document["release"]
+    release = Release(**stored | {
+        "state": ReleaseState(stored["state"]),
+        "created_at": datetime.fromisoformat(stored["created_at"]),
+        "updated_at": datetime.fromisoformat(stored["updated_at"]),
+        "reasons": tuple(stored["reasons"]),
+        "approvals": tuple(stored["approvals"]),
+        "derivation": Derivation.from_dict(derivation) if (derivation := stored.get("derivation")) else None,
     })  # fmt: skip
     return ReleaseRecord(**document | {"release": release, "policy": Policy.from_dict(document["policy"])})
 
 
-def _sizes(fields: dict[str, Any] | None) -> PublicSizes | None:
-    return PublicSizes(**fields | {"origin": SizeOrigin(fields["origin"])}) if fields else None
+def _sizes(stored: dict[str, Any] | None) -> PublicSizes | None:
+    return PublicSizes(**stored | {"origin": SizeOrigin(stored["origin"])}) if stored else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, insert, select, update
 
 from server.ledger import chain, rules
 from server.ledger.book import Book, Selection
@@ -18,7 +18,13 @@ from synthgate.budget import PrivacyBudget
 from synthgate.errors import NotFound
 from synthgate.ledger import Account, Balance, Charge, Entry, EntryKind
 
-_IN_ORDER = select(entries).where(entries.c.sequence > bindparam("after")).order_by(entries.c.sequence)
+_ALL = 2**62
+_IN_ORDER = (
+    select(entries)
+    .where(entries.c.sequence > bindparam("after"))
+    .order_by(entries.c.sequence)
+    .limit(bindparam("at_most", type_=BigInteger))
+)
 _OF_ACCOUNT = _IN_ORDER.where(entries.c.account == bindparam("account"))
 _OF_RESERVATION = _IN_ORDER.where(entries.c.reservation == bindparam("reservation"))
 _NEWEST = select(entries).order_by(entries.c.sequence.desc()).limit(1)
@@ -62,7 +68,8 @@ class SqlLedger(Book):
 
     def _select(self, selection: Selection) -> Sequence[Entry]:
         query = _IN_ORDER
-        values: dict[str, Any] = {"after": selection.after}
+        limit = _ALL if selection.limit is None else selection.limit
+        values: dict[str, Any] = {"after": selection.after, "at_most": limit}
         if selection.reservation:
             query, values = _OF_RESERVATION, values | {"reservation": selection.reservation}
             if selection.account:
@@ -71,8 +78,6 @@ class SqlLedger(Book):
             query, values = _OF_ACCOUNT, values | {"account": selection.account}
         if selection.kinds:
             query = query.where(entries.c.kind.in_(selection.kinds))
-        if selection.limit is not None:
-            query = query.limit(selection.limit)
         return [_read(row) for row in self._connection.execute(query, values).mappings()]
 
     def _newest(self) -> Entry | None:
