@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from dp_models.base import Plan
-from dp_models.mechanisms.accounting import epsilon, rdp
+from dp_models.mechanisms.accounting import accountant, epsilon, rdp
 from dp_models.mechanisms.calibration import calibrate
 from dp_models.registry import synthesizer
 from server.ledger import meter
@@ -12,7 +12,7 @@ from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import Gaussian
-from synthgate.ledger import Account, Balance, Charge
+from synthgate.ledger import Account, Balance, Charge, PlanPrice
 
 DEFAULT_ENGINE = "auto"
 BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
@@ -35,6 +35,12 @@ def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget)
 def charge(priced: Plan, account: Account) -> Charge:
     """What the plan takes of the account's meters."""
     return meter.charge(budget=priced.budget, rdp=rdp(priced.event, account.order))
+
+
+def alone(release: str, priced: Plan) -> PlanPrice:
+    """What the plan of ``release`` costs alone, for display. The account is metered by `charge`."""
+    event, delta = priced.event, priced.budget.delta
+    return PlanPrice(release=release, epsilon=epsilon(event, delta), delta=delta, accountant=accountant(event, delta))
 
 
 def default_delta(account: Account) -> float:
