@@ -168,7 +168,11 @@ class Recount:
             return f"it has number {entry['sequence']}: entries were removed or moved"
         if entry["previous"] != self.head:
             return "it does not follow the entry before it: entries were removed, moved or edited"
-        return "" if entry["digest"] == digest_of(entry) else "its digest is not that of its fields: it was edited"
+        try:
+            own = digest_of(entry)
+        except UnicodeEncodeError:
+            return "its texts are not UTF-8"
+        return "" if entry["digest"] == own else "its digest is not that of its fields: it was edited"
 
     def _open(self, entry: Mapping[str, Any]) -> Tally | str:
         cap = entry["cap"]

@@ -119,7 +119,7 @@ CHEATS = {
     "dropped reserve, hashed anew": (dropped(2, anew=True), 2, "never reserved"),
     "reordered": (swapped(3, anew=False), 3, "has number 4"),
     "reordered, hashed anew": (swapped(2, anew=True), 2, "never reserved"),
-    "refund after commit": (added(moved("void", "r1")), 9, "had its commit in entry 3"),
+    "void after commit": (added(moved("void", "r1")), 9, "had its commit in entry 3"),
     "commit after void": (added(moved("commit", "r2", epsilon=2 * 10**9, rdp=10**12)), 9, "had its void in entry 5"),
     "double commit": (added(moved("commit", "r3")), 9, "had its commit in entry 7"),
     "double void": (added(moved("void", "r4"), moved("void", "r4")), 10, "had its void in entry 9"),
@@ -158,21 +158,34 @@ CHEATS = {
     "sandbox flag flipped": (edited(1, anew=False, **SANDBOX), 1, "its digest"),
     "sandbox flag flipped by amend": (added(amend(**SANDBOX)), 9, "fixed at opening"),
     "sandbox flag on a reserve": (edited(2, anew=True, **SANDBOX), 2, "no cap"),
-    "a sixth verb": (added(moved("refund", "r4")), 9, "its verb"),
+    "a sixth verb": (added(moved("release", "r4")), 9, "its verb"),
     "a field more": (edited(2, anew=True, note="x"), 2, "its fields"),
+    "a text that is not UTF-8": (edited(2, anew=False, reason="\ud800"), 2, "not UTF-8"),
     "a flag for a number": (edited(2, anew=True, order=False), 2, "its fields"),
     "a time in another zone": (edited(2, anew=True, at="2026-01-02T04:04:05.678901+01:00"), 2, "time"),
 }  # fmt: skip
 
 
-@pytest.mark.guarantee("cap")
+def verdict(cheat):
+    """The number of the entry that convicts a cheat, and why; fails where the ledger passes for an honest one."""
+    with pytest.raises(VerificationFailed) as caught:
+        recounted(CHEATS[cheat][0]([dict(each) for each in HONEST]))
+    return int(caught.value.facts["sequence"]), caught.value.message
+
+
 @pytest.mark.parametrize("cheat", CHEATS)
-def test_a_cheat_is_convicted_at_its_entry(cheat, record_property):
-    change, number, why = CHEATS[cheat]
-    with pytest.raises(VerificationFailed, match=why) as caught:
-        recounted(change([dict(each) for each in HONEST]))
-    assert caught.value.facts == {"sequence": str(number)}
-    record_property("reached", f"one of {len(CHEATS)} planted cheats convicted by the recount")
+def test_a_cheat_is_convicted_at_its_entry(cheat):
+    _, number, why = CHEATS[cheat]
+    found, message = verdict(cheat)
+    assert found == number
+    assert why in message
+
+
+@pytest.mark.guarantee("cap")
+def test_every_planted_cheat_is_convicted(record_property):
+    convicted = [cheat for cheat in CHEATS if verdict(cheat)[0] > 0]
+    assert convicted == list(CHEATS)
+    record_property("reached", f"the recount convicts {len(convicted)} of {len(CHEATS)} planted cheats")
 
 
 def attested(lines=HONEST, number=3, **change):

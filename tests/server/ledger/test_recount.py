@@ -20,7 +20,7 @@ from tests.server.ledger.planted import DeductsAfterwards, ForgetsReserved
 from tests.server.ledger.verbs import Verb, amend, commit, do, reserve, void
 from tests.server.stores import EPS1, EPS3, account, ticking
 
-HISTORIES = 150
+HISTORIES, HISTORIES_SOAK = 150, 5_000
 IDS = st.integers(0, 7).map("r{}".format)
 NAMES = st.sampled_from(["people", "plants"])
 CHARGES = st.builds(
@@ -68,10 +68,13 @@ def agree(store: Store) -> None:
 
 
 @pytest.mark.guarantee("cap")
-def test_ledger_and_recount_agree_on_every_history(record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.parametrize("histories", [HISTORIES, pytest.param(HISTORIES_SOAK, marks=pytest.mark.soak)])
+def test_ledger_and_recount_agree_on_every_history(
+    histories: int, record_property: Callable[[str, object], None]
+) -> None:
     run = {"histories": 0, "entries": 0}
 
-    @settings(max_examples=HISTORIES, deadline=None)
+    @settings(max_examples=histories, deadline=None)
     @given(verbs=st.lists(VERBS, min_size=5, max_size=40))
     def law(verbs: list[Verb]) -> None:
         store = MemoryStore(clock=ticking())
@@ -85,7 +88,7 @@ def test_ledger_and_recount_agree_on_every_history(record_property: Callable[[st
         run["histories"] += 1
 
     law()
-    assert run["histories"] >= HISTORIES
+    assert run["histories"] >= histories
     record_property("reached", f"{run['histories']} histories, {run['entries']} entries recounted")
 
 
