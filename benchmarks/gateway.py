@@ -97,8 +97,8 @@ def served(state: Path, url: str, *, jobs: int) -> Iterator[str]:
     environment = os.environ | {"SYNTHGATE_JOBS": str(jobs), "SYNTHGATE_DATABASE_URL": url}
     with (state.parent / "gateway.log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", "--state", str(state)], env=environment, stdout=subprocess.PIPE, stderr=log,
-            cwd=HERE.parent, text=True,
+            [sys.executable, "-m", "server", "--state", str(state)], env=environment, stdout=subprocess.PIPE,
+            stderr=log, cwd=HERE.parent, text=True,
         )  # fmt: skip
     assert process.stdout is not None
     try:

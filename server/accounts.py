@@ -1,16 +1,18 @@
 """Accounts: opened by stewards and officers, amended by officers with a reason, read by everyone."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
+from dp_models.base import Plan
 from server import pricing
 from server.gateway import Call, Gateway, checked_reason
 from server.identity import Principal
 from server.ledger import meter
 from server.store import Transaction
 from synthgate.budget import PrivacyBudget
-from synthgate.errors import InvalidArgument
-from synthgate.ledger import AccountView, Balance, Charge
+from synthgate.errors import InvalidArgument, NotFound
+from synthgate.ledger import AccountView, Balance, Charge, Entry, EntryKind, PlanPrice
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -81,6 +83,14 @@ def folded(balance: Balance) -> Balance:
     return replace(balance, committed=held, reserved=Charge(epsilon=0, delta=0, rdp=0))
 
 
+def plan_prices(gateway: Gateway, entries: Iterable[Entry]) -> tuple[PlanPrice, ...]:
+    """What the frozen plan of each reserve among ``entries`` costs alone, without those whose release is not known.
+    Priced outside of any transaction."""
+    with gateway.store.begin() as tx:
+        plans = {e.reservation: _plan(tx, e.reservation) for e in entries if e.kind is EntryKind.RESERVE}
+    return tuple(pricing.alone(release, plan) for release, plan in plans.items() if plan is not None)
+
+
 def check_name(name: str) -> None:
     """Raise InvalidArgument for a name that no account or dataset may have."""
     if not NAME.fullmatch(name):
@@ -89,6 +99,13 @@ def check_name(name: str) -> None:
 
 def _read(tx: Transaction, name: str) -> tuple[Balance, int]:
     return tx.ledger.balance(name), tx.releases.verdicts(name)
+
+
+def _plan(tx: Transaction, release: str) -> Plan | None:
+    try:
+        return Plan.from_json(tx.releases.get(release).plan)
+    except NotFound:
+        return None
 
 
 def _view(balance: Balance, verdicts: int) -> AccountView:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from dp_models.base import Plan
-from dp_models.mechanisms.accounting import epsilon, rdp
+from dp_models.mechanisms.accounting import accountant, epsilon, rdp
 from dp_models.mechanisms.calibration import calibrate
 from dp_models.registry import synthesizer
 from server.ledger import meter
@@ -12,7 +12,7 @@ from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DpEvent, Gaussian
-from synthgate.ledger import Account, Balance, Charge
+from synthgate.ledger import Account, Balance, Charge, PlanPrice
 
 DEFAULT_ENGINE = "auto"
 BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
@@ -52,6 +52,12 @@ def charge(priced: Plan, account: Account) -> Charge:
 @lru_cache(maxsize=1_024)
 def _rdp(event: DpEvent, order: int) -> float:
     return rdp(event, order)
+
+
+def alone(release: str, priced: Plan) -> PlanPrice:
+    """What the plan of ``release`` costs alone, for display. The account is metered by `charge`."""
+    event, delta = priced.event, priced.budget.delta
+    return PlanPrice(release=release, epsilon=epsilon(event, delta), delta=delta, accountant=accountant(event, delta))
 
 
 def default_delta(account: Account) -> float:

@@ -20,8 +20,6 @@ from synthgate.errors import BudgetExhausted, EngineNotCertified, NotFound, Poli
 from synthgate.ledger import Balance, Charge
 from synthgate.release import Quote, Release, ReleaseState
 
-NOTHING = Charge(epsilon=0, delta=0, rdp=0)
-
 
 def quote(
     gateway: Gateway, principal: Principal, *, dataset: str, engine: str, epsilon: float, delta: float | None
@@ -40,7 +38,7 @@ def quote(
         refusals = (*refusals, _exhausted(balance, charge, plan, largest).message)
     return Quote(
         engine=plan.engine, because=plan.because, epsilon=plan.budget.epsilon, delta=plan.budget.delta,
-        plan_epsilon=pld_epsilon(plan.event, plan.budget.delta), share_ppm=_alone(balance, charge),
+        plan_epsilon=pld_epsilon(plan.event, plan.budget.delta), share_ppm=balance.alone_ppm(charge),
         taken_ppm=balance.share_ppm, after_ppm=balance.after(charge).share_ppm, largest_epsilon=largest,
         refusals=refusals, rows=plan.sizes.sample_rows,
     )  # fmt: skip
@@ -94,8 +92,8 @@ def _new(gateway: Gateway, call: Call, record: DatasetRecord, plan: Plan, balanc
     return Release(
         id=f"r-{secrets.token_hex(8)}", dataset=record.dataset.name, account=record.dataset.account,
         engine=plan.engine, because=plan.because, epsilon=plan.budget.epsilon, delta=plan.budget.delta,
-        share_ppm=_alone(balance, charge), state=ReleaseState.PENDING, requested_by=call.principal.name, created_at=now,
-        updated_at=now, approvals_needed=record.policy.approvals,
+        share_ppm=balance.alone_ppm(charge), state=ReleaseState.PENDING, requested_by=call.principal.name,
+        created_at=now, updated_at=now, approvals_needed=record.policy.approvals,
     )  # fmt: skip
 
 
@@ -151,9 +149,3 @@ def _exhausted(balance: Balance, charge: Charge, plan: Plan, largest: float) -> 
     )
     facts = refusal.facts | {"largest_epsilon": f"{largest:g}"}
     return BudgetExhausted(f"{refusal.message}; {advice}", facts=facts)
-
-
-def _alone(balance: Balance, charge: Charge) -> int:
-    """The share of the account that ``charge`` takes when nothing else is there, in millionths."""
-    empty = Balance(account=balance.account, committed=NOTHING, reserved=NOTHING)
-    return empty.after(charge).share_ppm

@@ -131,6 +131,11 @@ class Balance:
         """Meter A's half of the account's delta."""
         return self.account.cap.delta_units // 2
 
+    def alone_ppm(self, charge: Charge) -> int:
+        """The share that ``charge`` takes of the account when nothing else is there, in millionths, rounded up."""
+        nothing = Charge(epsilon=0, delta=0, rdp=0)
+        return Balance(account=self.account, committed=nothing, reserved=charge).share_ppm
+
     def after(self, charge: Charge) -> "Balance":
         """The balance with ``charge`` reserved on top."""
         held = self.reserved
@@ -170,6 +175,19 @@ class AccountView:
     taken_ppm: int
     largest_epsilon: float
     verdicts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPrice:
+    """What the frozen plan of one release costs alone, for display: ``epsilon`` at ``delta``, by ``accountant``.
+
+    Such figures do not add up to what an account holds: it is metered by `Charge`.
+    """
+
+    release: str
+    epsilon: float
+    delta: float
+    accountant: str
 
 
 def _ppm(part: int, whole: int) -> int:

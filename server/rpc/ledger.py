@@ -60,9 +60,14 @@ class LedgerRpc(Guarded, LedgerServiceServicer):
         if not 0 <= request.page_size <= PAGE_MAX or len(token) > TOKEN_MAX or not token.isdecimal():
             raise InvalidArgument(f"page_size is at most {PAGE_MAX}, and page_token comes from the page before")
         size, after = request.page_size or PAGE_DEFAULT, int(token)
+        size = min(size, PAGE_DEFAULT) if request.price_plans else size
         with self.gateway.store.begin() as tx:
             if request.account:
                 tx.ledger.balance(request.account)
             found = tx.ledger.entries(request.account, after=after, limit=size + 1)
         token = str(found[size - 1].sequence) if len(found) > size else ""
-        return pb.ListEntriesResponse(entries=map(convert.entry_to_proto, found[:size]), next_page_token=token)
+        prices = accounts.plan_prices(self.gateway, found[:size]) if request.price_plans else ()
+        return pb.ListEntriesResponse(
+            entries=map(convert.entry_to_proto, found[:size]), next_page_token=token,
+            plan_prices=map(convert.plan_price_to_proto, prices),
+        )  # fmt: skip

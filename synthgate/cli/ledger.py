@@ -1,6 +1,6 @@
 """`synthgate ledger`: open, amend and read the budgets of populations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -8,9 +8,12 @@ from rich.console import Console
 
 from synthgate.cli import output
 from synthgate.cli.session import Session, command
-from synthgate.ledger import AccountView, Entry
+from synthgate.ledger import AccountView, Entry, PlanPrice
 
 app = typer.Typer(help="Open, amend and read the budgets of populations.", no_args_is_help=True)
+THIS_RELEASE_ALONE = "this_release_alone"
+"""The name, in JSON, of what a plan costs by itself: such figures do not add up."""
+
 Name = Annotated[str, typer.Argument(help="The account's name.")]
 
 
@@ -60,15 +63,21 @@ def show(
     session: Session,
     name: Name,
     entries: Annotated[
-        bool, typer.Option("--entries", help="Show the book too; not for analysts (default: no).")
+        bool,
+        typer.Option(
+            "--entries", help="Show the history too: who, when, what, and its share; not for analysts (default: no)."
+        ),
     ] = False,
 ) -> None:
     """Show what an account has committed and reserved, and what still fits."""
     with session.client() as gateway:
         view = gateway.balance(name)
-        book = gateway.entries(name) if entries else ()
-    value = document(view) | ({"entries": book} if entries else {})
-    session.show(value, lambda console: _draw_with_book(console, view, book))
+        book, prices = gateway.history(name) if entries else ((), ())
+    alone = {price.release: price for price in prices}
+    value = document(view)
+    if entries:
+        value["entries"] = [_line(view, entry, alone) for entry in book]
+    session.show(value, lambda console: _draw_with_book(console, view, book, alone))
 
 
 @command(app, "list")
@@ -106,11 +115,27 @@ def draw(console: Console, view: AccountView) -> None:
     output.facts(console, f"account {account.name}", rows)
 
 
-def _draw_with_book(console: Console, view: AccountView, book: Iterable[Entry]) -> None:
+def _line(view: AccountView, entry: Entry, alone: Mapping[str, PlanPrice]) -> dict[str, Any]:
+    """An entry as JSON-ready values, with its share of the account and what its plan costs alone."""
+    price = alone.get(entry.reservation)
+    share = None if entry.charge is None else view.balance.alone_ppm(entry.charge)
+    return {**output.plain(entry), "share_ppm": share, THIS_RELEASE_ALONE: output.plain(price)}
+
+
+def _draw_with_book(console: Console, view: AccountView, book: Iterable[Entry], alone: Mapping[str, PlanPrice]) -> None:
     draw(console, view)
-    rows = [(e.sequence, output.moment(e.at), e.kind, e.principal, e.reservation, e.reason) for e in book]
+    rows = []
+    for entry in book:
+        share = "" if entry.charge is None else output.percent(view.balance.alone_ppm(entry.charge))
+        price = alone.get(entry.reservation)
+        figure = "" if price is None else f"epsilon {price.epsilon:.3f}, delta {price.delta:g}"
+        moment = output.moment(entry.at)
+        rows.append(
+            (entry.sequence, moment, entry.kind, entry.principal, entry.reservation, share, figure, entry.reason)
+        )
     if rows:
-        output.listing(console, "entries", ("number", "at", "verb", "by", "release", "reason"), rows)
+        columns = ("number", "at", "verb", "by", "release", "share", "this release alone", "reason")
+        output.listing(console, "history: shares are of the account as it is now", columns, rows)
 
 
 def _draw_list(console: Console, views: Iterable[AccountView]) -> None:

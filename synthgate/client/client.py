@@ -22,7 +22,7 @@ from synthgate.client.transfer import Progress, quiet
 from synthgate.client.wire import Clock, Retry, Wire, chosen
 from synthgate.dataset import DatasetState, DatasetView
 from synthgate.errors import InvalidTable, WrongState
-from synthgate.ledger import AccountView, Entry
+from synthgate.ledger import AccountView, Entry, PlanPrice
 from synthgate.policy import Policy
 from synthgate.schema import Declaration
 from synthgate.v1 import dataset_service_pb2 as datasets
@@ -99,10 +99,19 @@ class Client(ReleaseCalls):
         response = self._wire.call(self._wire.ledger.GetBalance, ledger.GetBalanceRequest(name=name))
         return convert.balance_from_proto(response.balance)
 
-    def entries(self, account: str = "") -> tuple[Entry, ...]:
-        """The book of one account, or of all. Stewards, officers, auditors."""
-        pages = self._wire.pages(self._wire.ledger.ListEntries, ledger.ListEntriesRequest(account=account))
+    def entries(self, account: str = "", *, after: int = 0) -> tuple[Entry, ...]:
+        """The book of one account, or of all, behind entry number ``after``. Stewards, officers, auditors."""
+        request = ledger.ListEntriesRequest(account=account, page_token=str(after))
+        pages = self._wire.pages(self._wire.ledger.ListEntries, request)
         return tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
+
+    def history(self, account: str) -> tuple[tuple[Entry, ...], tuple[PlanPrice, ...]]:
+        """The book of one account, and what the plan of each release in it costs alone. Stewards, officers,
+        auditors."""
+        request = ledger.ListEntriesRequest(account=account, price_plans=True)
+        pages = list(self._wire.pages(self._wire.ledger.ListEntries, request))
+        entries = tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
+        return entries, tuple(convert.plan_price_from_proto(p) for page in pages for p in page.plan_prices)
 
     # datasets
 

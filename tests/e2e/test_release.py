@@ -1,5 +1,6 @@
 """The main job over real gRPC: a table in, a quote, a release, a refusal by the budget, an attestation that holds."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from dp_models.encoding.table import arrow_schema
 from synthgate.attestation import Judged
+from synthgate.cli.main import app
 from synthgate.errors import BudgetExhausted, PermissionDenied, VerificationFailed, WrongState
 from synthgate.ledger import AccountView, Entry, EntryKind
 from synthgate.policy import DEFAULT_POLICY
@@ -188,3 +191,29 @@ def test_a_stored_artifact_that_changed_is_not_served(served: Served, story: Sto
             served.steward.download(story.asked.id, tmp_path / "release.parquet")
     finally:
         stored.write_bytes(content)
+
+
+def test_an_auditor_recounts_the_ledger_and_finds_the_release_in_it(
+    served: Served, story: Story, tmp_path: Path
+) -> None:
+    signed = served.analyst.attestation(story.asked.id)
+    for name, content in (("release.json", signed.envelope), ("gateway.pem", signed.public_key)):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    attested = ("--attestation", str(tmp_path / "release.json"), "--key", str(tmp_path / "gateway.pem"))
+    asked = ["--state", str(served.state), "--role", "auditor", "--json", "ledger", "check", *attested]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    (account,) = [a for a in json.loads(done.output)["accounts"] if a["account"] == story.name]
+    assert (account["taken_ppm"], account["entries"]) == (story.balance.taken_ppm, 3)
+    for role, code in (("steward", 0), ("officer", 0), ("analyst", 5)):
+        assert CliRunner().invoke(app, [*asked[:3], role, *asked[4:]]).exit_code == code
+
+
+def test_the_history_prices_the_plan_alone(served: Served, story: Story) -> None:
+    entries, prices = served.auditor.history(story.name)
+    assert [e.kind for e in entries] == [EntryKind.OPEN, EntryKind.RESERVE, EntryKind.COMMIT]
+    (price,) = prices
+    assert (price.release, price.delta) == (story.asked.id, 5e-8)
+    assert price.epsilon == pytest.approx(story.quote.plan_epsilon)
+    with pytest.raises(PermissionDenied):
+        served.analyst.history(story.name)

@@ -38,6 +38,7 @@ class Gateway:
 
     accounts: dict = field(default_factory=dict)
     entries: list = field(default_factory=list)
+    plan_prices: tuple = ()
     datasets: dict = field(default_factory=dict)
     releases: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
@@ -164,7 +165,11 @@ class Ledger(ledger_service_pb2_grpc.LedgerServiceServicer):
         start = int(request.page_token or 0)
         some = self.g.entries[start : start + self.g.page]
         more = str(start + self.g.page) if start + self.g.page < len(self.g.entries) else ""
-        return ledger_service_pb2.ListEntriesResponse(entries=map(convert.entry_to_proto, some), next_page_token=more)
+        named = {e.reservation for e in some if e.kind is EntryKind.RESERVE} if request.price_plans else ()
+        prices = [convert.plan_price_to_proto(p) for p in self.g.plan_prices if p.release in named]
+        return ledger_service_pb2.ListEntriesResponse(
+            entries=map(convert.entry_to_proto, some), next_page_token=more, plan_prices=prices
+        )
 
     def seen(self, name):
         if name not in self.g.accounts:

@@ -22,7 +22,7 @@ from synthgate.client.convert.values import (
 )
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView
 from synthgate.errors import InternalError
-from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
+from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind, PlanPrice
 from synthgate.policy import Policy
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.v1 import dataset_service_pb2 as datasets
@@ -264,6 +264,20 @@ def entry_from_proto(message: ledger.Entry) -> Entry:
         sandbox=message.sandbox,
         verdicts_granted=message.verdicts_granted,
         salt=message.salt,
+    )
+
+
+def plan_price_to_proto(price: PlanPrice) -> ledger.PlanPrice:
+    """What a plan costs alone as a message."""
+    return ledger.PlanPrice(
+        release=price.release, epsilon=price.epsilon, delta=price.delta, accountant=price.accountant
+    )
+
+
+def plan_price_from_proto(message: ledger.PlanPrice) -> PlanPrice:
+    """What a plan costs alone, in a message."""
+    return PlanPrice(
+        release=message.release, epsilon=message.epsilon, delta=message.delta, accountant=message.accountant
     )
 
 
