@@ -5,7 +5,8 @@ a mutating request brings besides its arguments.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -50,18 +51,32 @@ class Call:
 class News:
     """Tells watchers that a release changed, and keeps the stages of running jobs (memory alone)."""
 
-    listeners: list[Callable[[str], None]] = field(default_factory=list)
+    listeners: dict[str, list[Callable[[str], None]]] = field(default_factory=dict)
+    """By the name that they listen for; a thousand watchers of other releases are not woken."""
     stages: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @contextmanager
+    def listening(self, name: str, listener: Callable[[str], None]) -> Iterator[None]:
+        """``listener`` is called, in any thread, whenever ``name`` changes."""
+        with self.lock:
+            self.listeners.setdefault(name, []).append(listener)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.listeners[name].remove(listener)
+                if not self.listeners[name]:
+                    del self.listeners[name]
+
     def publish(self, name: str, stage: str | None = None) -> None:
-        """Tell everyone; ``stage`` is what the work is at, empty when it ended."""
+        """Tell who listens; ``stage`` is what the work is at, empty when it ended."""
         with self.lock:
             if stage:
                 self.stages[name] = stage
             elif stage == "":
                 self.stages.pop(name, None)
-            listeners = tuple(self.listeners)
+            listeners = tuple(self.listeners.get(name, ()))
         for listener in listeners:
             listener(name)
 

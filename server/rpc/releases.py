@@ -1,6 +1,8 @@
 """ReleaseService: quotes, releases, what the gate let pass, and officers' decisions."""
 
 import asyncio
+import contextlib
+import random
 from collections.abc import AsyncIterator
 
 from server import approvals, derived, releases, requests
@@ -76,14 +78,13 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         """Send the release now and at every change that the caller may see, until it is at rest."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
-        def told(name: str) -> None:
-            if name == request.id:
-                loop.call_soon_threadsafe(changed.set)
+        def told(_name: str) -> None:
+            loop.call_soon_threadsafe(changed.set)
 
         last: pb.Release | None = None
-        self.gateway.news.listeners.append(told)
-        try:
+        with self.gateway.news.listening(request.id, told):
             while True:
+                news = changed.is_set()
                 changed.clear()
                 record = await asyncio.to_thread(releases.read, self.gateway, principal, request.id)
                 message = shown(record)
@@ -92,22 +93,23 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
                 last = message
                 if record.release.state.terminal:
                     return
-                await self._change(changed, principal)
-        finally:
-            self.gateway.news.listeners.remove(told)
+                await self._change(changed, principal, news=news)
 
-    async def _change(self, changed: asyncio.Event, principal: Principal) -> None:
-        """Wait for news, and for analysts no longer than to the next tick."""
-        timeout_s = HEARTBEAT_S
-        if not principal.sees_stages:
-            tick_s = self.gateway.settings.verdict_tick_s
+    async def _change(self, changed: asyncio.Event, principal: Principal, *, news: bool) -> None:
+        """Wait for news. An analyst's are told on a tick, and read once more on the one after ``news``, since a state
+        may have come to rest between the two; whether there were any is asked without the store."""
+        if principal.sees_stages:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), HEARTBEAT_S * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load)
+            return
+        tick_s, quiet_s = self.gateway.settings.verdict_tick_s, 0.0
+        patience_s = HEARTBEAT_S * random.uniform(1.0, 5.0)  # noqa: S311 (spreads load)
+        while True:
             timeout_s = tick_s - self.gateway.now().timestamp() % tick_s + MARGIN_S
             await asyncio.sleep(timeout_s)
-            return
-        try:
-            await asyncio.wait_for(changed.wait(), timeout_s)
-        except TimeoutError:
-            return
+            quiet_s += timeout_s
+            if news or changed.is_set() or quiet_s > patience_s:
+                return
 
     @answers(ANALYST, STEWARD)
     def CancelRelease(self, request: pb.CancelReleaseRequest, call: Call) -> pb.CancelReleaseResponse:  # noqa: N802

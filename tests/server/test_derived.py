@@ -172,15 +172,15 @@ def test_nothing_new_comes_of_a_revoked_source(gateway: Gateway, source: str, cl
 
 def test_a_source_that_is_revoked_while_it_is_sampled_is_not_derived_from(gateway: Gateway, source: str) -> None:
     waiting = derive(gateway, source, rows=10)
-    gateway.news.listeners.append(lambda name: revoke_once())
     revoked: list[str] = []
 
-    def revoke_once() -> None:
+    def revoke_once(_name: str) -> None:
         if gateway.news.stages.get(waiting.release.id) == "sampling" and not revoked:
             revoked.append(source)
             revoke(gateway, source)
 
-    done = ran(gateway, waiting)
+    with gateway.news.listening(waiting.release.id, revoke_once):
+        done = ran(gateway, waiting)
     assert (revoked, done.release.state) == ([source], ReleaseState.FAILED)
     data = [d for d in gateway.artifacts.digests() if d not in stored(gateway, source).artifacts.values()]
     assert data == []
