@@ -31,7 +31,7 @@ class Several:
 
     def gateway(self, instance: str, *, monotonic: Clock | None = None, leases: type[Leases] = Leases) -> Gateway:
         seconds = monotonic or self.clock
-        made = compose(Settings(state=self.folder, verdict_tick_s=TICK_S))
+        made = compose(Settings(state=self.folder, verdict_tick_s=TICK_S, jobs=4))
         made.store.close()
         return replace(
             made, now=self.clock, store=self.store or SqlStore(self.folder / "gateway.db", clock=self.clock),

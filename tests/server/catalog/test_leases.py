@@ -11,16 +11,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from server import leases
 from server.catalog.base import Lease
+from server.databases import connect
 from server.leases import Fenced
 from server.store import Store, Transaction
 from server.store_memory import MemoryStore
 from server.store_sql import SqlStore
 from synthgate.errors import WrongState
+from tests import postgres
 from tests.server.stores import EPOCH
 
 TTL_S = 10.0
@@ -93,6 +95,11 @@ def test_no_fence_is_used_again(store: Store, change: dict[str, Any]) -> None:
             tx.leases.put(replace(lease, **change))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    return tmp_path / "gateway.db" if request.param == "sqlite" else postgres.database()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -102,26 +109,15 @@ def test_no_fence_is_used_again(store: Store, change: dict[str, Any]) -> None:
         "UPDATE leases SET name=''",
     ],
 )
-def test_the_database_itself_refuses_to_use_a_fence_again(tmp_path: Path, statement: str) -> None:
-    store = SqlStore(tmp_path / "gateway.db")
+def test_the_database_itself_refuses_to_use_a_fence_again(place: str | Path, statement: str) -> None:
+    store = SqlStore(place)
     with store.begin() as tx:
         tx.leases.put(Lease(name="job", holder="a/1", fence=2, until=EPOCH))
     store.close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'gateway.db'}")
-    with engine.connect() as connection, pytest.raises(DatabaseError, match="leases: "):
+    engine = connect(place, timeout_s=5.0)
+    with pytest.raises(DatabaseError, match="leases: "), engine.begin() as connection:
         connection.execute(text(statement))
-
-
-def test_a_database_from_before_leases_gets_them(tmp_path: Path) -> None:
-    place = tmp_path / "gateway.db"
-    SqlStore(place).close()
-    with create_engine(f"sqlite:///{place}").begin() as connection:
-        connection.execute(text("DROP TRIGGER leases_no_delete"))
-        connection.execute(text("DROP TABLE leases"))
-    store = SqlStore(place)
-    with store.begin() as tx:
-        assert taken(tx) is not None
-    store.close()
+    engine.dispose()
 
 
 def reusing(tx: Transaction, name: str, **options: Any) -> Lease | None:
