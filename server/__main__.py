@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the options and serve; 2 for faulty settings, 1 for a gateway that cannot start."""
     parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
     for name, field in Settings.model_fields.items():
-        if name in ("state", "host", "port", "verdict_tick_s", "jobs"):
+        if name in ("state", "host", "port", "verdict_tick_s", "jobs", "instance"):
             parser.add_argument(f"--{name.replace('_', '-')}", help=f"{field.description} (default: {field.default})")
     parser.add_argument("--config", type=Path, help="YAML file that maps names of settings to values (default: none)")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}

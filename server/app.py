@@ -9,10 +9,10 @@ import contextlib
 import fcntl
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 import structlog
@@ -22,9 +22,12 @@ from grpc_reflection.v1alpha import reflection
 from server.artifacts import Artifacts
 from server.attestation import Signer
 from server.config import MESSAGE_BYTES, Settings
+from server.following import Follower
 from server.gateway import Gateway
+from server.heartbeat import Heartbeat
 from server.identity import Principals, provision
 from server.keys import Keys
+from server.leases import Leases
 from server.preflight import check
 from server.queue import Queue
 from server.recovery import recover
@@ -59,16 +62,25 @@ log = structlog.get_logger()
 
 
 @contextlib.contextmanager
-def only_one(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process; two gateways on one folder would run jobs twice. Raises Unavailable."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state.chmod(0o700)
-    with (state / "lock").open("w") as lock:
+def only_one(settings: Settings) -> Iterator[None]:
+    """Lock the state folder for this process, or, where gateways share a database and with it the folder, this
+    gateway's name in it. Raises Unavailable."""
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.state.chmod(0o700)
+    settings.instances.mkdir(mode=0o700, exist_ok=True)
+    place = settings.instances / f"{instance(settings)}.lock" if settings.shared else settings.state / "lock"
+    with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Unavailable("another gateway serves this state folder; stop it, or choose another --state") from None
+            other = "--instance" if settings.shared else "--state"
+            raise Unavailable(f"another gateway serves this state folder; stop it, or choose another {other}") from None
         yield
+
+
+def instance(settings: Settings) -> str:
+    """The gateway's name: as set, else the host's where a database is shared. Alone, it is the same on every host."""
+    return settings.instance or (socket.gethostname() if settings.shared else "gateway")
 
 
 def compose(settings: Settings) -> Gateway:
@@ -77,27 +89,37 @@ def compose(settings: Settings) -> Gateway:
     return Gateway(
         settings=settings, store=SqlStore(settings.database), artifacts=Artifacts(settings.artifacts), keys=keys,
         signer=Signer(keys.signing()),
+        leases=Leases(
+            instance=instance(settings), ttl_s=settings.lease_s, margin_s=settings.heartbeat_s,
+            alone=not settings.shared,
+        ),
     )  # fmt: skip
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
     """A gateway that answers; yields it and its port."""
-    with only_one(settings.state):
+    with only_one(settings):
         gateway = compose(settings)
         check(gateway.store)
         principals = provision(gateway.store, settings.tokens)
         for release in recover(gateway):
             log.warning("closed after a restart", release=release)
-        queue, (server, port) = Queue(gateway), await _listen(gateway, principals)
+        queue, heartbeat, follower = Queue(gateway), Heartbeat(gateway), Follower(gateway)
+        server, port = await _listen(gateway, principals)
         await server.start()
+        heartbeat.start()
         queue.start()
+        if settings.shared:
+            follower.start()
         (settings.state / "endpoint").write_text(f"{settings.host}:{port}")
         try:
             yield gateway, port
         finally:
             await server.stop(GRACE_S)
             await asyncio.to_thread(queue.stop)
+            await asyncio.to_thread(follower.stop)
+            await asyncio.to_thread(heartbeat.stop)
             gateway.store.close()
 
 

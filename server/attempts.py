@@ -17,11 +17,12 @@ import structlog
 from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
+from server.leases import Fenced, folder
 from server.releases import destroy_data, move
 from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound, WrongState
-from synthgate.release import ReleaseState
+from synthgate.release import ACTIVE, ReleaseState
 
 log = structlog.get_logger()
 
@@ -30,7 +31,9 @@ Run = Callable[..., Mapping[str, Any]]
 
 
 def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> None:
-    """Raise JobFailed (cancelled) where the release was told to stop or its dataset is deleted by now."""
+    """Raise Fenced where the job is another gateway's by now, and JobFailed (cancelled) where the release was told to
+    stop or its dataset is deleted."""
+    gateway.leases.check(tx, record.release.id)
     deleted = tx.datasets.get(record.release.dataset).dataset.state is DatasetState.DELETED
     if deleted or gateway.running[record.release.id].is_set():
         gateway.running[record.release.id].set()
@@ -39,9 +42,23 @@ def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> No
 
 @contextmanager
 def at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
-    """Whatever happens inside, the release is at rest, its data are gone unless kept, and watchers are told."""
+    """Whatever happens inside, the release is at rest, its data are gone unless kept, and watchers are told. What is
+    fenced writes nothing: the release is whoever's took the lease."""
+    try:
+        with _failing(gateway, release):
+            yield
+    except Fenced as fenced:
+        log.warning("fenced", release=release, why=str(fenced))
+    finally:
+        gateway.news.publish(release, stage="")
+
+
+@contextmanager
+def _failing(gateway: Gateway, release: str) -> Iterator[None]:
     try:
         yield
+    except Fenced:
+        raise
     except (runner.JobFailed, WrongState, NotFound) as failed:
         # Whatever a job died of after it was told to stop: a deletion takes its rows away while it still runs.
         cancelled = gateway.running[release].is_set() and not gateway.stopping.is_set()
@@ -50,13 +67,13 @@ def at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
     except Exception:
         log.exception("release failed", release=release)
         fail(gateway, release, "a fault of the gateway; its log has the incident")
-    finally:
-        gateway.news.publish(release, stage="")
 
 
 def fail(gateway: Gateway, release: str, message: str, state: ReleaseState = ReleaseState.FAILED) -> None:
-    """Close a release that cannot go on, unless it is at rest already. Its charge stays; a sample kept for it goes."""
+    """Close a release that cannot go on, unless it is at rest already. Its charge stays; a sample kept for it goes.
+    Raises Fenced without its lease."""
     with gateway.store.begin() as tx:
+        gateway.leases.check(tx, release)
         record = tx.releases.get(release)
         if record.release.state.terminal or record.release.state is ReleaseState.AWAITING_APPROVAL:
             return
@@ -67,7 +84,7 @@ def fail(gateway: Gateway, release: str, message: str, state: ReleaseState = Rel
 @contextmanager
 def attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
     """A folder and a secret for one attempt; both are destroyed with it."""
-    work, secret = gateway.settings.work / release, secrets.token_bytes(32)
+    work, secret = gateway.settings.work / folder(gateway.leases.mine(release)), secrets.token_bytes(32)
     limits = gateway.settings.job_memory_mib * 2**20
 
     def run(kind: str, spec: Mapping[str, Any], timeout_s: float, *, python: Path | None = None) -> Mapping[str, Any]:
@@ -106,6 +123,18 @@ def kept(
         for kind, file in files.items():
             stored[kind] = gateway.artifacts.put(file)
         yield replace(record, artifacts=stored, release=replace(record.release, **described))
+    except Fenced:
+        _destroy_at_rest(gateway, record.release.id, replace(record, artifacts=stored))
+        raise
     except BaseException:
         destroy_data(gateway, replace(record, artifacts=stored))
         raise
+
+
+def _destroy_at_rest(gateway: Gateway, release: str, record: ReleaseRecord) -> None:
+    """Destroy what a fenced job stored, unless the release is under way elsewhere: the same draw may be stored there
+    at this moment, and `server.recovery` sweeps what nobody needs in the end."""
+    with gateway.store.begin() as tx:
+        under_way = tx.releases.get(release).release.state in ACTIVE
+    if not under_way:
+        destroy_data(gateway, record)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from synthgate.errors import InvalidArgument
@@ -37,6 +37,16 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         default=SecretStr(""), description="sqlite:///path or postgresql://...; empty: gateway.db in the state folder."
     )
+    instance: str = Field(
+        default="", pattern=r"^[A-Za-z0-9._-]{0,63}$",
+        description="Name of this gateway among those that share a database; empty takes the host's name.",
+    )  # fmt: skip
+    lease_s: float = Field(
+        default=10.0, gt=0, le=300, description="A job whose gateway is silent for so long is another gateway's."
+    )
+    heartbeat_s: float = Field(
+        default=3.0, gt=0, description="Leases are renewed at this interval, at most a third of lease_s."
+    )
     fit_timeout_s: float = Field(
         default=1_800.0, gt=0, description="A fit or a derived sample that takes longer is FAILED."
     )
@@ -49,6 +59,13 @@ class Settings(BaseSettings):
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
+
+    @field_validator("heartbeat_s")
+    @classmethod
+    def _often(cls, heartbeat_s: float, info: ValidationInfo) -> float:
+        if 3 * heartbeat_s > info.data.get("lease_s", 0.0):
+            raise ValueError("renew leases at least three times in lease_s")
+        return heartbeat_s
 
     @field_validator("host")
     @classmethod
@@ -77,6 +94,16 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Where the store is: a URL, or the path of an SQLite file. May hold a password."""
         return self.database_url.get_secret_value() or str(self.state / "gateway.db")
+
+    @property
+    def shared(self) -> bool:
+        """Whether several gateways may use the database at once; an SQLite file has one."""
+        return self.database.startswith("postgresql")
+
+    @property
+    def instances(self) -> Path:
+        """What each gateway has to itself: its lock and its address."""
+        return self.state / "instances"
 
     @property
     def keys(self) -> Path:

@@ -17,6 +17,8 @@ from server.gateway import GATEWAY, Call, Gateway
 from server.identity import Office, Principal
 from server.jobs import runner
 from server.keys import write_once
+from server.leases import Fenced
+from server.leases import folder as folder_of
 from server.policy import half_width
 from server.publication import next_tick
 from server.store import Transaction
@@ -200,7 +202,7 @@ def ingest(gateway: Gateway, name: str) -> None:
         record = tx.datasets.get(name)
     if record.dataset.state is not DatasetState.INGESTING:
         return
-    upload, folder = Upload(gateway, name), gateway.settings.work / f"ingest-{name}"
+    upload, folder = Upload(gateway, name), gateway.settings.work / folder_of(gateway.leases.mine(ingest_job(name)))
     unit = record.dataset.unit
     spec = {
         "domain": record.dataset.domain.to_dict(),
@@ -217,13 +219,14 @@ def ingest(gateway: Gateway, name: str) -> None:
             ),
             cancelled=gateway.running[ingest_job(name)], progress=lambda stage: None,
         )  # fmt: skip
-        _keep(folder, gateway.settings.rows / name)
-        _settle(gateway, name, found=found)
+        _settle(gateway, name, found=found, folder=folder)
         upload.discard()
     except runner.JobFailed as failed:
         if not gateway.stopping.is_set():
             _settle(gateway, name, failure=failed.message)
             upload.discard()
+    except Fenced:
+        raise
     except Exception:
         log.exception("ingest failed", dataset=name)
         _settle(gateway, name, failure="a fault of the gateway; its log has the incident. Upload the file again")
@@ -246,12 +249,16 @@ def _keep(folder: Path, rows: Path) -> None:
         (folder / part).replace(rows / part)
 
 
-def _settle(gateway: Gateway, name: str, *, found: Any = None, failure: str = "") -> None:
+def _settle(gateway: Gateway, name: str, *, found: Any = None, folder: Path | None = None, failure: str = "") -> None:
+    """Write what came of it; the rows move from ``folder`` in the same transaction, under the lease. Raises Fenced."""
     with gateway.store.begin() as tx:
+        gateway.leases.check(tx, ingest_job(name))
         record = tx.datasets.get(name)
         if record.dataset.state is not DatasetState.INGESTING:
             shutil.rmtree(gateway.settings.rows / name, ignore_errors=True)
             return
+        if folder is not None:
+            _keep(folder, gateway.settings.rows / name)
         sizes = record.dataset.sizes
         if found is not None and sizes is None:
             sizes = PublicSizes(

@@ -5,6 +5,7 @@ from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import Upload, ingest_job, move
 from server.gateway import Call, Gateway
+from server.leases import revoke
 from server.releases import stop
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
@@ -35,6 +36,8 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     """What follows the mark: nothing of a DELETED dataset runs, waits or is stored any more. Idempotent; a restart
     does it again for what a crash interrupted."""
     with gateway.store.begin() as tx:
+        if not gateway.leases.has(tx, ingest_job(name)):
+            revoke(tx, ingest_job(name))
         unfinished = [r.release.id for r in tx.releases.list(dataset=name, states=UNFINISHED)]
     for release in unfinished:
         stop(gateway, release, by=by, reason="the dataset was deleted")

@@ -15,6 +15,7 @@ from server.attestation import Signer
 from server.config import Settings
 from server.identity import Principal
 from server.keys import Keys
+from server.leases import Leases
 from server.store import Store, Transaction
 from synthgate.errors import InvalidArgument
 
@@ -92,6 +93,8 @@ class Gateway:
     keys: Keys
     signer: Signer
     news: News = field(default_factory=News)
+    leases: Leases = field(default_factory=Leases)
+    """The jobs that this gateway may do; every write of a job's result checks its fence."""
     running: dict[str, threading.Event] = field(default_factory=dict)
     """Jobs under way by name, with the event that cancels them."""
     wake: threading.Event = field(default_factory=threading.Event)

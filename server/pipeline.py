@@ -38,6 +38,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         if record.release.state is not ReleaseState.PENDING:
             return
         dataset = tx.datasets.get(record.release.dataset)
+        gateway.leases.check(tx, release)
         tx.ledger.commit(release, by=GATEWAY)
         record = move(gateway, tx, _numbered(tx, record), ReleaseState.TRAINING)
     with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
@@ -120,6 +121,8 @@ def _keep_report(
         "verdict": verdict.to_dict(), "statement": claim.to_dict(), "domain": dataset.dataset.domain.to_dict(),
     }  # fmt: skip
     run("render", spec, gateway.settings.evaluate_timeout_s)
+    with gateway.store.begin() as tx:
+        check_wanted(gateway, tx, record)
     kept = {
         "report_json": gateway.artifacts.put(document),
         "report_html": gateway.artifacts.put(work / "render" / "report.html"),

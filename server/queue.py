@@ -1,6 +1,8 @@
 """`Queue`: takes what waits, oldest first, and runs a bounded number of jobs side by side.
 
 The queue is the catalog: INGESTING datasets and PENDING releases. Nothing is kept in memory that a restart would miss.
+What is started was leased in the transaction that chose it, so that gateways that share a store run nothing twice. Now
+and then the queue looks for what a lost gateway left.
 """
 
 import threading
@@ -10,11 +12,15 @@ from functools import partial
 
 import structlog
 
+from server.catalog.base import Lease
 from server.datasets import ingest, ingest_job
 from server.derived import run_derived
 from server.gateway import Gateway
+from server.leases import Fenced
 from server.pipeline import run_release
+from server.recovery import recover
 from synthgate.dataset import DatasetState
+from synthgate.errors import SynthgateError
 from synthgate.release import ReleaseState
 
 log = structlog.get_logger()
@@ -30,6 +36,7 @@ class Queue:
         self._gateway = gateway
         self._start = start or self._pool_submit
         self._pool = ThreadPoolExecutor(max_workers=max(1, gateway.settings.jobs), thread_name_prefix="job")
+        self._recovered = gateway.leases.monotonic()
         self._tick = gateway.now().timestamp() // gateway.settings.verdict_tick_s
         self._thread = threading.Thread(target=self._look, name="queue", daemon=True)
 
@@ -51,6 +58,7 @@ class Queue:
             self._gateway.wake.clear()
             try:
                 self.take()
+                self.recover()
             except Exception:
                 log.exception("the queue could not be read; trying again")
             tick_s = self._gateway.settings.verdict_tick_s
@@ -64,27 +72,50 @@ class Queue:
         due, self._tick = tick > self._tick, tick
         if free <= 0:
             return
+        since = self._gateway.leases.monotonic()
+        chosen: list[tuple[Job, str, Lease]] = []
         with self._gateway.store.begin() as tx:
             waiting = tx.releases.list(states=(ReleaseState.PENDING,)) if due else ()
             arrived = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.INGESTING]
-        runs = [(run_release if r.release.derivation is None else run_derived, r.release.id) for r in waiting]
-        work: list[tuple[Job, str, str]] = [(job, release, release) for job, release in runs]
-        work += [(ingest, name, ingest_job(name)) for name in arrived]
-        for job, name, key in work:
-            if free > 0 and key not in self._gateway.running:
-                self._gateway.running[key] = threading.Event()
-                self._start(partial(self._run, job, key), name)
-                free -= 1
+            runs = [(run_release if r.release.derivation is None else run_derived, r.release.id) for r in waiting]
+            work: list[tuple[Job, str, str]] = [(job, release, release) for job, release in runs]
+            work += [(ingest, name, ingest_job(name)) for name in arrived]
+            for job, name, key in work:
+                if len(chosen) == free:
+                    break
+                if key not in self._gateway.running and (lease := self._gateway.leases.take(tx, key)):
+                    chosen.append((job, name, lease))
+        for job, name, lease in chosen:
+            self._gateway.leases.own(lease, since=since)
+            self._gateway.running[lease.name] = threading.Event()
+            self._start(partial(self._run, job, lease.name), name)
+
+    def recover(self) -> None:
+        """Every lease's length of seconds, bring to rest what a gateway left that does not renew any more."""
+        now = self._gateway.leases.monotonic()
+        if now - self._recovered < self._gateway.leases.ttl_s:
+            return
+        self._recovered = now
+        for release in recover(self._gateway, starting=False):
+            log.warning("closed after its gateway was lost", release=release)
 
     def _pool_submit(self, job: "partial[None]", name: str) -> None:
         self._pool.submit(job, name)
 
     def _run(self, job: Job, key: str, name: str) -> None:
+        rested = False
         try:
             job(self._gateway, name)
+            rested = True
+        except Fenced as fenced:
+            log.warning("fenced", name=name, why=str(fenced))
         except Exception:
-            log.exception("a job could not be brought to rest: it is tried again, or closed by a restart", name=name)
+            log.exception("a job could not be brought to rest: it is tried again, or closed by recovery", name=name)
+        finally:
             self._gateway.running.pop(key, None)
-            return
-        self._gateway.running.pop(key, None)
-        self._gateway.wake.set()
+        try:
+            self._gateway.leases.release(self._gateway.store, key)
+        except SynthgateError:
+            log.exception("a lease could not be released: it runs out by itself", name=name)
+        if rested:
+            self._gateway.wake.set()

@@ -1,20 +1,23 @@
-"""`recover`: what a restart does with what the last run left, before anything else runs.
+"""`recover`: what a gateway does with what a lost one, or its own last life, left under way.
 
-    found                            becomes
+    found, and its lease is free     becomes
     PENDING, reserved or derived     stays in the queue (the queue is the catalog)
     PENDING, already committed       FAILED, charge kept
     TRAINING, EVALUATING, SAMPLING   FAILED, charge kept
     AWAITING_APPROVAL                stays
 
-Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and what a
-crash left of a dataset that was marked DELETED.
+It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
+alone. Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and
+what a crash left of a dataset that was marked DELETED.
 """
 
 import shutil
 
 from server import erasure
 from server.attempts import fail
+from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
+from server.leases import folder
 from server.releases import GENERATED
 from server.store import Transaction
 from synthgate.dataset import DatasetState
@@ -22,27 +25,58 @@ from synthgate.errors import NotFound
 from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
+JOB = "recovery"
+"""The lease of the one gateway that looks through the files."""
 RESTARTED = "the gateway was restarted while the work was under way"
 
 
-def recover(gateway: Gateway) -> tuple[str, ...]:
-    """Bring everything to rest that cannot go on. Returns the releases that were closed. Idempotent."""
+def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
+    """Bring everything to rest that cannot go on. Returns the releases that were closed. Idempotent.
+
+    Later than at the start, files are looked through only where something was closed.
+    """
     with gateway.store.begin() as tx:
-        interrupted = [
-            record.release.id
-            for record in tx.releases.list(states=ACTIVE)
-            if record.release.state is not ReleaseState.PENDING
-            or (
-                record.release.derivation is None
-                and tx.ledger.reservation(record.release.id).state is ReservationState.COMMITTED
-            )
-        ]
-    for release in interrupted:
-        fail(gateway, release, RESTARTED)
-    shutil.rmtree(gateway.settings.work, ignore_errors=True)
-    _erase(gateway)
-    _sweep(gateway)
-    return tuple(interrupted)
+        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(tx, r)]
+    closed = tuple(release for release in found if _close(gateway, release))
+    if starting or closed:
+        _clear(gateway)
+        with gateway.leases.under(gateway.store, JOB) as free:
+            if free:
+                _erase(gateway)
+                _sweep(gateway)
+    return closed
+
+
+def _interrupted(tx: Transaction, record: ReleaseRecord) -> bool:
+    """Whether work on it has begun."""
+    release = record.release
+    if release.state is ReleaseState.PENDING and release.derivation is None:
+        return tx.ledger.reservation(release.id).state is ReservationState.COMMITTED
+    return release.state in ACTIVE and release.state is not ReleaseState.PENDING
+
+
+def _close(gateway: Gateway, release: str) -> bool:
+    """Close it under its lease, if nobody has that; whoever had it before is fenced by then."""
+    with gateway.leases.under(gateway.store, release) as free:
+        if not free:
+            return False
+        with gateway.store.begin() as tx:
+            interrupted = _interrupted(tx, tx.releases.get(release))
+        if interrupted:
+            fail(gateway, release, RESTARTED)
+    if interrupted:
+        gateway.news.publish(release)
+    return interrupted
+
+
+def _clear(gateway: Gateway) -> None:
+    """Destroy the folders of jobs that have no lease any more."""
+    found = list(gateway.settings.work.glob("*"))  # before the leases: one that is taken later has another folder
+    with gateway.store.begin() as tx:
+        working = {folder(lease) for lease in gateway.leases.live(tx)}
+    for path in found:
+        if path.name not in working:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _erase(gateway: Gateway) -> None:
@@ -63,7 +97,10 @@ def _is_deleted(tx: Transaction, name: str) -> bool:
 
 
 def _sweep(gateway: Gateway) -> None:
+    """Destroy what nobody needs, at a moment when no job of any gateway may have stored what it has not written yet."""
     with gateway.store.begin() as tx:
+        if any(lease.name != JOB for lease in gateway.leases.live(tx)):
+            return
         existing = {record.dataset.name for record in tx.datasets.list()}
         kept = {
             digest
@@ -72,6 +109,6 @@ def _sweep(gateway: Gateway) -> None:
             if kind not in GENERATED or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
             if kind != "model" or record.release.dataset in existing
         }
-    for digest in gateway.artifacts.digests():
-        if digest not in kept:
-            gateway.artifacts.destroy(digest)
+        for digest in gateway.artifacts.digests():
+            if digest not in kept:
+                gateway.artifacts.destroy(digest)

@@ -7,6 +7,7 @@ from typing import Any
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
+from server.leases import revoke
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
@@ -79,13 +80,18 @@ def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
 
 
 def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
-    """Bring a release to CANCELLED: at once where nothing runs, else as soon as its job has ended. Idempotent."""
+    """Bring a release to CANCELLED: as soon as its job has ended where it runs here, else at once; a job of another
+    gateway is fenced, and that gateway kills its worker at the next heartbeat. Idempotent."""
     with gateway.store.begin() as tx:
         record = tx.releases.get(release)
         state = record.release.state
+        here = gateway.leases.has(tx, release)
+        elsewhere = state in ACTIVE and state is not ReleaseState.PENDING and not here
+        if elsewhere:
+            revoke(tx, release)
         if state is ReleaseState.PENDING and record.release.derivation is None:
             tx.ledger.void(release, by=by, reason=reason)
-        if state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
+        if elsewhere or state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
             tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
     if state is ReleaseState.AWAITING_APPROVAL:

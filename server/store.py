@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from server.catalog.base import AuditLog, DatasetCatalog, PrincipalCatalog, ReleaseCatalog, RequestLog
+from server.catalog.base import AuditLog, DatasetCatalog, LeaseCatalog, PrincipalCatalog, ReleaseCatalog, RequestLog
 from server.ledger.base import Ledger, LedgerView
 from synthgate.errors import Unavailable
 
@@ -29,6 +29,7 @@ class Transaction:
     requests: RequestLog
     audit: AuditLog
     principals: PrincipalCatalog
+    leases: LeaseCatalog
 
 
 class Store(Protocol):

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Self
 
 from server.audit import MemoryAudit
-from server.catalog.base import Answer, AuditRecord
-from server.catalog.memory import MemoryDatasets, MemoryPrincipals, MemoryReleases, MemoryRequests
+from server.catalog.base import Answer, AuditRecord, Lease
+from server.catalog.memory import MemoryDatasets, MemoryLeases, MemoryPrincipals, MemoryReleases, MemoryRequests
 from server.ledger.memory import MemoryLedger
 from server.store import Transaction, Turn, utc_now
 from synthgate.errors import Unavailable
@@ -23,11 +23,12 @@ class _Kept:
     requests: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
     principals: dict[str, tuple[str, str]] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
 
     def copy(self) -> Self:
         return type(self)(
             self.entries.copy(), self.datasets.copy(), self.releases.copy(), self.requests.copy(), self.audit.copy(),
-            self.principals.copy(),
+            self.principals.copy(), self.leases.copy(),
         )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ class MemoryStore:
                 requests=MemoryRequests(draft.requests),
                 audit=MemoryAudit(draft.audit, clock=self._clock),
                 principals=MemoryPrincipals(draft.principals),
+                leases=MemoryLeases(draft.leases, clock=self._clock),
             )
             self._kept = draft.copy()
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from server import migrations
 from server.audit import SqlAudit
-from server.catalog.sql import SqlDatasets, SqlPrincipals, SqlReleases, SqlRequests
+from server.catalog.sql import SqlDatasets, SqlLeases, SqlPrincipals, SqlReleases, SqlRequests
 from server.databases import connect
 from server.ledger.sql import SqlLedger
 from server.store import Transaction, Turn, utc_now
@@ -52,6 +52,7 @@ class SqlStore:
                     requests=SqlRequests(connection),
                     audit=SqlAudit(connection, clock=self._clock),
                     principals=SqlPrincipals(connection),
+                    leases=SqlLeases(connection, clock=self._clock),
                 )
 
     def close(self) -> None:

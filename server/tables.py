@@ -149,3 +149,13 @@ principals = Table(
     _text("token_sha256", unique=True),
     sqlite_strict=True,
 )
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True, nullable=False),
+    _text("holder", index=True),
+    _whole("fence"),
+    _text("until"),
+    sqlite_strict=True,
+)

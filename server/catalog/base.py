@@ -102,6 +102,34 @@ class PrincipalCatalog(Protocol):
         """(name, office, sha256 of the token) of each."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who may do the job ``name``, until when. ``holder`` is one life of a gateway (``instance/life``), empty where
+    the lease was released. ``fence`` grows at every change of holder, for ever, and is never used again."""
+
+    name: str
+    holder: str
+    fence: int
+    until: datetime
+
+
+class LeaseCatalog(Protocol):
+    """Leases by the name of the job. The verbs over them are in ``server.leases``."""
+
+    def now(self) -> datetime:
+        """The one clock that leases are measured by: the database's where several gateways share it."""
+
+    def get(self, name: str) -> Lease | None:
+        """The lease, its row locked until the transaction ends; None where nobody ever took it."""
+
+    def put(self, lease: Lease) -> None:
+        """Write it. Raises WrongState where the fence does not grow although the holder changes to somebody, or
+        shrinks."""
+
+    def list(self) -> tuple[Lease, ...]:
+        """Those that somebody holds, by name."""
+
+
 class RequestLog(Protocol):
     """The answers to request ids, for ever, by (principal, method, request id)."""
 

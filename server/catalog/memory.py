@@ -1,7 +1,10 @@
 """The catalog in memory: canonical texts in dictionaries that belong to one transaction."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from server.catalog import codec, rules
-from server.catalog.base import Answer, DatasetRecord, ReleaseRecord
+from server.catalog.base import Answer, DatasetRecord, Lease, ReleaseRecord
 from synthgate.dataset import DatasetState
 from synthgate.ledger import Entry, EntryKind
 from synthgate.release import ReleaseState
@@ -114,3 +117,28 @@ class MemoryPrincipals:
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""
         return tuple((name, *rest) for name, rest in self._kept.items())
+
+
+class MemoryLeases:
+    """A `server.catalog.base.LeaseCatalog`."""
+
+    def __init__(self, kept: dict[str, Lease], *, clock: Callable[[], datetime]) -> None:
+        self._kept = kept
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The store's clock."""
+        return self._clock()
+
+    def get(self, name: str) -> Lease | None:
+        """The lease; None where nobody ever took it."""
+        return self._kept.get(name)
+
+    def put(self, lease: Lease) -> None:
+        """Write it."""
+        rules.check_lease(self.get(lease.name), lease)
+        self._kept[lease.name] = lease
+
+    def list(self) -> tuple[Lease, ...]:
+        """Those that somebody holds, by name."""
+        return tuple(self._kept[name] for name in sorted(self._kept) if self._kept[name].holder)

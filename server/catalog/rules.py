@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from server.catalog.base import ReleaseRecord
+from server.catalog.base import Lease, ReleaseRecord
 from synthgate.dataset import DatasetState
 from synthgate.errors import AlreadyExists, InvalidArgument, NotFound, RequestIdReused, WrongState
 from synthgate.release import ReleaseState, allows
@@ -44,6 +44,15 @@ def check_release_change(stored: ReleaseRecord, new: ReleaseRecord, expected: Re
         raise WrongState(f"release {old.id!r} is {old.state} and cannot become {changed.state}")
     if (old.dataset, old.account, old.derivation) != (changed.dataset, changed.account, changed.derivation):
         raise InvalidArgument(f"release {old.id!r} keeps its dataset, its account and what is asked of a source")
+
+
+def check_lease(stored: Lease | None, new: Lease) -> None:
+    """Raises WrongState where ``new`` would use a fence again: it grows with every new holder and never shrinks."""
+    if stored is None:
+        return
+    same = new.holder in ("", stored.holder)
+    if new.fence < stored.fence or (new.fence == stored.fence and not same):
+        raise WrongState(f"the lease of {new.name!r} is at fence {stored.fence}; a new holder takes a larger one")
 
 
 def answer_kept(payload: str, *, kept: str) -> None:

@@ -1,10 +1,14 @@
 """The catalog in SQL: canonical texts in rows, with the columns that queries need beside them."""
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from server import tables
 from server.catalog import codec, rules
-from server.catalog.base import Answer, DatasetRecord, ReleaseRecord
+from server.catalog.base import Answer, DatasetRecord, Lease, ReleaseRecord
+from server.ledger import chain
 from synthgate.dataset import DatasetState
 from synthgate.release import ReleaseState
 
@@ -151,3 +155,47 @@ class SqlPrincipals:
         """(name, office, sha256 of the token) of each."""
         rows = self._connection.execute(select(tables.principals))
         return tuple((row.name, row.office, row.token_sha256) for row in rows)
+
+
+class SqlLeases:
+    """A `server.catalog.base.LeaseCatalog` over the table ``leases``, inside one transaction of ``connection``.
+
+    PostgreSQL tells the time itself, because the gateways that share it may have clocks of their own; an SQLite file
+    is used on one machine, whose clock is ``clock``.
+    """
+
+    def __init__(self, connection: Connection, *, clock: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The database's clock where it has one that is shared."""
+        if self._connection.dialect.name == "postgresql":
+            moment: datetime = self._connection.scalars(select(func.clock_timestamp())).one()
+            return moment
+        return self._clock()
+
+    def get(self, name: str) -> Lease | None:
+        """The lease, its row locked; None where nobody ever took it."""
+        query = select(tables.leases).where(tables.leases.c.name == name).with_for_update()
+        row = self._connection.execute(query).first()
+        return _lease(row) if row else None
+
+    def put(self, lease: Lease) -> None:
+        """Write it."""
+        stored = self.get(lease.name)
+        rules.check_lease(stored, lease)
+        row = {"holder": lease.holder, "fence": lease.fence, "until": chain.moment(lease.until)}
+        if stored is None:
+            self._connection.execute(insert(tables.leases).values(name=lease.name, **row))
+        else:
+            self._connection.execute(update(tables.leases).where(tables.leases.c.name == lease.name).values(row))
+
+    def list(self) -> tuple[Lease, ...]:
+        """Those that somebody holds, by name."""
+        query = select(tables.leases).where(tables.leases.c.holder != "").order_by(tables.leases.c.name)
+        return tuple(_lease(row) for row in self._connection.execute(query))
+
+
+def _lease(row: Row[tuple[str, str, int, str]]) -> Lease:
+    return Lease(name=row.name, holder=row.holder, fence=row.fence, until=datetime.fromisoformat(row.until))

@@ -39,6 +39,20 @@ def chained(dialect: str, table: str) -> Iterator[str]:
     yield f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
 
 
+def fenced(dialect: str, table: str) -> Iterator[str]:
+    """Statements that make ``table`` refuse a fence that shrinks, or stays although the holder changes to somebody."""
+    name, refusal = f"{table}_fence_grows", f"{table}: a new holder takes a larger fence"
+    reused = "NEW.fence = OLD.fence AND NEW.holder NOT IN ('', OLD.holder)"
+    broken = f"NEW.name <> OLD.name OR NEW.fence < OLD.fence OR ({reused})"
+    if dialect == "sqlite":
+        yield (
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} WHEN {broken} BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+        )
+        return
+    yield _function(name, f"IF {broken} THEN {_raise(refusal)} END IF; RETURN NEW;")
+    yield f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
+
+
 def _function(name: str, body: str) -> str:
     return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
 

@@ -1,6 +1,7 @@
 """A composed gateway with real stores and no queue; the clock is a number that the tests set."""
 
 import itertools
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -58,3 +59,13 @@ def asked(gateway: Gateway) -> str:
     return requests.create(
         gateway, call(ANALYST), dataset="table", engine="independent", epsilon=0.1, delta=None
     ).release.id
+
+
+def leased(gateway: Gateway, name: str) -> None:
+    """Give the gateway the lease of a job, as its queue does."""
+    since = gateway.leases.monotonic()
+    with gateway.store.begin() as tx:
+        lease = gateway.leases.take(tx, name)
+    assert lease is not None
+    gateway.leases.own(lease, since=since)
+    gateway.running[name] = threading.Event()

@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def gateway(tmp_path: Path, clock: Clock) -> Gateway:
-    settings = Settings(state=tmp_path, verdict_tick_s=TICK_S)
+    settings = Settings(state=tmp_path, verdict_tick_s=TICK_S, lease_s=300.0)
     made = replace(compose(settings), now=clock)
     provision(made.store, settings.tokens)
     accounts.open_account(made, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)

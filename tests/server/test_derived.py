@@ -4,7 +4,6 @@ The source is put to RELEASED as the pipeline does it; its model is two columns 
 """
 
 import hashlib
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +28,7 @@ from server.releases import move
 from synthgate.derivation import Condition, Derivation
 from synthgate.errors import InvalidArgument, NotFound, RequestIdReused, TooLarge, WrongState
 from synthgate.release import ReleaseState
-from tests.server.composed import ANALYST, DOMAIN, SIZES, STEWARD, TICK_S, Clock, asked, call, registered
+from tests.server.composed import ANALYST, DOMAIN, SIZES, STEWARD, TICK_S, Clock, asked, call, leased, registered
 
 OTHER = Principal("other", Office.ANALYST)
 
@@ -67,7 +66,7 @@ def derive(gateway: Gateway, source: str, who: Principal = ANALYST, **asked: Any
 
 def ran(gateway: Gateway, record: ReleaseRecord) -> ReleaseRecord:
     """The release after its job, in a process of its own as ever."""
-    gateway.running[record.release.id] = threading.Event()
+    leased(gateway, record.release.id)
     run_derived(gateway, record.release.id)
     return stored(gateway, record.release.id)
 
