@@ -103,9 +103,10 @@ def against(ours: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]
     for name, scores in ours.items():
         table, epsilon = name.split(" ")
         same = [p for p in peers if p["table"] == table and p["epsilon"] == float(epsilon)]
-        if same:
-            auc.append(scores["auc"] - max(p["tstr"] for p in same))
-            tvd.append(min(p["tvd3"] for p in same) - scores["tvd3"])
+        runs = [[p for p in same if p["engine"] == engine] for engine in {p["engine"] for p in same}]
+        if runs:
+            auc.append(scores["auc"] - max(statistics.median(p["tstr"] for p in of_one) for of_one in runs))
+            tvd.append(min(statistics.median(p["tvd3"] for p in of_one) for of_one in runs) - scores["tvd3"])
             if min(auc[-1], tvd[-1]) < -WORSE:
                 lost.append(name)
     share = lambda gaps: round(sum(g > 0 for g in gaps) / len(gaps), 3) if gaps else None  # noqa: E731

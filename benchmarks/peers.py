@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="which synthesizers")
     parser.add_argument("--tables", nargs="+", default=list(NAMES), choices=NAMES, help="which tables (default all)")
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
+    parser.add_argument("--runs", type=int, default=1, help="fits of each cell (default 1); medians are compared")
     parser.add_argument("--dpctgan-epochs", type=int, default=3, help="epochs of dpctgan (default 3)")
     parser.add_argument("--times", type=int, metavar="ROUNDS", help="time auto and the peers in turns instead")
     options = parser.parse_args()
@@ -186,13 +187,13 @@ def main() -> None:
         for epsilon in options.epsilons:
             for table in options.tables:
                 asked = (table, f"smartnoise-{peer}", epsilon)
-                if any((p["table"], p["engine"], p["epsilon"]) == asked for p in known):
-                    continue
-                found = cell(peer, table, epsilon, options.dpctgan_epochs)
-                known = [*(json.loads(kept.read_text()) if kept.exists() else []), found]
-                kept.write_text(json.dumps(known, indent=1) + "\n")
-                scores = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
-                print(f"{table} {peer} epsilon {epsilon:g}: {scores or found['failed']}", flush=True)
+                done = sum((p["table"], p["engine"], p["epsilon"]) == asked for p in known)
+                for _ in range(done, options.runs):
+                    found = cell(peer, table, epsilon, options.dpctgan_epochs)
+                    known = [*(json.loads(kept.read_text()) if kept.exists() else []), found]
+                    kept.write_text(json.dumps(known, indent=1) + "\n")
+                    scores = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
+                    print(f"{table} {peer} epsilon {epsilon:g}: {scores or found['failed']}", flush=True)
     print(json.dumps({"cells": len(known), "failed": sum("failed" in p for p in known)}))
 
 
