@@ -46,15 +46,16 @@ class Score:
         return finite and self.conclusive is True and self.low <= self.value <= self.high
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values; non-finite numbers become null."""
+        """JSON-ready values; what is no finite number becomes null."""
         numbers = {k: _finite(getattr(self, k)) for k in ("value", "low", "high")}
         told = {"better": str(self.better), "conclusive": self.conclusive, "note": self.note}
         return {"name": self.name, **numbers, **told}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Score":
-        """Read a score; null numbers become NaN, which no rule accepts."""
-        numbers = {k: math.nan if document[k] is None else float(document[k]) for k in ("value", "low", "high")}
+        """Read a score; what is no finite number becomes NaN, which no rule accepts."""
+        read = {k: _finite(document[k]) for k in ("value", "low", "high")}
+        numbers = {k: math.nan if number is None else number for k, number in read.items()}
         return cls(
             name=document["name"],
             **numbers,
@@ -101,5 +102,6 @@ class Report:
         return cls(scores=scores, details=document["details"], seconds=document["seconds"])
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _finite(value: Any) -> float | None:
+    """The number, if it is one: a text or a truth value is none, whatever ``float`` makes of it."""
+    return float(value) if type(value) in (int, float) and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The gate's default is no: tables of what admits and what does not, and 5,000 vectors that must never pass."""
+"""The gate's default is no: tables of what admits and what does not, and numbers that must never pass."""
 
 import math
 from dataclasses import replace
