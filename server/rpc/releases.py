@@ -5,7 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 
-from server import approvals, derived, releases, requests
+from server import approvals, derived, releases, requests, revocation
 from server.catalog.base import ReleaseRecord
 from server.config import CHUNK_BYTES
 from server.gateway import Call
@@ -120,7 +120,8 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     async def DownloadRelease(  # noqa: N802
         self, request: pb.DownloadReleaseRequest, principal: Principal
     ) -> AsyncIterator[pb.DownloadReleaseResponse]:
-        """Send the canonical Parquet from an offset; it is hashed again before the first byte leaves."""
+        """Send the canonical Parquet from an offset; it is hashed again before the first byte leaves, and before every
+        chunk it is asked whether it may still leave."""
         record = await asyncio.to_thread(releases.downloadable, self.gateway, principal, request.id)
         release = record.release
         if not 0 <= request.offset <= release.bytes:
@@ -136,6 +137,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
                 offset += len(data)
                 if not (data := await asyncio.to_thread(file.read, CHUNK_BYTES)):
                     return
+                await asyncio.to_thread(releases.downloadable, self.gateway, principal, request.id)
 
     @answers(STEWARD, OFFICER)
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
@@ -171,3 +173,9 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         """Reject a release AWAITING_APPROVAL."""
         record = approvals.reject(self.gateway, call, request.id, reason=request.reason)
         return pb.RejectReleaseResponse(release=shown(record))
+
+    @answers(OFFICER)
+    def RevokeRelease(self, request: pb.RevokeReleaseRequest, call: Call) -> pb.RevokeReleaseResponse:  # noqa: N802
+        """Take a RELEASED release back."""
+        record = revocation.revoke(self.gateway, call, request.id, reason=request.reason)
+        return pb.RevokeReleaseResponse(release=shown(record))

@@ -251,6 +251,14 @@ def reject(session: Session, release: Id, reason: Reason) -> None:
     session.show(found, lambda console: drawing.release(console, found))
 
 
+@command(app, "revoke")
+def revoke(session: Session, release: Id, reason: Reason) -> None:
+    """Take a RELEASED release back, and all that was derived from it; their data are destroyed. Officers."""
+    with session.client() as gateway:
+        found = gateway.revoke(release, reason=reason)
+    session.show(found, lambda console: drawing.release(console, found))
+
+
 def _quote(session: Session, dataset: str, epsilon: float, delta: float | None, engine: str) -> None:
     with session.client() as gateway:
         found = gateway.quote_release(dataset, epsilon=epsilon, delta=delta, engine=_engine(engine))

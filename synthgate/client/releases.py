@@ -142,3 +142,8 @@ class ReleaseCalls:
         """Reject a release AWAITING_APPROVAL; its rows are destroyed. Officers."""
         request = releases.RejectReleaseRequest(request_id=chosen(request_id), id=release, reason=reason)
         return convert.release_from_proto(self._wire.call(self._wire.releases.RejectRelease, request).release)
+
+    def revoke(self, release: str, *, reason: str, request_id: str = "") -> Release:
+        """Take a RELEASED release back, and all that was derived from it; their data are destroyed. Officers."""
+        request = releases.RevokeReleaseRequest(request_id=chosen(request_id), id=release, reason=reason)
+        return convert.release_from_proto(self._wire.call(self._wire.releases.RevokeRelease, request).release)

@@ -110,6 +110,11 @@ class ReleaseServiceStub:
                 request_serializer=synthgate_dot_v1_dot_release__service__pb2.RejectReleaseRequest.SerializeToString,
                 response_deserializer=synthgate_dot_v1_dot_release__service__pb2.RejectReleaseResponse.FromString,
                 _registered_method=True)
+        self.RevokeRelease = channel.unary_unary(
+                '/synthgate.v1.ReleaseService/RevokeRelease',
+                request_serializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.SerializeToString,
+                response_deserializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.FromString,
+                _registered_method=True)
 
 
 class ReleaseServiceServicer:
@@ -214,6 +219,13 @@ class ReleaseServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeRelease(self, request, context):
+        """Takes a RELEASED release back, and every release derived from it: nothing of them is given out any more. Officers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReleaseServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -271,6 +283,11 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.RejectRelease,
                     request_deserializer=synthgate_dot_v1_dot_release__service__pb2.RejectReleaseRequest.FromString,
                     response_serializer=synthgate_dot_v1_dot_release__service__pb2.RejectReleaseResponse.SerializeToString,
+            ),
+            'RevokeRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeRelease,
+                    request_deserializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.FromString,
+                    response_serializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -591,6 +608,33 @@ class ReleaseService:
             '/synthgate.v1.ReleaseService/RejectRelease',
             synthgate_dot_v1_dot_release__service__pb2.RejectReleaseRequest.SerializeToString,
             synthgate_dot_v1_dot_release__service__pb2.RejectReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synthgate.v1.ReleaseService/RevokeRelease',
+            synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.SerializeToString,
+            synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

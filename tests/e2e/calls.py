@@ -65,6 +65,10 @@ RPCS = (
         "releases", "RejectRelease", {OFFICER},
         lambda r, d: releases.RejectReleaseRequest(request_id=f"reject {r}", id=r, reason="looked"),
     ),
+    _rpc(
+        "releases", "RevokeRelease", {OFFICER},
+        lambda r, d: releases.RevokeReleaseRequest(request_id=f"revoke {r}", id=r, reason="looked"),
+    ),
     _rpc("ledger", "OpenAccount", {STEWARD, OFFICER}, lambda r, d: ledger.OpenAccountRequest(name=d)),
     _rpc("ledger", "AmendAccount", {OFFICER}, lambda r, d: ledger.AmendAccountRequest(name=d, reason="why")),
     _rpc("ledger", "ListAccounts", EVERYONE, lambda r, d: ledger.ListAccountsRequest()),

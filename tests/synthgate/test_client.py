@@ -30,6 +30,7 @@ METHODS = {
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",
+    "RevokeRelease": "revoke",
     "OpenAccount": "open_account", "AmendAccount": "amend_account", "ListAccounts": "accounts",
     "GetBalance": "balance", "ListEntries": "entries",
 }  # fmt: skip
@@ -194,6 +195,7 @@ def test_report_attestation_and_decisions(gateway, client):
         client.approve(release.id, sha256="0" * 64, reason="fine")
     assert client.approve(release.id, sha256="", reason="fine").approvals == ("officer",)
     assert client.reject(release.id, reason="no").state is ReleaseState.REJECTED
+    assert client.revoke(release.id, reason="no more").state is ReleaseState.REVOKED
 
 
 @pytest.mark.parametrize("kind", errors.tree().values(), ids=errors.tree().keys())
