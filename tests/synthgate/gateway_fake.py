@@ -246,10 +246,6 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
             dataset=name, received_bytes=len(state["data"]), total_bytes=header.total_bytes, sha256=header.sha256
         )
 
-    def RevokeRelease(self, request, context):  # noqa: N802
-        self.move(request.id, state=ReleaseState.REVOKED)
-        return release_service_pb2.RevokeReleaseResponse(release=self.seen(request.id))
-
     def move(self, name, **change):
         view = self.g.datasets[name]
         self.g.datasets[name] = replace(view, dataset=replace(view.dataset, **change))
@@ -356,6 +352,10 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
     def RejectRelease(self, request, context):  # noqa: N802
         self.move(request.id, state=ReleaseState.REJECTED)
         return release_service_pb2.RejectReleaseResponse(release=self.seen(request.id))
+
+    def RevokeRelease(self, request, context):  # noqa: N802
+        self.move(request.id, state=ReleaseState.REVOKED)
+        return release_service_pb2.RevokeReleaseResponse(release=self.seen(request.id))
 
     def move(self, name, **change):
         self.g.releases[name] = replace(self.g.releases[name], **change)

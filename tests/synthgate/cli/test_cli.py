@@ -29,7 +29,7 @@ rows: 2
 COMMANDS = {
     "serve", "schema draft", "verify", "dataset create", "dataset show", "dataset list", "dataset delete",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
-    "release download", "release report", "release attestation", "release approve", "release reject",
+    "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
 }  # fmt: skip
 
@@ -274,6 +274,7 @@ def test_officers_decide(gateway, run):
     run("release", "approve", "r1", "--sha256", "cd" * 32, "--reason", "fine", code=5)
     assert "ab" * 32 in run("release", "approve", "r1", "--reason", "fine", "--role", "officer").output
     assert "REJECTED" in run("release", "reject", "r1", "--reason", "no").output
+    assert "REVOKED" in run("release", "revoke", "r1", "--reason", "no more").output
 
 
 def test_a_draft_is_written_here(run, files):
