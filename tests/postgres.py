@@ -49,7 +49,7 @@ def _cluster() -> Path:
         names = {entry.pw_name for entry in pwd.getpwall()}
         user = "postgres" if "postgres" in names else "nobody"
         shutil.chown(folder, user)
-        as_user = ["runuser", "-u", user, "--"]
+        as_user = [shutil.which("runuser") or "/usr/sbin/runuser", "-u", user, "--"]
     control = [*as_user, str(bin_ / "pg_ctl"), "-D", str(data), "-w", "-s"]
 
     def run(*command: str) -> None:
