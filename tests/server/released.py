@@ -1,8 +1,11 @@
 """Releases with bytes that a test chooses, in any state; and storages that tell a test of every read."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import fsspec
 
 from dp_models.base import Plan
 from server import accounts
@@ -16,7 +19,7 @@ from server.gateway import Gateway
 from server.keys import Keys
 from server.publication import publish
 from server.releases import move
-from server.storage import Storage
+from server.storage import Bucket, Storage
 from server.store import Transaction
 from server.store_memory import MemoryStore
 from synthgate.derivation import Derivation
@@ -47,6 +50,33 @@ DERIVED_PATHS: dict[ReleaseState, tuple[ReleaseState, ...]] = {
 """How a release comes to each state, charged and derived."""
 
 
+_buckets = itertools.count()
+
+
+def bucket() -> Bucket:
+    """An empty one, in memory."""
+    return Bucket(fsspec.filesystem("memory"), f"/released-{next(_buckets)}")
+
+
+class ForkedStore(MemoryStore):
+    """A store in memory that begins with what another holds."""
+
+    def __init__(self, other: MemoryStore, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._kept = other._kept.copy() if other._kept else None
+
+
+def forked(gateway: Gateway, clock: Clock) -> Gateway:
+    """Another gateway that holds the same, in memory, and shares nothing that changes."""
+    storage, store = gateway.artifacts.storage, gateway.store
+    assert isinstance(storage, Bucket)
+    assert isinstance(store, MemoryStore)
+    copied = bucket()
+    for name in storage.names():
+        storage.system.cp_file(f"{storage.root}/{name}", f"{copied.root}/{name}")
+    return replace(gateway, store=ForkedStore(store, clock), artifacts=replace(gateway.artifacts, storage=copied))
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Gateways in memory, with one dataset each and no queue; ``keys`` are made once."""
@@ -60,15 +90,15 @@ class Maker:
         keys = Keys(folder / "keys")
         return cls(folder, keys, Signer(keys.signing()))
 
-    def gateway(self, storage: Storage) -> tuple[Gateway, Clock]:
+    def gateway(self) -> tuple[Gateway, Clock]:
         clock = Clock()
         made = Gateway(
             settings=Settings(state=self.folder, verdict_tick_s=TICK_S), store=MemoryStore(clock=clock),
-            artifacts=Artifacts(storage, (Key(bytes(32)),)), keys=self.keys, signer=self.signer, now=clock,
+            artifacts=Artifacts(bucket(), (Key(bytes(32)),)), keys=self.keys, signer=self.signer, now=clock,
         )  # fmt: skip
         accounts.open_account(made, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
         registered(made)
-        clock.seconds = TICK_S
+        clock.seconds = TICK_S + 1
         return made, clock
 
 
