@@ -27,14 +27,17 @@ class MemoryAudit:
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        newest = self._kept[-1] if self._kept else None
-        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=newest)
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self.newest())
         self._kept.append(record)
         return record
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
         """Records with a sequence number above ``after``, in order."""
         return tuple(self._kept[after : after + max(0, limit)])
+
+    def newest(self) -> AuditRecord | None:
+        """The last record."""
+        return self._kept[-1] if self._kept else None
 
 
 class SqlAudit:
@@ -46,9 +49,7 @@ class SqlAudit:
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        row = self._connection.execute(_NEWEST).mappings().first()
-        record = _record(self._clock(), principal, action, resource, detail)
-        record = chain.seal(record, after=_read(row) if row else None)
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self.newest())
         row_of = {name: getattr(record, name) for name in ("sequence", "principal", "action", "resource")}
         row_of |= {"previous": record.previous, "digest": record.digest}
         self._connection.execute(
@@ -61,6 +62,11 @@ class SqlAudit:
         table = tables.audit
         query = select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(max(0, limit))
         return tuple(_read(row) for row in self._connection.execute(query).mappings())
+
+    def newest(self) -> AuditRecord | None:
+        """The last record."""
+        row = self._connection.execute(_NEWEST).mappings().first()
+        return _read(row) if row else None
 
 
 def _record(at: datetime, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:

@@ -3,7 +3,7 @@
     1. the key is an Ed25519 public key in PEM
     2. the envelope is a DSSE envelope with one signature over an in-toto payload
     3. the signature names this key and holds over the payload
-    4. the payload is a release attestation of this version
+    4. the payload is a release attestation of this version (`verify_checkpoint`: a checkpoint)
     5. the sha256 of the file is the attested one
 
 The steps run in this order, so nothing unsigned is ever interpreted. Trust in the key comes from the fingerprint that
@@ -21,10 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from synthgate.attestation import PAYLOAD_TYPE, Attestation, pae, read_json
+from synthgate.checkpoint import Checkpoint
 from synthgate.errors import VerificationFailed
 
 STEPS = 5
 MAX_ENVELOPE_BYTES = 4 * 2**20
+MAX_CHECKPOINT_BYTES = 64 * 2**20
+"""A checkpoint names every account: some 100,000 of them fit."""
 CHUNK_BYTES = 2**20
 
 
@@ -46,7 +49,27 @@ def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
 
 def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
     """Steps 1 to 4: check the signature and return what was attested, without looking at the data."""
+    payload = _signed(envelope, public_key)
+    try:
+        return Attestation.from_statement(payload)
+    except VerificationFailed as error:
+        raise _failed(4, error.message) from None
+
+
+def verify_checkpoint(envelope: bytes, public_key: bytes) -> Checkpoint:
+    """Steps 1 to 4 for a checkpoint. Raises VerificationFailed."""
+    payload = _signed(envelope, public_key, limit=MAX_CHECKPOINT_BYTES)
+    try:
+        return Checkpoint.from_statement(payload)
+    except VerificationFailed as error:
+        raise _failed(4, error.message) from None
+
+
+def _signed(envelope: bytes, public_key: bytes, *, limit: int = MAX_ENVELOPE_BYTES) -> bytes:
+    """Steps 1 to 3: the payload that the key signed."""
     key = _key(public_key)
+    if len(envelope) > limit:
+        raise _failed(2, f"the attestation is larger than {limit:,} bytes")
     payload, key_id, signature = _open(envelope)
     if key_id != key_fingerprint(key):
         raise _failed(3, "the attestation was signed with another key")
@@ -54,10 +77,7 @@ def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
         key.verify(signature, pae(PAYLOAD_TYPE, payload))
     except InvalidSignature:
         raise _failed(3, "the signature does not hold; the attestation was altered") from None
-    try:
-        return Attestation.from_statement(payload)
-    except VerificationFailed as error:
-        raise _failed(4, error.message) from None
+    return payload
 
 
 def key_fingerprint(key: Ed25519PublicKey) -> str:
@@ -88,8 +108,6 @@ def _key(pem: bytes) -> Ed25519PublicKey:
 
 
 def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
-    if len(envelope) > MAX_ENVELOPE_BYTES:
-        raise _failed(2, f"the attestation is larger than {MAX_ENVELOPE_BYTES:,} bytes")
     try:
         document = read_json(envelope)
     except VerificationFailed as error:

@@ -163,3 +163,6 @@ class AuditLog(Protocol):
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
         """In order."""
+
+    def newest(self) -> AuditRecord | None:
+        """The last one; None where there is none."""
