@@ -17,6 +17,7 @@ from synthgate.attestation import (
     envelope,
     pae,
 )
+from synthgate.checkpoint import Checkpoint
 from synthgate.dataset import PrivacyUnit, SizeOrigin
 from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
@@ -44,7 +45,13 @@ class Signer:
 
     def sign(self, attestation: Attestation) -> bytes:
         """The DSSE envelope of the attestation."""
-        payload = attestation.to_statement_bytes()
+        return self._envelope(attestation.to_statement_bytes())
+
+    def sign_checkpoint(self, checkpoint: Checkpoint) -> bytes:
+        """The DSSE envelope of the checkpoint."""
+        return self._envelope(checkpoint.to_statement_bytes())
+
+    def _envelope(self, payload: bytes) -> bytes:
         return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from server import tables
-from server.catalog.base import AuditRecord
 from server.ledger import chain
+from synthgate.record import AuditRecord
 
 Clock = Callable[[], datetime]
 _NEWEST = select(tables.audit).order_by(tables.audit.c.sequence.desc()).limit(1)

@@ -1,7 +1,7 @@
 """The trail: a hash chain, of the ledger or of the audit log, verified from its exported lines and a checkpoint alone.
 
-Lines are read as JSON objects, one a line, as `synthgate ledger export` and `synthgate audit export` write them. Nothing
-is shared with the gateway that wrote them: digests are computed again. What must hold of every line, in order:
+Lines are read as JSON objects, as `synthgate ledger export` and `synthgate audit export` write them. Nothing is shared
+with the gateway that wrote them: digests are computed again. What must hold of every line, in order:
 
     1. its fields are those of its kind, no more and no less
     2. its number is one more than that of the line before it, from 1 on
