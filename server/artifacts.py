@@ -46,7 +46,7 @@ class Artifacts:
             partial.replace(self._path(digest.hexdigest()))
         finally:
             partial.unlink(missing_ok=True)
-        _sync(self.folder)
+        sync(self.folder)
         return digest.hexdigest()
 
     def open(self, sha256: str) -> BinaryIO:
@@ -69,7 +69,7 @@ class Artifacts:
         """Remove the artifact durably; nothing happens where it is gone."""
         self._path(sha256).unlink(missing_ok=True)
         if self.folder.is_dir():
-            _sync(self.folder)
+            sync(self.folder)
 
     def digests(self) -> tuple[str, ...]:
         """What is stored."""
@@ -89,10 +89,10 @@ def destroy_folder(folder: Path) -> None:
     """
     if folder.exists():
         shutil.rmtree(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Make renames and removals in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

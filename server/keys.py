@@ -1,4 +1,5 @@
-"""Keys on disk, outside the database and its backups: the signing key, and one key an account for its split.
+"""Keys on disk, outside the database and its backups: the signing key, one key an account for its split, and the key
+that seals attempts.
 
 Files are 0600 in a folder that is 0700, written once by rename after fsync, never replaced.
 """
@@ -35,6 +36,14 @@ class Keys:
         if not isinstance(key, Ed25519PrivateKey):
             raise InternalError("keys/signing.pem is no Ed25519 key; restore it from where keys are kept")
         return key
+
+    def attempts(self) -> bytes:
+        """The key that seals the secrets of attempts, 32 bytes, made at the first call. Never backed up: what it seals
+        must be gone when an attempt is at rest."""
+        path = self.folder / "attempts.key"
+        if not path.exists():
+            write_once(path, secrets.token_bytes(32))
+        return path.read_bytes()
 
     def create_account(self, account: str) -> None:
         """Make the account's key, 32 bytes, unless it exists."""

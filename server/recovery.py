@@ -1,24 +1,26 @@
 """`recover`: what a gateway does with what a lost one, or its own last life, left under way.
 
-    found, and its lease is free     becomes
-    PENDING, reserved or derived     stays in the queue (the queue is the catalog)
-    PENDING, already committed       FAILED, charge kept
-    TRAINING, EVALUATING, SAMPLING   FAILED, charge kept
-    AWAITING_APPROVAL                stays
+    found, and its lease is free                    becomes
+    PENDING                                         stays in the queue (the queue is the catalog)
+    TRAINING, EVALUATING, and can be repeated       PENDING, charge kept: the queue repeats it (`server.replays`)
+    any other TRAINING, EVALUATING, SAMPLING        FAILED, charge kept
+    AWAITING_APPROVAL                               stays
 
 It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
-alone. Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and
-what a crash left of a dataset that was marked DELETED.
+alone. Folders of jobs that no longer run are destroyed, and so are secrets and journals of what is at rest, stored
+samples that no release serves or awaits, and what a crash left of a dataset that was marked DELETED.
 """
 
 import shutil
+from dataclasses import replace
 
 from server import erasure
 from server.attempts import fail
 from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.leases import folder
-from server.releases import GENERATED
+from server.releases import GENERATED, move
+from server.replays import repeatable
 from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
@@ -36,8 +38,9 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
     Later than at the start, files are looked through only where something was closed.
     """
     with gateway.store.begin() as tx:
-        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(tx, r)]
+        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(r)]
     closed = tuple(release for release in found if _close(gateway, release))
+    _shred(gateway)
     if starting or closed:
         _clear(gateway)
         with gateway.leases.under(gateway.store, JOB) as free:
@@ -47,26 +50,51 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
     return closed
 
 
-def _interrupted(tx: Transaction, record: ReleaseRecord) -> bool:
-    """Whether work on it has begun."""
-    release = record.release
-    if release.state is ReleaseState.PENDING and release.derivation is None:
-        return tx.ledger.reservation(release.id).state is ReservationState.COMMITTED
-    return release.state in ACTIVE and release.state is not ReleaseState.PENDING
-
-
 def _close(gateway: Gateway, release: str) -> bool:
     """Close it under its lease, if nobody has that; whoever had it before is fenced by then."""
     with gateway.leases.under(gateway.store, release) as free:
         if not free:
             return False
-        with gateway.store.begin() as tx:
-            interrupted = _interrupted(tx, tx.releases.get(release))
-        if interrupted:
-            fail(gateway, release, RESTARTED)
-    if interrupted:
-        gateway.news.publish(release)
-    return interrupted
+        closed = _settled(gateway, release)
+    gateway.news.publish(release)
+    return closed
+
+
+def _settled(gateway: Gateway, release: str) -> bool:
+    """Queue it again where it can be repeated, else fail it; tells whether it was closed."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+        if not _interrupted(record):
+            return False
+        gateway.leases.check(tx, release)
+        if repeatable(gateway, record, tx.datasets.get(record.release.dataset)):
+            again = move(gateway, tx, replace(record, replays=record.replays + 1), ReleaseState.PENDING)
+            detail = {"number": str(again.replays)}
+            tx.audit.append(principal=GATEWAY, action="Replay", resource=release, detail=detail)
+            return False
+    fail(gateway, release, RESTARTED)
+    return True
+
+
+def _interrupted(record: ReleaseRecord) -> bool:
+    """Whether work on it has begun."""
+    return record.release.state in ACTIVE and record.release.state is not ReleaseState.PENDING
+
+
+def _shred(gateway: Gateway) -> None:
+    """Shred the secrets and journals of what is at rest, and of what was not charged in the end. One transaction, since
+    secrets are made inside one."""
+    with gateway.store.begin() as tx:
+        working = {lease.name for lease in gateway.leases.live(tx)}
+        needed = {r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(r) or _queued_again(tx, r)}
+        for release in gateway.sealed.releases():
+            if release not in working | needed:
+                gateway.sealed.destroy(release)
+
+
+def _queued_again(tx: Transaction, record: ReleaseRecord) -> bool:
+    release = record.release
+    return release.derivation is None and tx.ledger.reservation(release.id).state is ReservationState.COMMITTED
 
 
 def _clear(gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from server.leases import revoke
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
+from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
 GENERATED = ("data", "model")
@@ -74,7 +75,7 @@ def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
             if record.release.state.terminal:
                 raise WrongState(f"release {release!r} is {record.release.state} and cannot be cancelled")
             call.answer(tx, release)
-    if known is None:
+    if known is None or record.release.state in ACTIVE:  # again, where a crash came between answer and deed
         stop(gateway, release, by=call.principal.name, reason="cancelled on request")
     return read(gateway, call.principal, release)
 
@@ -89,16 +90,22 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
         elsewhere = state in ACTIVE and state is not ReleaseState.PENDING and not here
         if elsewhere:
             revoke(tx, release)
-        if state is ReleaseState.PENDING and record.release.derivation is None:
+        if state is ReleaseState.PENDING and record.release.derivation is None and _untouched(tx, release):
             tx.ledger.void(release, by=by, reason=reason)
         if elsewhere or state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
             tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
+    gateway.sealed.destroy(release)  # what still runs ends; nothing of it is repeated, whatever happens now
     if state is ReleaseState.AWAITING_APPROVAL:
         destroy_data(gateway, record)
     if state in ACTIVE and (running := gateway.running.get(release)):
         running.set()
     gateway.news.publish(release)
+
+
+def _untouched(tx: Transaction, release: str) -> bool:
+    """Whether its charge is only reserved: no row was opened for it. One that waits to be repeated is charged."""
+    return tx.ledger.reservation(release).state is ReservationState.RESERVED
 
 
 def move(
