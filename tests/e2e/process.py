@@ -52,12 +52,13 @@ def install(folder: Path) -> Path:
     return folder
 
 
-def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
-    """Start ``python -m server`` without waiting for it."""
+def start(state: Path, plugin: Path, *, log: Path, **settings: str) -> "subprocess.Popen[str]":
+    """Start ``python -m server`` without waiting for it; ``settings`` go into its environment."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SYNTHGATE_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
+        **{f"SYNTHGATE_{name.upper()}": value for name, value in settings.items()},
     }
     with log.open("a") as stderr:
         return subprocess.Popen(
@@ -69,10 +70,10 @@ def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
 class Served:
     """A running gateway and what tests do with it. Every dataset that is made here has an account of its own."""
 
-    def __init__(self, state: Path, plugin: Path) -> None:
-        self.state, self.plugin = state, plugin
-        self.log = state.with_name(state.name + ".log")
-        self.process = start(state, plugin, log=self.log)
+    def __init__(self, state: Path, plugin: Path, **settings: str) -> None:
+        self.state, self.plugin, self.settings = state, plugin, settings
+        self.log = state.with_name(state.name + settings.get("instance", "") + ".log")
+        self.process = start(state, plugin, log=self.log, **settings)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
         if not first.startswith("listening on "):
@@ -159,7 +160,7 @@ class Served:
 
     def restarted(self) -> "Served":
         """Another gateway on the same state."""
-        return Served(self.state, self.plugin)
+        return Served(self.state, self.plugin, **self.settings)
 
     def _close(self) -> None:
         for client in (self.steward, self.analyst, self.officer, self.auditor):
