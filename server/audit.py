@@ -5,6 +5,7 @@ Public facts only: names, states, shares. Never a score, a size or a cell.
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select
@@ -49,11 +50,8 @@ class SqlAudit:
         row = self._connection.execute(_NEWEST).mappings().first()
         record = _record(self._clock(), principal, action, resource, detail)
         record = chain.seal(record, after=_read(row) if row else None)
-        row_of = {name: getattr(record, name) for name in ("sequence", "principal", "action", "resource")}
-        row_of |= {"previous": record.previous, "digest": record.digest}
-        self._connection.execute(
-            _KEEP, row_of | {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
-        )
+        texts = {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
+        self._connection.execute(_KEEP, asdict(record) | texts)
         return record
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:

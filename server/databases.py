@@ -65,7 +65,9 @@ def _sqlite(url: URL, timeout_s: float) -> Engine:
 
 
 def _postgresql(url: URL, timeout_s: float) -> Engine:
-    options = f"-c lock_timeout={int(timeout_s * 1000)} -c synchronous_commit=on -c timezone=UTC"
+    timeout_ms = int(timeout_s * 1000)
+    options = f"-c lock_timeout={timeout_ms} -c synchronous_commit=on -c timezone=UTC"
+    options += f" -c idle_in_transaction_session_timeout={timeout_ms}"  # a frozen gateway lets go of the writers' lock
     try:
         engine = create_engine(
             url, pool_size=1, max_overflow=0, pool_pre_ping=True, isolation_level="READ COMMITTED",

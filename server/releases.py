@@ -69,13 +69,12 @@ def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
     WrongState for a release at rest (to an analyst only once that is published)."""
     record = read(gateway, call.principal, release)
     with gateway.store.begin() as tx:
-        known = call.answered(tx)
-        if known is None:
+        if call.answered(tx) is None:
             if record.release.state.terminal:
                 raise WrongState(f"release {release!r} is {record.release.state} and cannot be cancelled")
             call.answer(tx, release)
-    if known is None:
-        stop(gateway, release, by=call.principal.name, reason="cancelled on request")
+    # Also where the answer was kept before: a crash may have come between the answer and the deed.
+    stop(gateway, release, by=call.principal.name, reason="cancelled on request")
     return read(gateway, call.principal, release)
 
 

@@ -72,4 +72,6 @@ def _translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
+        if error.connection_invalidated:
+            raise Unavailable("the gateway's database ended the connection; retry later") from error
         raise DataCorrupted("the gateway's database cannot be read; restore it from a backup") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dp_models.mechanisms.accounting import rdp
-from server import datasets, erasure
+from server import datasets, erasure, releases
 from server.app import compose
 from server.config import Settings
 from server.gateway import Gateway
@@ -20,6 +20,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.dataset import DatasetState, PrivacyUnit
 from synthgate.errors import InvalidPolicy, NotFound, WrongState
 from synthgate.events import Gaussian
+from synthgate.ledger import ReservationState
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import ReleaseState
 from tests.server.composed import ANALYST, DOMAIN, SIZES, START, STEWARD, TICK_S, Clock, asked, call, registered
@@ -73,6 +74,22 @@ def test_more_approvals_than_officers_are_refused_at_registration(gateway: Gatew
             gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
             policy=replace(DEFAULT_POLICY, approvals=2),
         )  # fmt: skip
+
+
+def test_a_cancel_that_a_crash_left_half_done_is_done_when_it_is_asked_again(gateway: Gateway, clock: Clock) -> None:
+    registered(gateway)
+    clock.seconds = TICK_S
+    release, cancelling = asked(gateway), call(ANALYST)
+    with gateway.store.begin() as tx:
+        cancelling.answer(tx, release)
+    releases.cancel(gateway, cancelling, release)
+    with gateway.store.begin() as tx:
+        assert tx.releases.get(release).release.state is ReleaseState.CANCELLED
+        assert tx.ledger.reservation(release).state is ReservationState.VOIDED
+        entries = tx.ledger.entries()
+    releases.cancel(gateway, cancelling, release)
+    with gateway.store.begin() as tx:
+        assert tx.ledger.entries() == entries
 
 
 def upload(gateway: Gateway, content: bytes = b"age,sex,ill\n1,f,true\n") -> datasets.Upload:

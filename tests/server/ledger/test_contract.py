@@ -118,6 +118,8 @@ def test_without_capacity_meter_b_is_closed(store: Store) -> None:
 def test_accounts_do_not_share_a_budget(store: Store, people: Account) -> None:
     do(store, lambda ledger: ledger.open(account("others"), reason=""))
     do(store, *(reserve(f"r{i}") for i in range(8)), reserve("elsewhere", account="others"))
+    with store.begin() as tx:
+        assert (tx.ledger.balance("others").epsilon, tx.ledger.balance("people").epsilon) == (10**9, 8 * 10**9)
 
 
 def test_an_amendment_lets_more_in_at_the_frozen_order(store: Store, people: Account) -> None:

@@ -106,7 +106,7 @@ def test_capacity_agrees_at_every_order(epsilon: int, delta: int, order: int) ->
     assert meter.capacity(PrivacyBudget(epsilon, delta), order) in renyi.capacities(epsilon, delta, order)
 
 
-def test_both_stores_are_recounted(store: Store) -> None:
+def test_every_store_is_recounted(store: Store) -> None:
     do(store, lambda ledger: ledger.open(account(), reason="first"), reserve("a"), commit("a"), reserve("b"), void("b"))
     do(store, amend(4.0), reserve("c"))
     agree(store)

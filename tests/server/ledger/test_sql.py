@@ -4,15 +4,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from server.ledger import chain
-from server.store import Store
 from server.store_sql import SqlStore
-from synthgate.errors import DataCorrupted, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from synthgate.errors import DataCorrupted, FailedPrecondition, InvalidArgument, Unavailable
 from tests.server.ledger.client import SPILLED
 from tests.server.stores import EPS1, account
 
@@ -184,17 +182,3 @@ def test_a_locked_database_is_unavailable_after_the_timeout(path: Path) -> None:
         assert tx.ledger.reservation("first")
     holder.close()
     waiter.close()
-
-
-def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
-    opened: list[Store] = []
-    threads = [threading.Thread(target=lambda: opened.append(SqlStore(tmp_path / "new.db"))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(opened) == 8
-    for store in opened:
-        with store.begin() as tx, pytest.raises(NotFound):
-            tx.ledger.balance("people")
-        store.close()
