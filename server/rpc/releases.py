@@ -82,6 +82,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
             loop.call_soon_threadsafe(changed.set)
 
         last: pb.Release | None = None
+        changed.set()  # whoever begins to watch between rest and publication has missed the news of it
         with self.gateway.news.listening(request.id, told):
             while True:
                 news = changed.is_set()
