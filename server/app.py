@@ -34,6 +34,7 @@ from server.recovery import recover
 from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
+from server.storage import storage_at
 from server.store_sql import SqlStore
 from synthgate.errors import Unavailable
 from synthgate.v1 import (
@@ -84,10 +85,12 @@ def instance(settings: Settings) -> str:
 
 
 def compose(settings: Settings) -> Gateway:
-    """The parts, on disk under ``settings.state``."""
+    """The parts, on disk under ``settings.state``; artifacts where the settings say."""
     keys = Keys(settings.keys)
+    storage = storage_at(settings.artifacts_url, default=settings.artifacts)
+    artifacts = Artifacts(storage, keys.artifacts(settings.artifact_keys))
     return Gateway(
-        settings=settings, store=SqlStore(settings.database), artifacts=Artifacts(settings.artifacts), keys=keys,
+        settings=settings, store=SqlStore(settings.database), artifacts=artifacts, keys=keys,
         signer=Signer(keys.signing()),
         leases=Leases(
             instance=instance(settings), ttl_s=settings.lease_s, margin_s=settings.heartbeat_s,

@@ -1,20 +1,22 @@
 """`Artifacts`: what may be served, stored under the SHA-256 of its bytes; and how private folders end.
 
-A file appears whole and durable or not at all. Whoever opens one gets a descriptor whose bytes were just hashed, so
-nothing is ever served that is not what was signed. Names are digests and nothing else, which keeps every path inside
-the folder. Unlinking ends access through the gateway; it does not overwrite a disk (that takes an encrypted volume).
+An artifact appears whole and durable or not at all, encrypted (``server.ciphertext``). Whoever opens one gets bytes
+that were just hashed, and every later read of them is authenticated again: nothing is ever served that is not what was
+signed. Names are digests and nothing else, which keeps every path inside the storage. Removing ends access through the
+gateway; it does not overwrite a disk.
 """
 
 import hashlib
-import os
 import re
-import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from server.ciphertext import CHANGED, MAGIC, Decrypted, Key, encrypt
+from server.storage import PARTIAL, Folder, Storage, sync
 from synthgate.errors import DataCorrupted, NotFound
 
 COPY_BYTES = 2**20
@@ -23,63 +25,69 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The artifacts under one folder, which is made (0700) at the first `put`."""
+    """The artifacts of one storage. ``keys`` are those that can be read, newest first; the first one encrypts."""
 
-    folder: Path
+    storage: Storage
+    keys: tuple[Key, ...]
 
     def put(self, source: Path | bytes) -> str:
-        """Store a file's content, or bytes, durably; returns their sha256 in hex. The same content twice is one file,
-        written anew."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = self.folder / f".{secrets.token_hex(8)}"
-        digest = hashlib.sha256()
-        try:
-            with (
-                BytesIO(source) if isinstance(source, bytes) else source.open("rb") as content,
-                os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
-            ):
-                while chunk := content.read(COPY_BYTES):
-                    digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path(digest.hexdigest()))
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync(self.folder)
-        return digest.hexdigest()
+        """Store a file's content, or bytes, durably; returns their sha256 in hex. The same content twice is one
+        artifact, written anew. Raises DataCorrupted for a file that changes meanwhile."""
+        content: BytesIO | BufferedReader
+        with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            content.seek(0)
+            self.storage.create(sha256, encrypt(content, sha256, key=self.keys[0]))
+        return sha256
 
     def open(self, sha256: str) -> BinaryIO:
-        """The artifact, at its start. Raises NotFound, and DataCorrupted before the first byte where the stored bytes
-        are no longer those of the digest."""
+        """The artifact, at its start. Raises NotFound, and DataCorrupted before the first byte where what is stored is
+        no longer what the digest names; a later read raises it where that changes while the artifact is open."""
+        stored = self.storage.open(_checked(sha256))
         try:
-            file = self._path(sha256).open("rb")
-        except FileNotFoundError:
-            raise NotFound("no such artifact") from None
-        try:
+            file = Decrypted(stored, sha256, keys=self.keys)
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DataCorrupted("a stored artifact does not have its digest any more; it is not served")
-            file.seek(0)
+                raise DataCorrupted(CHANGED)
         except BaseException:
-            file.close()
+            stored.close()
             raise
-        return file
+        file.seek(0)
+        return cast(BinaryIO, file)
 
     def destroy(self, sha256: str) -> None:
         """Remove the artifact durably; nothing happens where it is gone."""
-        self._path(sha256).unlink(missing_ok=True)
-        if self.folder.is_dir():
-            _sync(self.folder)
+        self.storage.remove(_checked(sha256))
 
     def digests(self) -> tuple[str, ...]:
         """What is stored."""
-        names = (path.name for path in self.folder.iterdir()) if self.folder.is_dir() else ()
-        return tuple(name for name in names if _DIGEST.fullmatch(name))
+        return tuple(name for name in self.storage.names() if _DIGEST.fullmatch(name))
 
-    def _path(self, sha256: str) -> Path:
-        if not _DIGEST.fullmatch(sha256):
-            raise NotFound("no such artifact")
-        return self.folder / sha256
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove every artifact that is not ``kept``, and what a crash left half stored; nothing else that may lie
+        beside them."""
+        for name in self.storage.names():
+            if name.startswith(PARTIAL) or (_DIGEST.fullmatch(name) and name not in kept):
+                self.storage.remove(name)
+
+    def encrypt_plain(self) -> None:
+        """Encrypt what a version before encryption left in a folder. What does not have its digest stays as it is, and
+        is never served."""
+        if not isinstance(self.storage, Folder):
+            return
+        for name in self.digests():
+            with (self.storage.path / name).open("rb") as file:
+                if file.read(len(MAGIC)) == MAGIC:
+                    continue
+                file.seek(0)
+                if hashlib.file_digest(file, "sha256").hexdigest() == name:
+                    file.seek(0)
+                    self.storage.create(name, encrypt(file, name, key=self.keys[0]))
+
+
+def _checked(sha256: str) -> str:
+    if not _DIGEST.fullmatch(sha256):
+        raise NotFound("no such artifact")
+    return sha256
 
 
 def destroy_folder(folder: Path) -> None:
@@ -89,13 +97,4 @@ def destroy_folder(folder: Path) -> None:
     """
     if folder.exists():
         shutil.rmtree(folder)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make renames and removals in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder.parent)

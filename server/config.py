@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
+    artifacts_url: str = Field(
+        default="", description="Where artifacts lie: a folder or any fsspec URL; empty for `artifacts` in the state."
+    )
+    artifact_keys: tuple[Path, ...] = Field(
+        default=(), description="Files of 32 bytes, newest first, that encrypt artifacts; none for one in `keys`."
+    )
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
 
     @field_validator("heartbeat_s")
@@ -132,5 +138,5 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        """Released data, reports and attestations by content."""
+        """Released data, reports and attestations by content, where `artifacts_url` names no other place."""
         return self.state / "artifacts"

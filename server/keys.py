@@ -1,4 +1,5 @@
-"""Keys on disk, outside the database and its backups: the signing key, and one key an account for its split.
+"""Keys on disk, outside the database and its backups: the signing key, the key of the artifacts, and one key an account
+for its split.
 
 Files are 0600 in a folder that is 0700, written once by rename after fsync, never replaced.
 """
@@ -6,13 +7,15 @@ Files are 0600 in a folder that is 0700, written once by rename after fsync, nev
 import os
 import re
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from synthgate.errors import InternalError
+from server.ciphertext import KEY_BYTES, Key
+from synthgate.errors import InternalError, InvalidArgument
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -36,6 +39,14 @@ class Keys:
             raise InternalError("keys/signing.pem is no Ed25519 key; restore it from where keys are kept")
         return key
 
+    def artifacts(self, files: tuple[Path, ...]) -> tuple[Key, ...]:
+        """The keys of the artifacts, newest first: those of ``files``, or the one in this folder, made at the first
+        call. Raises InvalidArgument for a file that is no key of 32 bytes or that others can read."""
+        own = self.folder / "artifacts.key"
+        if not files and not own.exists():
+            write_once(own, secrets.token_bytes(KEY_BYTES))
+        return tuple(_artifact_key(path) for path in files or (own,))
+
     def create_account(self, account: str) -> None:
         """Make the account's key, 32 bytes, unless it exists."""
         path = self._account(account)
@@ -53,6 +64,19 @@ class Keys:
         if not _NAME.fullmatch(account):
             raise InternalError("an account's key was asked for under a malformed name")
         return self.folder / f"account-{account}.key"
+
+
+def _artifact_key(path: Path) -> Key:
+    try:
+        secret, mode = path.read_bytes(), path.stat().st_mode
+    except OSError:
+        raise InvalidArgument(f"the artifacts' key file {path} cannot be read; name files that exist") from None
+    if len(secret) != KEY_BYTES or mode & stat.S_IRWXO:
+        raise InvalidArgument(
+            f"the artifacts' key file {path} must have {KEY_BYTES} random bytes and be closed to others: "
+            f"`head -c {KEY_BYTES} /dev/urandom > FILE; chmod 600 FILE`"
+        )
+    return Key(secret)
 
 
 def write_once(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@
 
 It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
 alone. Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and
-what a crash left of a dataset that was marked DELETED.
+what a crash left of a dataset that was marked DELETED. Artifacts of a version before encryption are encrypted.
 """
 
 import shutil
@@ -44,6 +44,7 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
             if free:
                 _erase(gateway)
                 _sweep(gateway)
+                gateway.artifacts.encrypt_plain()
     return closed
 
 
@@ -109,6 +110,4 @@ def _sweep(gateway: Gateway) -> None:
             if kind not in GENERATED or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
             if kind != "model" or record.release.dataset in existing
         }
-        for digest in gateway.artifacts.digests():
-            if digest not in kept:
-                gateway.artifacts.destroy(digest)
+        gateway.artifacts.sweep(kept)

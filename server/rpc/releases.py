@@ -5,9 +5,8 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 
-from server import approvals, derived, releases, requests, revocation
+from server import approvals, derived, releases, requests, revocation, serving
 from server.catalog.base import ReleaseRecord
-from server.config import CHUNK_BYTES
 from server.gateway import Call
 from server.identity import Office, Principal
 from server.rpc.guard import Guarded, answers, page, streams
@@ -121,24 +120,12 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     async def DownloadRelease(  # noqa: N802
         self, request: pb.DownloadReleaseRequest, principal: Principal
     ) -> AsyncIterator[pb.DownloadReleaseResponse]:
-        """Send the canonical Parquet from an offset; it is hashed again before the first byte leaves, and before every
-        chunk it is asked whether it may still leave."""
-        record = await asyncio.to_thread(releases.downloadable, self.gateway, principal, request.id)
-        release = record.release
-        if not 0 <= request.offset <= release.bytes:
-            raise InvalidArgument(f"the offset lies between 0 and {release.bytes}")
-        file = await asyncio.to_thread(self.gateway.artifacts.open, record.artifacts["data"])
-        with file:
-            file.seek(request.offset)
-            offset, data = request.offset, await asyncio.to_thread(file.read, CHUNK_BYTES)
-            while True:
-                yield pb.DownloadReleaseResponse(
-                    offset=offset, data=data, total_bytes=release.bytes, sha256=release.sha256
-                )
-                offset += len(data)
-                if not (data := await asyncio.to_thread(file.read, CHUNK_BYTES)):
-                    return
-                await asyncio.to_thread(releases.downloadable, self.gateway, principal, request.id)
+        """Send the canonical Parquet from an offset, as `serving` lets it leave."""
+        found = serving.pieces(self.gateway, principal, request.id, offset=request.offset)
+        while (piece := await asyncio.to_thread(next, found, None)) is not None:
+            yield pb.DownloadReleaseResponse(
+                offset=piece.offset, data=piece.data, total_bytes=piece.total_bytes, sha256=piece.sha256
+            )
 
     @answers(STEWARD, OFFICER)
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802

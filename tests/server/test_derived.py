@@ -263,7 +263,7 @@ def test_one_source_has_so_many_derived_releases(gateway: Gateway, source: str) 
 
 def test_a_stored_model_that_changed_is_not_sampled(gateway: Gateway, source: str) -> None:
     waiting = derive(gateway, source)
-    path = gateway.artifacts.folder / stored(gateway, source).artifacts["model"]
+    path = gateway.settings.artifacts / stored(gateway, source).artifacts["model"]
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)

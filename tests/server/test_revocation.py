@@ -17,6 +17,7 @@ from synthgate.errors import InvalidArgument, NotFound, WrongState
 from synthgate.release import ReleaseState
 from synthgate.v1 import release_service_pb2 as pb
 from tests.server.composed import ANALYST, TICK_S, Clock, call
+from tests.server.released import attested
 from tests.server.test_derived import derive, ran, source, stored
 
 __all__ = ["source"]
@@ -52,12 +53,7 @@ def download(gateway: Gateway, release: str, between: Callable[[int], None]) -> 
 
 def enlarged(gateway: Gateway, release: str, chunks: int) -> None:
     """Let the release have ``chunks`` chunks of data."""
-    data = gateway.artifacts.put(bytes(CHUNK_BYTES * chunks))
-    with gateway.store.begin() as tx:
-        record = tx.releases.get(release)
-        shown = replace(record.release, sha256=data, bytes=CHUNK_BYTES * chunks)
-        changed = replace(record, release=shown, artifacts={**record.artifacts, "data": data})
-        tx.releases.replace(changed, expected=ReleaseState.RELEASED)
+    attested(gateway, release, bytes(CHUNK_BYTES * chunks))
 
 
 def test_what_is_revoked_is_given_out_no_more_nor_what_was_derived(gateway: Gateway, source: str, clock: Clock) -> None:
