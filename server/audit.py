@@ -44,14 +44,17 @@ class SqlAudit:
     def __init__(self, connection: Connection, *, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
+        self._last: AuditRecord | None = None
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        row = self._connection.execute(_NEWEST).mappings().first()
-        record = _record(self._clock(), principal, action, resource, detail)
-        record = chain.seal(record, after=_read(row) if row else None)
+        if self._last is None:
+            row = self._connection.execute(_NEWEST).mappings().first()
+            self._last = _read(row) if row else None
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self._last)
         texts = {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
         self._connection.execute(_KEEP, asdict(record) | texts)
+        self._last = record
         return record
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:

@@ -4,6 +4,7 @@ Everything here follows from public facts, so refusals say everything and cost n
 """
 
 import secrets
+from dataclasses import dataclass
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon as pld_epsilon
@@ -19,6 +20,16 @@ from synthgate.dataset import DatasetState, PublicSizes
 from synthgate.errors import BudgetExhausted, EngineNotCertified, NotFound, PolicyRefused, WrongState
 from synthgate.ledger import Balance, Charge
 from synthgate.release import Quote, Release, ReleaseState
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """What admission read where it could not end: no ``plan`` is known yet, or its charge does not fit."""
+
+    record: DatasetRecord
+    balance: Balance
+    budget: PrivacyBudget
+    plan: Plan | None
 
 
 def quote(
@@ -52,35 +63,40 @@ def create(
     Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted, and
     FailedPrecondition where the engine cannot plan it or its environment is missing.
     """
-    while True:
-        try:
-            with gateway.store.begin() as tx:
-                if (known := call.answered(tx)) is not None:
-                    return tx.releases.get(known)
-                record = _ready(gateway, tx, call.principal, dataset)
-                balance = tx.ledger.balance(record.dataset.account)
-                asked = engine, record.dataset.domain, _sizes(record), _budget(balance, epsilon, delta)
-                plan = pricing.known(*asked)
-                if plan is not None:
-                    made = _reserve(gateway, tx, call, record, plan, balance)
-                    break
-        except BudgetExhausted:
-            plan, charge = _price(record, balance, engine, epsilon, delta)
-            largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
-            raise _exhausted(balance, charge, plan, largest) from None
-        pricing.plan(*asked)  # may take seconds, the first time: never inside a transaction
+
+    def admit(tx: Transaction) -> ReleaseRecord | Unmade:
+        if (known := call.answered(tx)) is not None:
+            return tx.releases.get(known)
+        record = _ready(gateway, tx, call.principal, dataset)
+        balance = tx.ledger.balance(record.dataset.account)
+        budget = _budget(balance, epsilon, delta)
+        plan = pricing.known(engine, record.dataset.domain, _sizes(record), budget)
+        made = None if plan is None else _reserve(gateway, tx, call, record, plan, balance)
+        return made or Unmade(record, balance, budget, plan)
+
+    while isinstance(found := gateway.store.together(admit), Unmade):
+        domain, sizes = found.record.dataset.domain, _sizes(found.record)
+        if found.plan is not None:
+            charge = pricing.charge(found.plan, found.balance.account)
+            largest = pricing.largest_epsilon(found.balance, engine, domain, sizes)
+            raise _exhausted(found.balance, charge, found.plan, largest)
+        pricing.plan(engine, domain, sizes, found.budget)  # may take seconds, once: never inside a transaction
     gateway.wake.set()
-    return made
+    return found
 
 
 def _reserve(
     gateway: Gateway, tx: Transaction, call: Call, record: DatasetRecord, plan: Plan, balance: Balance
-) -> ReleaseRecord:
+) -> ReleaseRecord | None:
+    """The new release; None where the account does not admit its charge."""
     verdicts = tx.releases.verdicts(record.dataset.account)
     _check(gateway, record, plan, balance, verdicts)
     charge = pricing.charge(plan, balance.account)
     release = _new(gateway, call, record, plan, balance, charge)
-    tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
+    try:
+        tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
+    except BudgetExhausted:
+        return None
     made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")

@@ -4,15 +4,17 @@ Two stores keep it: ``server.store_memory.MemoryStore`` and ``server.store_sql.S
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from server.catalog.base import AuditLog, DatasetCatalog, LeaseCatalog, PrincipalCatalog, ReleaseCatalog, RequestLog
 from server.ledger.base import Ledger, LedgerView
 from synthgate.errors import Unavailable
+
+Found = TypeVar("Found")
 
 
 class LedgerAndView(Ledger, LedgerView, Protocol):
@@ -42,6 +44,9 @@ class Store(Protocol):
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """One transaction."""
+
+    def together(self, work: Callable[["Transaction"], Found]) -> Found:
+        """What ``work`` returns, run in a transaction that it may share with others' (``server.together``)."""
 
     def close(self) -> None:
         """Let go of it."""

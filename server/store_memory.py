@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from server.audit import MemoryAudit
 from server.catalog.base import Answer, AuditRecord, Lease
@@ -13,6 +13,8 @@ from server.ledger.memory import MemoryLedger
 from server.store import Transaction, Turn, utc_now
 from synthgate.errors import Unavailable
 from synthgate.ledger import Entry
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class MemoryStore:
                 leases=MemoryLeases(draft.leases, clock=self._clock),
             )
             self._kept = draft.copy()
+
+    def together(self, work: Callable[[Transaction], Found]) -> Found:
+        """Alone: there is no commit to save."""
+        with self.begin() as tx:
+            return work(tx)
 
     def close(self) -> None:
         """Forget everything."""

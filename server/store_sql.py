@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
@@ -16,7 +17,10 @@ from server.catalog.sql import SqlDatasets, SqlLeases, SqlPrincipals, SqlRelease
 from server.databases import connect
 from server.ledger.sql import SqlLedger
 from server.store import Transaction, Turn, utc_now
+from server.together import Together
 from synthgate.errors import DataCorrupted, Unavailable
+
+Found = TypeVar("Found")
 
 
 class SqlStore:
@@ -33,6 +37,7 @@ class SqlStore:
         self._clock = clock
         self._turn = Turn(timeout_s=timeout_s)
         self._closed = False
+        self._together = Together(self.begin, timeout_s=timeout_s)
         self._engine = connect(place, timeout_s=timeout_s)
         with _translated(), self._engine.begin() as connection:
             migrations.upgrade(connection)
@@ -54,6 +59,10 @@ class SqlStore:
                     principals=SqlPrincipals(connection),
                     leases=SqlLeases(connection, clock=self._clock),
                 )
+
+    def together(self, work: Callable[[Transaction], Found]) -> Found:
+        """One commit for all that wait."""
+        return self._together.run(work)
 
     def close(self) -> None:
         """Let go of the database. A transaction that runs is finished first."""

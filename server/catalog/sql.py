@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from server import tables
 from server.catalog import codec, rules
@@ -17,6 +17,10 @@ _DATASET = select(_datasets.c.document).where(_datasets.c.name == bindparam("nam
 _ADD_DATASET = insert(_datasets)
 _RELEASE = select(_releases.c.document).where(_releases.c.id == bindparam("id"))
 _ADD_RELEASE = insert(_releases)
+_NAMED = select(
+    exists().where(_releases.c.id == bindparam("id")).label("release"),
+    exists().where(_datasets.c.name == bindparam("name")).label("dataset"),
+)
 _ANSWER = select(_requests.c.payload, _requests.c.resource).where(
     *(_requests.c[name] == bindparam(name) for name in ("principal", "method", "request_id"))
 )
@@ -73,9 +77,10 @@ class SqlReleases:
     def add(self, record: ReleaseRecord) -> None:
         """Record a new request."""
         release = record.release
-        if self._document(release.id) is not None:
+        there = self._connection.execute(_NAMED, {"id": release.id, "name": release.dataset}).one()
+        if there.release:
             rules.release_taken(release.id)
-        if self._connection.scalar(_DATASET, {"name": release.dataset}) is None:
+        if not there.dataset:
             rules.no_dataset(release.dataset)
         row = {"id": release.id, "dataset": release.dataset, "account": release.account}
         row |= {"state": str(release.state), "document": codec.write_release(record)}
@@ -117,19 +122,24 @@ class SqlRequests:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._new: set[tuple[str, str, str]] = set()
+        """Asked for in this transaction, and not there: nobody else writes meanwhile."""
 
     def recall(self, principal: str, method: str, request_id: str, *, payload: str) -> str | None:
         """The resource that the same request gave before; None for a new one."""
         answer = self._answer(principal, method, request_id)
         if answer is None:
+            self._new.add((principal, method, request_id))
             return None
         rules.answer_kept(payload, kept=answer.payload)
         return answer.resource
 
     def remember(self, principal: str, method: str, request_id: str, *, payload: str, resource: str) -> None:
         """Keep the answer for ever."""
-        if self._answer(principal, method, request_id) is not None:
+        key = principal, method, request_id
+        if key not in self._new and self._answer(*key) is not None:
             rules.request_taken(request_id)
+        self._new.discard(key)
         row = {"principal": principal, "method": method, "request_id": request_id}
         self._connection.execute(_REMEMBER, row | {"payload": payload, "resource": resource})
 

@@ -41,6 +41,8 @@ class SqlLedger(Book):
     def __init__(self, connection: Connection, *, clock: Callable[[], datetime]) -> None:
         super().__init__(clock)
         self._connection = connection
+        self._standings: dict[str, Standing] = {}
+        self._last: Entry | None = None
 
     def accounts(self) -> tuple[Account, ...]:
         """Every account as last amended, in the order of opening."""
@@ -51,11 +53,13 @@ class SqlLedger(Book):
         return self.standing(account).balance
 
     def standing(self, account: str) -> Standing:
-        """What is kept of the account's sums. Raises NotFound."""
+        """What is kept of the account's sums; read once, since this transaction alone writes. Raises NotFound."""
+        if account in self._standings:
+            return self._standings[account]
         row = self._connection.execute(_STANDING, {"name": account}).mappings().first()
         if row is None:
             raise NotFound(f"there is no account {account!r}")
-        return _standing(row)
+        return self._standings.setdefault(account, _standing(row))
 
     def weigh(self, entry: Entry) -> None:
         """Add an entry to its account's sums."""
@@ -65,6 +69,7 @@ class SqlLedger(Book):
             return
         after = self.standing(entry.account).after(entry)
         self._connection.execute(_WEIGH, _sums(after) | {"name": entry.account})
+        self._standings[entry.account] = after
 
     def _select(self, selection: Selection) -> Sequence[Entry]:
         query = _IN_ORDER
@@ -81,11 +86,14 @@ class SqlLedger(Book):
         return [_read(row) for row in self._connection.execute(query, values).mappings()]
 
     def _newest(self) -> Entry | None:
-        row = self._connection.execute(_NEWEST).mappings().first()
-        return _read(row) if row else None
+        if self._last is None:
+            row = self._connection.execute(_NEWEST).mappings().first()
+            self._last = _read(row) if row else None
+        return self._last
 
     def _keep(self, entry: Entry) -> None:
         self._connection.execute(_KEEP, _row(entry))
+        self._last = entry
         self.weigh(entry)
 
 
