@@ -23,6 +23,14 @@ def read(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
         return find(gateway, tx, principal, release)
 
 
+def watch(gateway: Gateway, principal: Principal, release: str) -> tuple[ReleaseRecord, bool]:
+    """`read`, and whether there is more in the store that the caller will be shown on a later tick."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+        shown = find(gateway, tx, principal, release)
+    return shown, not principal.sees_stages and shown.release.state is not record.release.state.seen_by_analyst
+
+
 def find(gateway: Gateway, tx: Transaction, principal: Principal, release: str) -> ReleaseRecord:
     """`read`, in the caller's transaction."""
     record = tx.releases.get(release)

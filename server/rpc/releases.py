@@ -81,23 +81,21 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
             loop.call_soon_threadsafe(changed.set)
 
         last: pb.Release | None = None
-        changed.set()  # whoever begins to watch between rest and publication has missed the news of it
         with self.gateway.news.listening(request.id, told):
             while True:
-                news = changed.is_set()
                 changed.clear()
-                record = await asyncio.to_thread(releases.read, self.gateway, principal, request.id)
+                record, due = await asyncio.to_thread(releases.watch, self.gateway, principal, request.id)
                 message = shown(record)
                 if message != last:
                     yield pb.WatchReleaseResponse(release=message)
                 last = message
                 if record.release.state.terminal:
                     return
-                await self._change(changed, principal, news=news)
+                await self._change(changed, principal, due=due)
 
-    async def _change(self, changed: asyncio.Event, principal: Principal, *, news: bool) -> None:
-        """Wait for news. An analyst's are told on a tick, and read once more on the one after ``news``, since a state
-        may have come to rest between the two; whether there were any is asked without the store."""
+    async def _change(self, changed: asyncio.Event, principal: Principal, *, due: bool) -> None:
+        """Wait for news. An analyst's are told on a tick: the next where more is ``due``, else that after the news;
+        whether there were any is asked without the store."""
         if principal.sees_stages:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load)
@@ -108,7 +106,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
             timeout_s = tick_s - self.gateway.now().timestamp() % tick_s + MARGIN_S
             await asyncio.sleep(timeout_s)
             quiet_s += timeout_s
-            if news or changed.is_set() or quiet_s > patience_s:
+            if due or changed.is_set() or quiet_s > patience_s:
                 return
 
     @answers(ANALYST, STEWARD)
