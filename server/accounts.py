@@ -83,6 +83,15 @@ def folded(balance: Balance) -> Balance:
     return replace(balance, committed=held, reserved=Charge(epsilon=0, delta=0, rdp=0))
 
 
+def grant(entries: Iterable[Entry]) -> str:
+    """What officers granted of verdicts, as attestations say it, from all entries of an account; empty for nothing."""
+    granted, last = 0, None
+    for entry in entries:
+        if entry.cap is not None and entry.verdicts_granted != granted:
+            granted, last = entry.verdicts_granted, entry
+    return f"{granted} of them granted by {last.principal}, last on {last.at:%Y-%m-%d}" if granted and last else ""
+
+
 def plan_prices(gateway: Gateway, entries: Iterable[Entry]) -> tuple[PlanPrice, ...]:
     """What the frozen plan of each reserve among ``entries`` costs alone, without those whose release is not known.
     Priced outside of any transaction."""

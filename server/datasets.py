@@ -52,7 +52,7 @@ def register(
     dataset = Dataset(
         name=name, domain=domain, unit=unit, sizes=sizes, account=account, policy=policy.name,
         state=DatasetState.CREATED, registered_by=call.principal.name, created_at=gateway.now(),
-        warnings=_warnings(sizes),
+        warnings=_warnings(sizes, policy, gateway.settings.verdicts_per_account),
     )  # fmt: skip
     with gateway.store.begin() as tx:
         if call.answered(tx) is None:
@@ -101,16 +101,20 @@ def state_seen(gateway: Gateway, record: DatasetRecord, principal: Principal) ->
     return DatasetState.CREATED if hidden else state
 
 
-def _warnings(sizes: PublicSizes | None) -> tuple[str, ...]:
+def _warnings(sizes: PublicSizes | None, policy: Policy, verdicts: int) -> tuple[str, ...]:
+    found = []
     if sizes is None:
-        return ("the exact number of rows will be published; no budget covers it",)
-    if sizes.units >= SMALL_UNITS:
-        return ()
-    width = half_width(sizes.attack_targets)
-    return (
-        f"with {sizes.units:,} units the holdout has {sizes.holdout_units:,}, and an attack's excess is known only to "
-        f"about {width:.3f}: innocent tables may be refused",
-    )
+        found.append("the exact number of rows will be published; no budget covers it")
+    elif sizes.units < SMALL_UNITS:
+        found.append(
+            f"with {sizes.units:,} units the holdout has {sizes.holdout_units:,}, and an attack's excess is known only "
+            f"to about {half_width(sizes.attack_targets):.3f}: innocent tables may be refused"
+        )
+    if policy.verdicts_max > verdicts:
+        found.append(
+            f"this gateway allows an account {verdicts} verdicts, whatever the policy says; officers grant more"
+        )
+    return tuple(found)
 
 
 class Upload:

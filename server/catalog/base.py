@@ -36,6 +36,8 @@ class ReleaseRecord:
     verdict_number: int = 0
     verdicts_allowed: int = 0
     """How many the account was allowed when this one was committed."""
+    verdicts_grant: str = ""
+    """What of it officers granted, who and when, in the words of the attestation."""
     sandbox: bool = False
     """Whether the account is a sandbox: then there is no guarantee."""
     statement: Mapping[str, Any] = field(default_factory=dict)

@@ -66,6 +66,7 @@ def write_release(record: ReleaseRecord) -> str:
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
         "verdicts_allowed": record.verdicts_allowed,
+        "verdicts_grant": record.verdicts_grant,
         "sandbox": record.sandbox,
         "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),

@@ -57,6 +57,7 @@ def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SYNTHGATE_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
+        "SYNTHGATE_VERDICTS_PER_ACCOUNT": "100",
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
     }
     with log.open("a") as stderr:
