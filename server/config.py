@@ -144,6 +144,11 @@ class Settings(BaseSettings):
         return self.state / "rows"
 
     @property
+    def fingerprints(self) -> Path:
+        """Keyed hashes of the units of every upload, one file a dataset, kept as long as its account's ledger."""
+        return self.state / "fingerprints"
+
+    @property
     def uploads(self) -> Path:
         """Uploads on their way to ingest."""
         return self.state / "uploads"

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from server import datasets, erasure
+from server import datasets, erasure, populations
 from server.catalog.base import DatasetRecord
 from server.config import CHUNK_BYTES
 from server.gateway import Call
@@ -18,7 +18,7 @@ from synthgate.errors import InvalidTable, TooLarge
 from synthgate.v1 import dataset_service_pb2 as pb
 from synthgate.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
-STEWARD = Office.STEWARD
+STEWARD, OFFICER = Office.STEWARD, Office.OFFICER
 UPLOADERS = frozenset({STEWARD})
 
 
@@ -64,6 +64,15 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
     def DeleteDataset(self, request: pb.DeleteDatasetRequest, call: Call) -> pb.DeleteDatasetResponse:  # noqa: N802
         """Destroy the rows."""
         return pb.DeleteDatasetResponse(dataset=shown(erasure.delete(self.gateway, call, request.name)))
+
+    @answers(STEWARD, OFFICER)
+    def LinkDataset(self, request: pb.LinkDatasetRequest, call: Call) -> pb.LinkDatasetResponse:  # noqa: N802
+        """End the wait of a dataset that overlaps another account."""
+        if request.distinct:
+            populations.distinguish(self.gateway, call, request.name, reason=request.reason)
+        else:
+            populations.link(self.gateway, call, request.name)
+        return pb.LinkDatasetResponse(dataset=shown(datasets.read(self.gateway, call.principal, request.name)))
 
     @answers(STEWARD)
     def GetUpload(self, request: pb.GetUploadRequest, call: Call) -> pb.GetUploadResponse:  # noqa: N802

@@ -26,7 +26,7 @@ DECLARATION = Declaration(
 )
 METHODS = {
     "CreateDataset": "create_dataset", "GetDataset": "dataset", "ListDatasets": "datasets",
-    "DeleteDataset": "delete_dataset", "UploadRows": "upload", "GetUpload": "upload",
+    "DeleteDataset": "delete_dataset", "LinkDataset": "link_dataset", "UploadRows": "upload", "GetUpload": "upload",
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",

@@ -28,6 +28,7 @@ rows: 2
 """
 COMMANDS = {
     "serve", "schema draft", "verify", "dataset create", "dataset show", "dataset list", "dataset delete",
+    "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
