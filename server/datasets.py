@@ -76,7 +76,7 @@ def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...
 def _seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
     """What ingest found is for its steward."""
     state = state_seen(gateway, record, principal)
-    shown = replace(record, dataset=replace(record.dataset, state=state))
+    shown = replace(record, dataset=replace(record.dataset, state=state), overlaps=(), distinct_from=(), fingerprint="")
     if is_steward(record, principal):
         return shown
     return replace(shown, dataset=replace(shown.dataset, failure=""), found={})
