@@ -31,7 +31,8 @@ ONE_IN = 100
 
 def hashes(digests: Iterable[Digests]) -> Hashes:
     """The fingerprint of units from their digests, batch by batch."""
-    return np.unique(np.concatenate([batch[:, 0] for batch in digests]))
+    found: Hashes = np.unique(np.concatenate([batch[:, 0] for batch in digests]))
+    return found
 
 
 def store(own: Hashes, path: Path) -> str:

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from dp_models.base import Plan
-from server import accounts
+from server import accounts, erasure
 from server.attestation import statement
 from server.gateway import Gateway
 from server.identity import Office, Principal
 from server.pipeline import run_release
 from server.policy import verdicts_allowed
-from synthgate.errors import PolicyRefused
+from synthgate.errors import PermissionDenied, PolicyRefused
 from synthgate.policy import DEFAULT_POLICY
-from tests.server.composed import TICK_S, Clock, asked, call, leased, registered
+from tests.server.composed import ANALYST, STEWARD, TICK_S, Clock, asked, call, leased, registered
 from tests.server.several import TINY
 
 OFFICER = Principal("officer", Office.OFFICER)
@@ -55,8 +55,33 @@ def test_the_fourth_verdict_is_refused_free_of_charge_until_it_is_granted(gatewa
     with gateway.store.begin() as tx:
         record = tx.releases.get(fourth)
         granted = next(e.at for e in tx.ledger.entries("people") if e.kind == "amend")
-        logged = [r.detail["reason"] for r in tx.audit.records() if r.principal == "officer"]
-    assert (record.verdict_number, record.verdicts_allowed, logged) == (4, 4, ["the board of 3 May"])
+        logged = [r.detail for r in tx.audit.records() if r.principal == "officer"]
+    assert (record.verdict_number, record.verdicts_allowed) == (4, 4)
+    amounts = {"epsilon": "3", "delta": "1e-06", "verdicts_granted": "1"}
+    assert logged == [amounts | {"reason": "the board of 3 May"}]
     claim = statement(Plan.from_json(record.plan), second, record, weaknesses=())
     words = f"4 of 4 allowed on this account for its life, 1 of them granted by officer, last on {granted:%Y-%m-%d}"
     assert words in claim.not_covered[0]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_nobody_grants_on_what_they_registered_or_asked_for(gateway: Gateway, clock: Clock, deleted: bool) -> None:
+    registered(gateway)
+    clock.seconds = TICK_S
+    asked(gateway)
+    if deleted:
+        erasure.delete(gateway, call(STEWARD), "table")
+    with gateway.store.begin() as tx:
+        head = tx.ledger.head()
+    for name in (STEWARD.name, ANALYST.name):
+        with pytest.raises(PermissionDenied, match="nobody amends"):
+            granted(gateway, Principal(name, Office.OFFICER))
+    with gateway.store.begin() as tx:
+        assert tx.ledger.head() == head
+    granted(gateway, OFFICER)
+
+
+def granted(gateway: Gateway, who: Principal) -> None:
+    accounts.amend_account(
+        gateway, call(who), name="people", epsilon=None, delta=None, verdicts_granted=1, reason="the board"
+    )
