@@ -18,7 +18,7 @@ from server.publication import next_tick
 from server.store import Transaction
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Domain
-from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, TooLarge, WrongState
+from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
 from synthgate.policy import Policy
 
 SMALL_UNITS = 5_000
@@ -64,17 +64,17 @@ def read(gateway: Gateway, principal: Principal, name: str) -> DatasetRecord:
         record = tx.datasets.get(name)
     if record.dataset.state is DatasetState.DELETED:
         raise NotFound(f"there is no dataset {name!r}")
-    return _seen(gateway, record, principal)
+    return seen(gateway, record, principal)
 
 
 def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...]:
     """Every dataset, in the order of registration."""
     with gateway.store.begin() as tx:
-        return tuple(_seen(gateway, record, principal) for record in tx.datasets.list())
+        return tuple(seen(gateway, record, principal) for record in tx.datasets.list())
 
 
-def _seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
-    """What ingest found is for its steward."""
+def seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
+    """The record as the caller may see it: what ingest found is for its steward, what it overlaps for nobody."""
     state = state_seen(gateway, record, principal)
     shown = replace(record, dataset=replace(record.dataset, state=state), overlaps=(), distinct_from=(), fingerprint="")
     if is_steward(record, principal):
@@ -109,6 +109,17 @@ def _warnings(sizes: PublicSizes | None, policy: Policy, verdicts: int) -> tuple
             f"this gateway allows an account {verdicts} verdicts, whatever the policy says; officers grant more"
         )
     return tuple(found)
+
+
+def upload(gateway: Gateway, principal: Principal, name: str) -> "Upload":
+    """The upload of a dataset, for its steward alone: whether it awaits rows tells what became of those it was sent.
+    Raises InvalidArgument, NotFound, PermissionDenied."""
+    check_name(name)
+    with gateway.store.begin() as tx:
+        record = tx.datasets.get(name)
+    if not is_steward(record, principal):
+        raise PermissionDenied("only who registered a dataset uploads its rows")
+    return Upload(gateway, name)
 
 
 class Upload:

@@ -88,6 +88,7 @@ def told(gateway: Gateway, name: str, who: Principal) -> list[str]:
     ask(lambda: datasets.read(gateway, who, name))
     ask(listed)
     ask(lambda: populations.link(gateway, call(who), name))
+    ask(lambda: datasets.upload(gateway, who, name).received_bytes)
     ask(lambda: requests.quote(gateway, who, dataset=name, engine="independent", epsilon=1.0, delta=None))
     ask(lambda: requests.create(gateway, call(who), dataset=name, engine="independent", epsilon=1.0, delta=None))
     with gateway.store.begin() as tx:
