@@ -1,5 +1,6 @@
 """Ingest, as the gateway drives it: an upload becomes private tables, fails, or waits for a link."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -123,6 +124,7 @@ def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapp
     kept = populations.path(gateway, dataset.name)
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "fingerprint.u64").replace(kept)
+    _sync(kept.parent)  # without it, no upload of the tenant could be compared any more
     if sizes is None:
         sizes = PublicSizes(
             rows=found["rows"], units=found["units"], max_rows=dataset.unit.max_rows, origin=SizeOrigin.COUNTED
@@ -141,6 +143,14 @@ def _keep(folder: Path, rows: Path) -> None:
     rows.mkdir(mode=0o700)
     for part in ("train.parquet", "holdout.parquet"):
         (folder / part).replace(rows / part)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _log(tx: Transaction, name: str, state: DatasetState) -> None:

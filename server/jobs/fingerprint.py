@@ -8,7 +8,7 @@ between two uploads of 100 million units a chance collision is expected once in 
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,15 @@ ONE_IN = 100
 """More than one unit in so many, of either side, is an overlap."""
 
 
-def hashes(digests: Iterable[Digests]) -> Hashes:
-    """The fingerprint of units from their digests, batch by batch."""
-    found: Hashes = np.unique(np.concatenate([batch[:, 0] for batch in digests]))
+def hashes(digests: Digests) -> Hashes:
+    """The fingerprint of the units of one batch, from their digests."""
+    found: Hashes = np.unique(digests[:, 0])
+    return found
+
+
+def union(batches: Sequence[Hashes]) -> Hashes:
+    """The fingerprint of all batches."""
+    found: Hashes = np.unique(np.concatenate(batches))
     return found
 
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from dp_models.encoding.table import arrow_schema, private_schema
 from server.jobs import worker
 from server.jobs.cells import Counts, convert
-from server.jobs.fingerprint import FINGERPRINT, Hashes, hashes, overlapping, store
+from server.jobs.fingerprint import FINGERPRINT, Hashes, hashes, overlapping, store, union
 from server.jobs.keys import SECRET_BYTES
 from server.jobs.units import Digests, Divider, Side
 from server.jobs.upload import Upload, check_bytes, open_upload
@@ -83,7 +83,7 @@ def _read(
     batches: list[pa.RecordBatch] = []
     rows: list[Digests] = []
     ids: list[Digests] = []
-    units: list[Digests] = []
+    units: list[Hashes] = []
     wanted = list(dict.fromkeys([*names, *([unit.column] if unit.column else [])]))
     for batch in upload.batches(wanted):
         text = dict(zip(wanted, batch.columns, strict=True))
@@ -95,9 +95,9 @@ def _read(
         rows.append(divider.rows(values))
         if unit.column:
             ids.append(divider.ids(text[unit.column]))
-        units.append(tenant.ids(text[unit.column]) if unit.column else tenant.rows(values))
+        units.append(hashes(tenant.ids(text[unit.column]) if unit.column else tenant.rows(values)))
     table = pa.Table.from_batches(batches)
-    return table, np.concatenate(rows), np.concatenate(ids) if unit.column else None, counts, hashes(units)
+    return table, np.concatenate(rows), np.concatenate(ids) if unit.column else None, counts, union(units)
 
 
 def _store(table: pa.Table, side: Side, domain: Domain, path: Path) -> None:
