@@ -1,6 +1,5 @@
 """Ingest, as the gateway drives it: an upload becomes private tables, fails, or waits for a link."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from server.jobs import runner
 from server.leases import Fenced
 from server.leases import folder as folder_of
 from server.populations import Known
+from server.storage import sync
 from server.store import Transaction
 from synthgate.dataset import DatasetState, PublicSizes, SizeOrigin
 
@@ -124,7 +124,7 @@ def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapp
     kept = populations.path(gateway, dataset.name)
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "fingerprint.u64").replace(kept)
-    _sync(kept.parent)  # without it, no upload of the tenant could be compared any more
+    sync(kept.parent)  # without it, no upload of the tenant could be compared any more
     if sizes is None:
         sizes = PublicSizes(
             rows=found["rows"], units=found["units"], max_rows=dataset.unit.max_rows, origin=SizeOrigin.COUNTED
@@ -143,14 +143,6 @@ def _keep(folder: Path, rows: Path) -> None:
     rows.mkdir(mode=0o700)
     for part in ("train.parquet", "holdout.parquet"):
         (folder / part).replace(rows / part)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _log(tx: Transaction, name: str, state: DatasetState) -> None:
