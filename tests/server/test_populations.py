@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from server import datasets, erasure, ingestion, populations, requests
+from server import accounts, datasets, erasure, ingestion, populations, requests
 from server.catalog.base import DatasetRecord, Lease
 from server.gateway import Gateway
 from server.identity import Office, Principal
@@ -199,6 +199,15 @@ def test_what_does_not_wait_cannot_be_linked(first: Gateway) -> None:
         populations.link(first, call(STEWARD), "first")
     with pytest.raises(WrongState, match="does not wait"):
         populations.distinguish(first, call(OFFICER), "first", reason="why")
+
+
+def test_private_people_never_join_a_sandbox(gateway: Gateway) -> None:
+    accounts.open_account(gateway, call(STEWARD), name="play", epsilon=3.0, delta=1e-6, sandbox=True)
+    uploaded(gateway, "first", "play", people(0, 2_000))
+    uploaded(gateway, "second", "new", people(0, 2_000))
+    with pytest.raises(FailedPrecondition, match="sandbox"):
+        populations.link(gateway, call(STEWARD), "second")
+    assert state(gateway, "second") is AWAITING_LINK
 
 
 def test_an_officer_states_that_they_are_distinct_people(waiting: Gateway, clock: Clock) -> None:
