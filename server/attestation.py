@@ -80,7 +80,8 @@ def _unit(unit: PrivacyUnit) -> str:
 def _not_covered(plan: Plan, record: ReleaseRecord) -> tuple[str, ...]:
     verdict = (
         f"The verdict compares with private rows exactly and is outside this epsilon: two outcomes, decision "
-        f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life. Such decisions "
+        f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life"
+        f"{f', {record.verdicts_grant}' if record.verdicts_grant else ''}. Such decisions "
         f"can together multiply an attacker's chance of guessing any fact by at most 2 to their number."
     )
     found = [verdict, "What stewards and officers see of the report is exact and not covered."]

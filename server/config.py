@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from synthgate.errors import InvalidArgument
@@ -19,6 +19,17 @@ SMARTNOISE_PYTHON = Path(__file__).parents[1] / ".venv-smartnoise" / "bin" / "py
 BUILT_IN_ENGINES = (
     "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
+
+
+class Quota(BaseModel):
+    """What one principal may take in a window of time, inside what the accounts' caps admit (`server.quotas`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_days: float = Field(default=30.0, gt=0, le=3_660, description="Length of the window, which slides.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Share of each account's cap, of charges not voided.")
+    releases: int = Field(default=1_000, ge=0, description="Charged releases of all accounts, those voided left out.")
+    requests: int = Field(default=10_000, ge=0, description="The same with those that were cancelled before a charge.")
 
 
 class Settings(BaseSettings):
@@ -57,6 +68,12 @@ class Settings(BaseSettings):
         default=SMARTNOISE_PYTHON, description="Interpreter that fits smartnoise-*; `make smartnoise` builds it."
     )
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
+    quotas: Mapping[str, Quota] = Field(
+        default_factory=dict, description="By principal, else by role, as JSON; without one the caps alone limit."
+    )
+    verdicts_per_account: int = Field(
+        default=3, ge=0, description="Unaccounted verdicts of an account for its life; policies may allow fewer."
+    )
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     artifacts_url: str = Field(
         default="", description="Where artifacts lie: a folder or any fsspec URL; empty for `artifacts` in the state."
@@ -125,6 +142,11 @@ class Settings(BaseSettings):
     def rows(self) -> Path:
         """Ingested private rows, one folder a dataset."""
         return self.state / "rows"
+
+    @property
+    def fingerprints(self) -> Path:
+        """Keyed hashes of the units of every upload, one file a dataset, kept as long as its account's ledger."""
+        return self.state / "fingerprints"
 
     @property
     def uploads(self) -> Path:

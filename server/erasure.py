@@ -3,8 +3,9 @@ stored models included; the books stay."""
 
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
-from server.datasets import Upload, ingest_job, move
+from server.datasets import Upload, move
 from server.gateway import Call, Gateway
+from server.ingestion import ingest_job
 from server.leases import revoke
 from server.releases import stop
 from synthgate.dataset import DatasetState
@@ -18,7 +19,8 @@ UNFINISHED = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
     """Mark the dataset DELETED, stop its releases, then destroy rows and uploads. Raises NotFound.
 
-    Charges that were committed stay; ledger, audit log and attestations of what was released stay as well.
+    Charges that were committed stay; ledger, audit log and attestations of what was released stay as well, and so does
+    the fingerprint: without it the same rows could be uploaded anew to a fresh budget.
     """
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)

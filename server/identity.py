@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from server.catalog.base import TENANT
 from server.keys import write_once
 from server.store import Store
 from synthgate.errors import Unauthenticated
@@ -31,6 +32,7 @@ class Principal:
 
     name: str
     office: Office
+    tenant: str = TENANT
 
     @property
     def sees_stages(self) -> bool:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from dp_models.base import Plan
+from server.accounts import grant
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.environments import interpreter
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
-from server.policy import decide
+from server.policy import decide, verdicts_allowed
 from server.publication import publish
 from server.releases import move
 from server.store import Transaction
@@ -40,7 +41,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         dataset = tx.datasets.get(record.release.dataset)
         gateway.leases.check(tx, release)
         tx.ledger.commit(release, by=GATEWAY)
-        record = move(gateway, tx, _numbered(tx, record), ReleaseState.TRAINING)
+        record = move(gateway, tx, _numbered(gateway, tx, record), ReleaseState.TRAINING)
     with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
@@ -62,13 +63,16 @@ def run_release(gateway: Gateway, release: str) -> None:
                 publish(gateway, tx, record)
 
 
-def _numbered(tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
+def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
     """The record with which unaccounted verdict of the account it is, of how many allowed, and what the account is."""
     account = record.release.account
-    commits = sum(entry.kind is EntryKind.COMMIT for entry in tx.ledger.entries(account))
-    opened = tx.ledger.balance(account).account
-    allowed = record.policy.verdicts_max + opened.verdicts_granted
-    return replace(record, verdict_number=commits, verdicts_allowed=allowed, sandbox=opened.sandbox)
+    entries, opened = tx.ledger.entries(account), tx.ledger.balance(account).account
+    commits = sum(entry.kind is EntryKind.COMMIT for entry in entries)
+    limit, granted = gateway.settings.verdicts_per_account, opened.verdicts_granted
+    return replace(
+        record, verdict_number=commits, sandbox=opened.sandbox, verdicts_grant=grant(entries),
+        verdicts_allowed=verdicts_allowed(record.policy, limit=limit, granted=granted),
+    )  # fmt: skip
 
 
 def _rows(gateway: Gateway, dataset: DatasetRecord, part: str) -> str:

@@ -13,9 +13,9 @@ from functools import partial
 import structlog
 
 from server.catalog.base import Lease
-from server.datasets import ingest, ingest_job
 from server.derived import run_derived
 from server.gateway import Gateway
+from server.ingestion import ingest, ingest_job
 from server.leases import Fenced
 from server.pipeline import run_release
 from server.recovery import recover

@@ -17,6 +17,7 @@
     │   ├── PolicyRefused            the policy refuses the plan before any charge
     │   ├── EngineNotCertified       the engine is not on the operator's list
     │   └── WrongState               the resource is in a state that does not allow the call
+    ├── QuotaExhausted               the caller's own share, or number of requests, is used up for now
     ├── DataCorrupted                stored or transferred bytes do not have the promised digest
     ├── VerificationFailed           an attestation, its signature or its file does not hold
     ├── TooLarge                     a limit of the gateway was exceeded
@@ -138,6 +139,12 @@ class WrongState(FailedPrecondition):
     """The resource is in a state that does not allow the call."""
 
     reason = "WRONG_STATE"
+
+
+class QuotaExhausted(SynthgateError):
+    """What the gateway allows one principal in a window of time is used up; nothing was charged."""
+
+    reason = "QUOTA_EXHAUSTED"
 
 
 class DataCorrupted(SynthgateError):

@@ -9,6 +9,9 @@ from synthgate.dataset import Dataset, DatasetState
 from synthgate.policy import Policy
 from synthgate.release import Release, ReleaseState
 
+TENANT = "main"
+"""The tenant where there is one alone, as in the development identity."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRecord:
@@ -18,6 +21,14 @@ class DatasetRecord:
     policy: Policy
     found: Mapping[str, Any] = field(default_factory=dict)
     """What ingest tells the steward (counts of clamped, null and undeclared cells). Private."""
+    tenant: str = TENANT
+    """Whose stewards and officers it belongs to: that of who registered it."""
+    fingerprint: str = ""
+    """The sha256 of its units' keyed hashes (`server.populations`), from READY on, for ever."""
+    overlaps: tuple[str, ...] = ()
+    """The accounts that it overlaps, while it is AWAITING_LINK. Private."""
+    distinct_from: tuple[str, ...] = ()
+    """Accounts that an officer said hold other people, whatever they share. Private."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,8 @@ class ReleaseRecord:
     verdict_number: int = 0
     verdicts_allowed: int = 0
     """How many the account was allowed when this one was committed."""
+    verdicts_grant: str = ""
+    """What of it officers granted, who and when, in the words of the attestation."""
     sandbox: bool = False
     """Whether the account is a sandbox: then there is no guarantee."""
     statement: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +69,8 @@ class DatasetCatalog(Protocol):
     def get(self, name: str) -> DatasetRecord:
         """Raises NotFound; a DELETED dataset is returned as such."""
 
-    def list(self) -> tuple[DatasetRecord, ...]:
-        """All but the DELETED ones, in the order of registration."""
+    def list(self, *, deleted: bool = False) -> tuple[DatasetRecord, ...]:
+        """In the order of registration, the DELETED ones only where asked for."""
 
     def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
         """Write a changed record. Raises WrongState unless the stored one is in ``expected``."""

@@ -35,7 +35,15 @@ def write_dataset(record: DatasetRecord) -> str:
         "failure": dataset.failure,
         "warnings": dataset.warnings,
     }
-    return chain.canonical({"dataset": document, "policy": record.policy.to_dict(), "found": dict(record.found)})
+    return chain.canonical({
+        "dataset": document,
+        "policy": record.policy.to_dict(),
+        "found": dict(record.found),
+        "tenant": record.tenant,
+        "fingerprint": record.fingerprint,
+        "overlaps": record.overlaps,
+        "distinct_from": record.distinct_from,
+    })  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -52,7 +60,9 @@ def read_dataset(text: str) -> DatasetRecord:
         "created_at": datetime.fromisoformat(stored["created_at"]),
         "warnings": tuple(stored["warnings"]),
     })  # fmt: skip
-    return DatasetRecord(dataset=dataset, policy=Policy.from_dict(document["policy"]), found=document["found"])
+    accounts = {name: tuple(document.get(name, ())) for name in ("overlaps", "distinct_from")}
+    policy = Policy.from_dict(document["policy"])
+    return DatasetRecord(**document | accounts | {"dataset": dataset, "policy": policy})
 
 
 def write_release(record: ReleaseRecord) -> str:
@@ -66,6 +76,7 @@ def write_release(record: ReleaseRecord) -> str:
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
         "verdicts_allowed": record.verdicts_allowed,
+        "verdicts_grant": record.verdicts_grant,
         "sandbox": record.sandbox,
         "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),

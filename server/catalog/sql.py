@@ -51,10 +51,12 @@ class SqlDatasets:
             rules.no_dataset(name)
         return codec.read_dataset(document)
 
-    def list(self) -> tuple[DatasetRecord, ...]:
-        """All but the DELETED ones, in the order of registration."""
-        query = select(_datasets.c.document).where(_datasets.c.state != str(DatasetState.DELETED))
-        found = self._connection.scalars(query.order_by(_datasets.c.ordinal))
+    def list(self, *, deleted: bool = False) -> tuple[DatasetRecord, ...]:
+        """In the order of registration."""
+        query = select(_datasets.c.document).order_by(_datasets.c.ordinal)
+        if not deleted:
+            query = query.where(_datasets.c.state != str(DatasetState.DELETED))
+        found = self._connection.scalars(query)
         return tuple(codec.read_dataset(document) for document in found)
 
     def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:

@@ -38,14 +38,19 @@ class Job(Protocol):
         """Raises a SynthgateError to refuse, in public words; anything else is a crash."""
 
 
-def main(job: Job) -> NoReturn:
-    """Run ``job`` as ``python -m MODULE FOLDER PARENT`` with the secret on standard input."""
+def main(job: Job, *, secrets: int = 1) -> NoReturn:
+    """Run ``job`` as ``python -m MODULE FOLDER PARENT`` with so many secrets, one behind the other, on standard
+    input."""
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _die_with(parent)
     secret = sys.stdin.buffer.read()
     progress = _claim_stdout()
-    code = work(job, folder=folder, secret=secret, progress=progress) if len(secret) == SECRET_BYTES else EXIT_CRASHED
+    code = (
+        work(job, folder=folder, secret=secret, progress=progress)
+        if len(secret) == secrets * SECRET_BYTES
+        else EXIT_CRASHED
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: numerical libraries are known to crash or hang while the interpreter is torn down, which must not

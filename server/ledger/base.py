@@ -4,6 +4,7 @@ Every method runs inside the caller's transaction (`server.store.Store.begin`): 
 together or not at all. Entries are appended, never edited.
 """
 
+from datetime import datetime
 from typing import Protocol
 
 from synthgate.budget import PrivacyBudget
@@ -49,6 +50,10 @@ class LedgerView(Protocol):
     def entries(self, account: str = "", *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
         """Entries with a sequence number above ``after``, in order, of one account or of all; all of them without a
         ``limit``."""
+
+    def made(self, by: str, *, since: datetime) -> tuple[Entry, ...]:
+        """The reserve entries of ``by`` after ``since``, on all accounts, and the entries that settled them, in
+        order."""
 
     def head(self) -> str:
         """The digest of the newest entry; 64 zeros for an empty ledger."""

@@ -44,6 +44,7 @@ CATALOGUE: Mapping[type[errors.SynthgateError], grpc.StatusCode] = MappingProxyT
         errors.PolicyRefused: grpc.StatusCode.FAILED_PRECONDITION,
         errors.EngineNotCertified: grpc.StatusCode.FAILED_PRECONDITION,
         errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
+        errors.QuotaExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.DataCorrupted: grpc.StatusCode.DATA_LOSS,
         errors.VerificationFailed: grpc.StatusCode.DATA_LOSS,
         errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -20,7 +20,7 @@ from synthgate.client.state import read_state
 from synthgate.client.tables import PreparedTable, prepare_table
 from synthgate.client.transfer import Progress, quiet
 from synthgate.client.wire import Clock, Retry, Wire, chosen
-from synthgate.dataset import DatasetState, DatasetView
+from synthgate.dataset import OVERLAPS, DatasetState, DatasetView
 from synthgate.errors import InvalidTable, WrongState
 from synthgate.ledger import AccountView, Entry, PlanPrice
 from synthgate.policy import Policy
@@ -163,9 +163,19 @@ class Client(ReleaseCalls):
         request = datasets.DeleteDatasetRequest(request_id=chosen(request_id), name=name)
         return convert.dataset_from_proto(self._wire.call(self._wire.datasets.DeleteDataset, request).dataset)
 
+    def link_dataset(self, name: str, *, request_id: str = "") -> DatasetView:
+        """Join a dataset that is AWAITING_LINK to the account that it overlaps. The steward of both."""
+        request = datasets.LinkDatasetRequest(request_id=chosen(request_id), name=name)
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.LinkDataset, request).dataset)
+
+    def distinguish_dataset(self, name: str, *, reason: str, request_id: str = "") -> DatasetView:
+        """State that a dataset that is AWAITING_LINK holds other people than what it overlaps; logged. Officers."""
+        request = datasets.LinkDatasetRequest(request_id=chosen(request_id), name=name, distinct=True, reason=reason)
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.LinkDataset, request).dataset)
+
     def wait_ready(self, name: str, *, timeout_s: float = 600.0) -> DatasetView:
         """Wait until ingest has ended. Raises InvalidTable where the upload's structure is faulty, WrongState where the
-        dataset was deleted, DeadlineExceeded."""
+        dataset was deleted or overlaps another account, DeadlineExceeded."""
         clock, pause = Clock(timeout_s), Retry(first_s=0.1, most_s=1.0)
         for asked in itertools.count(1):
             view = self.dataset(name)
@@ -175,6 +185,8 @@ class Client(ReleaseCalls):
                 raise InvalidTable(view.dataset.failure or "the structure of the upload is faulty")
             if view.dataset.state is DatasetState.DELETED:
                 raise WrongState("the dataset was deleted")
+            if view.dataset.state is DatasetState.AWAITING_LINK:
+                raise WrongState(f"dataset {name!r} waits: {OVERLAPS}")
             clock.left_s(of="ingest")
             pause.pause(asked)
         raise AssertionError("count does not end")

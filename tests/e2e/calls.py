@@ -38,6 +38,9 @@ RPCS = (
     _rpc("datasets", "GetDataset", EVERYONE, lambda r, d: datasets.GetDatasetRequest(name=d)),
     _rpc("datasets", "ListDatasets", EVERYONE, lambda r, d: datasets.ListDatasetsRequest()),
     _rpc("datasets", "DeleteDataset", {STEWARD}, lambda r, d: datasets.DeleteDatasetRequest(request_id="x", name=d)),
+    _rpc(
+        "datasets", "LinkDataset", {STEWARD, OFFICER}, lambda r, d: datasets.LinkDatasetRequest(request_id="x", name=d)
+    ),
     _rpc("datasets", "UploadRows", {STEWARD}, lambda r, d: _upload(d)),
     _rpc("datasets", "GetUpload", {STEWARD}, lambda r, d: datasets.GetUploadRequest(dataset=d)),
     _rpc("releases", "CreateRelease", {ANALYST, STEWARD}, lambda r, d: releases.CreateReleaseRequest(dataset=d)),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import grpc
@@ -33,7 +34,7 @@ ROLES = ("steward", "analyst", "officer", "auditor")
 TICK_S = 0.2
 WORDS = "Mrs Private"
 """What an engine or a cell says that nobody may ever be told."""
-FRESH_SEED, UPLOADED_SEED = 2, 1
+FRESH_SEED = 2
 
 
 def install(folder: Path) -> Path:
@@ -57,6 +58,7 @@ def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SYNTHGATE_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
+        "SYNTHGATE_VERDICTS_PER_ACCOUNT": "100",
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
     }
     with log.open("a") as stderr:
@@ -114,7 +116,7 @@ class Served:
         self.steward.open_account(name, epsilon=cap, delta=1e-6, sandbox=sandbox)
         self.steward.create_dataset(name, declaration(rows), account=name, policy=policy)
         file = self.state.with_name(f"{name}.parquet")
-        pq.write_table(people(rows, seed=UPLOADED_SEED), file)
+        pq.write_table(people(rows, seed=zlib.crc32(name.encode())), file)  # nobody is in two accounts
         self.steward.upload(name, file)
         return name
 

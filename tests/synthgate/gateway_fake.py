@@ -42,6 +42,7 @@ class Gateway:
     datasets: dict = field(default_factory=dict)
     releases: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
+    linked: list = field(default_factory=list)
     answers: dict = field(default_factory=dict)
     faults: dict = field(default_factory=dict)
     calls: Counter = field(default_factory=Counter)
@@ -216,6 +217,12 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
         self.seen(request.name)
         self.move(request.name, state=DatasetState.DELETED)
         return dataset_service_pb2.DeleteDatasetResponse(dataset=self.seen(request.name))
+
+    def LinkDataset(self, request, context):  # noqa: N802
+        self.seen(request.name)
+        self.g.linked.append((request.name, request.distinct, request.reason))
+        self.move(request.name, state=DatasetState.INGESTING)
+        return dataset_service_pb2.LinkDatasetResponse(dataset=self.seen(request.name))
 
     def GetUpload(self, request, context):  # noqa: N802
         self.seen(request.dataset)

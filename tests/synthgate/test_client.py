@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import grpc
 import pyarrow as pa
@@ -26,7 +27,7 @@ DECLARATION = Declaration(
 )
 METHODS = {
     "CreateDataset": "create_dataset", "GetDataset": "dataset", "ListDatasets": "datasets",
-    "DeleteDataset": "delete_dataset", "UploadRows": "upload", "GetUpload": "upload",
+    "DeleteDataset": "delete_dataset", "LinkDataset": "link_dataset", "UploadRows": "upload", "GetUpload": "upload",
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",
@@ -304,3 +305,15 @@ def test_the_face_is_light():
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dataset_that_waits_is_linked_or_told_apart(gateway, client):
+    client.open_account("people", epsilon=3.0, delta=1e-6)
+    client.create_dataset("people", DECLARATION, account="people")
+    view = gateway.datasets["people"]
+    gateway.datasets["people"] = replace(view, dataset=replace(view.dataset, state=DatasetState.AWAITING_LINK))
+    with pytest.raises(errors.WrongState, match="dataset link"):
+        client.wait_ready("people")
+    assert client.link_dataset("people").dataset.state is DatasetState.INGESTING
+    client.distinguish_dataset("people", reason="two hospitals")
+    assert gateway.linked == [("people", False, ""), ("people", True, "two hospitals")]

@@ -28,6 +28,7 @@ rows: 2
 """
 COMMANDS = {
     "serve", "schema draft", "verify", "dataset create", "dataset show", "dataset list", "dataset delete",
+    "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
@@ -120,6 +121,18 @@ def test_a_dataset_is_created_sent_and_shown(gateway, run, files):
     assert (value["state"], value["policy"]["approvals"], value["findings"][0]["clamped"]) == ("READY", 1, 2)
     assert [d["name"] for d in json.loads(run("dataset", "list", "--json").output)] == ["demo"]
     assert "demo" in run("dataset", "list").output
+
+
+def test_a_dataset_that_waits_is_linked_or_told_apart(gateway, run, files):
+    create_dataset(run, files)
+    view = gateway.datasets["demo"]
+    gateway.datasets["demo"] = replace(view, dataset=replace(view.dataset, state=DatasetState.AWAITING_LINK))
+    assert "its units overlap another account's" in run("dataset", "show", "demo").output
+    run("dataset", "link", "demo", "--distinct", code=2)
+    run("dataset", "link", "demo", "--reason", "why", code=2)
+    run("dataset", "link", "demo", "--role", "steward")
+    run("dataset", "link", "demo", "--distinct", "--reason", "two hospitals", "--role", "officer")
+    assert gateway.linked == [("demo", False, ""), ("demo", True, "two hospitals")]
 
 
 def test_a_dataset_upload_that_broke_off_is_resumed_by_the_same_command(gateway, run, files):
