@@ -57,6 +57,13 @@ class Settings(BaseSettings):
         default=SMARTNOISE_PYTHON, description="Interpreter that fits smartnoise-*; `make smartnoise` builds it."
     )
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
+    checkpoint_folder: Path | None = Field(
+        default=None,
+        description="Folder of signed checkpoints, where no restored backup reaches; none: checkpoints in the state.",
+    )
+    checkpoint_s: float = Field(
+        default=300.0, gt=0, description="A checkpoint is taken at this interval where the books have changed."
+    )
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     artifacts_url: str = Field(
         default="", description="Where artifacts lie: a folder or any fsspec URL; empty for `artifacts` in the state."
@@ -110,6 +117,11 @@ class Settings(BaseSettings):
     def instances(self) -> Path:
         """What each gateway has to itself: its lock and its address."""
         return self.state / "instances"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Signed checkpoints of the books, outside the database and its backups."""
+        return self.checkpoint_folder or self.state / "checkpoints"
 
     @property
     def keys(self) -> Path:

@@ -3,7 +3,7 @@
     1. the key is an Ed25519 public key in PEM
     2. the envelope is a DSSE envelope with one signature over an in-toto payload
     3. the signature names this key and holds over the payload
-    4. the payload is a release attestation of this version
+    4. the payload is a release attestation of this version (`verify_checkpoint`: a checkpoint)
     5. the sha256 of the file is the attested one
 
 The steps run in this order, so nothing unsigned is ever interpreted. Trust in the key comes from the fingerprint that
@@ -21,10 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from synthgate.attestation import PAYLOAD_TYPE, Attestation, pae, read_json
+from synthgate.checkpoint import Checkpoint
 from synthgate.errors import VerificationFailed
 
 STEPS = 5
 MAX_ENVELOPE_BYTES = 4 * 2**20
+MAX_CHECKPOINT_BYTES = 64 * 2**20
+"""A checkpoint names every account: some 100,000 of them fit."""
 CHUNK_BYTES = 2**20
 
 
@@ -49,6 +52,15 @@ def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
     payload = signed_payload(envelope, public_key)
     try:
         return Attestation.from_statement(payload)
+    except VerificationFailed as error:
+        raise _failed(4, error.message) from None
+
+
+def verify_checkpoint(envelope: bytes, public_key: bytes) -> Checkpoint:
+    """Steps 1 to 4 for a checkpoint. Raises VerificationFailed."""
+    payload = signed_payload(envelope, public_key, what="checkpoint", limit=MAX_CHECKPOINT_BYTES)
+    try:
+        return Checkpoint.from_statement(payload)
     except VerificationFailed as error:
         raise _failed(4, error.message) from None
 

@@ -20,6 +20,8 @@ from synthgate.client.convert.records import (
     plan_price_to_proto,
     quote_from_proto,
     quote_to_proto,
+    record_from_proto,
+    record_to_proto,
     release_from_proto,
     release_to_proto,
 )
@@ -62,6 +64,8 @@ __all__ = [
     "policy_to_proto",
     "quote_from_proto",
     "quote_to_proto",
+    "record_from_proto",
+    "record_to_proto",
     "release_from_proto",
     "release_to_proto",
     "requested_policy",
