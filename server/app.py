@@ -112,7 +112,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
     """A gateway that answers; yields it and its port."""
     with only_one(settings):
         gateway = compose(settings)
-        principals = await asyncio.to_thread(_opened, gateway)
+        principals = await asyncio.to_thread(opened, gateway)
         queue, heartbeat, follower = Queue(gateway), Heartbeat(gateway), Follower(gateway)
         server, port = await _listen(gateway, principals)
         await server.start()
@@ -144,7 +144,7 @@ def _last_checkpoint(gateway: Gateway) -> None:
         log.exception("the last checkpoint was not taken")
 
 
-def _opened(gateway: Gateway) -> Principals:
+def opened(gateway: Gateway) -> Principals:
     """Verify the books, and begin to write only where they contain their newest checkpoint. Returns who may call."""
     check(gateway.store)
     with gateway.store.begin() as tx:

@@ -31,6 +31,7 @@ COMMANDS = {
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
+    "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
 }  # fmt: skip
 
 
