@@ -67,10 +67,13 @@ def checkpoint(
     write_file(file, envelope)
     if key is not None:
         write_file(key, public_key)
-    found = {"path": str(file), "number": signed.number, "ledger": signed.ledger.sequence, "audit": signed.audit.sequence}
-    session.show(
-        found, lambda console: output.facts(console, f"{file} written", {k: str(v) for k, v in found.items()})
-    )
+    found = {
+        "path": str(file),
+        "number": signed.number,
+        "ledger": signed.ledger.sequence,
+        "audit": signed.audit.sequence,
+    }
+    session.show(found, lambda console: output.facts(console, f"{file} written", {k: str(v) for k, v in found.items()}))
 
 
 @command(app, "verify", connects=False)

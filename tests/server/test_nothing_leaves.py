@@ -17,7 +17,7 @@ from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
 from synthgate.release import ReleaseState
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 from tests.e2e.calls import RPCS, Rpc
 from tests.server.composed import ANALYST, STEWARD, TICK_S
 from tests.server.released import DERIVED_PATHS, PATHS, Maker, charged, derived
@@ -143,7 +143,10 @@ async def answered(gateway: Gateway, rpc: Rpc, request: Any, caller: str) -> byt
 
 
 def test_the_table_of_calls_has_every_rpc() -> None:
-    modules = {"audit": audit_service_pb2, "datasets": dataset_service_pb2, "releases": release_service_pb2, "ledger": ledger_service_pb2}
+    modules = {
+        "audit": audit_service_pb2, "datasets": dataset_service_pb2, "releases": release_service_pb2,
+        "ledger": ledger_service_pb2,
+    }  # fmt: skip
     declared = {
         (service, method.name)
         for service, module in modules.items()
