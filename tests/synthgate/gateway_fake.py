@@ -199,7 +199,7 @@ class Audit(audit_service_pb2_grpc.AuditServiceServicer):
     def __init__(self, gateway):
         self.g = gateway
 
-    def ListAuditRecords(self, request, context):
+    def ListAuditRecords(self, request, context):  # noqa: N802 - gRPC names it
         after = int(request.page_token or 0)
         found = self.g.records[after : after + self.g.page]
         token = str(after + self.g.page) if after + self.g.page < len(self.g.records) else ""
@@ -207,7 +207,7 @@ class Audit(audit_service_pb2_grpc.AuditServiceServicer):
             records=map(convert.record_to_proto, found), next_page_token=token
         )
 
-    def GetCheckpoint(self, request, context):
+    def GetCheckpoint(self, request, context):  # noqa: N802
         return audit_service_pb2.GetCheckpointResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
 

@@ -1,5 +1,6 @@
 """Conversions both ways between the vocabulary and the contract's messages, for the client and for the gateway."""
 
+from synthgate.client.convert.audit import record_from_proto, record_to_proto
 from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
 from synthgate.client.convert.records import (
     account_from_proto,
@@ -20,8 +21,6 @@ from synthgate.client.convert.records import (
     plan_price_to_proto,
     quote_from_proto,
     quote_to_proto,
-    record_from_proto,
-    record_to_proto,
     release_from_proto,
     release_to_proto,
 )

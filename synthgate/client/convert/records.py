@@ -24,9 +24,7 @@ from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView
 from synthgate.errors import InternalError
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind, PlanPrice
 from synthgate.policy import Policy
-from synthgate.record import AuditRecord
 from synthgate.release import Quote, Release, ReleaseState
-from synthgate.v1 import audit_service_pb2 as audit
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 from synthgate.v1 import release_service_pb2 as releases
@@ -131,7 +129,6 @@ def release_from_proto(message: releases.Release) -> Release:
     )
 
 
-_RECORD_SAME = ("sequence", "principal", "action", "resource", "previous", "digest")
 _QUOTE_SAME = (
     "engine", "because", "epsilon", "delta", "plan_epsilon", "share_ppm", "taken_ppm", "after_ppm", "largest_epsilon",
     "rows",
@@ -282,19 +279,6 @@ def plan_price_from_proto(message: ledger.PlanPrice) -> PlanPrice:
     return PlanPrice(
         release=message.release, epsilon=message.epsilon, delta=message.delta, accountant=message.accountant
     )
-
-
-def record_to_proto(record: AuditRecord) -> audit.AuditRecord:
-    """A line of the audit log as a message."""
-    return audit.AuditRecord(
-        **{name: getattr(record, name) for name in _RECORD_SAME}, time=time_to_proto(record.at), detail=record.detail
-    )
-
-
-def record_from_proto(message: audit.AuditRecord) -> AuditRecord:
-    """The line of the audit log in a message."""
-    same = {name: getattr(message, name) for name in _RECORD_SAME}
-    return AuditRecord(**same, at=time_from_proto(message.time), detail=dict(message.detail))
 
 
 def _known(values: dict[int, Known], number: int) -> Known:
