@@ -1,6 +1,7 @@
 """A database put back from a backup: the gateway only reads, says why, and an officer's word gives no budget back."""
 
 import asyncio
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ import grpc
 import psycopg
 import pytest
 
-from server import checkpoints, restore
+from server import checkpoints, pipeline, restore
 from server.app import compose, opened, running
 from server.config import Settings
 from server.gateway import Gateway
 from synthgate.client.client import Client
 from synthgate.client.faults import error_of
 from synthgate.errors import FailedPrecondition, InvalidArgument, ReadOnly
+from synthgate.verify import verify_checkpoint
 from tests import postgres
 from tests.e2e.calls import RPCS
+from tests.server.composed import TICK_S, Clock, asked, leased, registered
 from tests.server.several import TINY
 from tests.server.stores import account
 
@@ -172,3 +175,26 @@ def refused(state: Path) -> None:
 
 def changes(request: Any) -> bool:
     return not hasattr(request, "DESCRIPTOR") or "request_id" in request.DESCRIPTOR.fields_by_name
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_charge_is_in_a_checkpoint_before_a_row_is_opened(
+    gateway: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch, planted: bool
+) -> None:
+    registered(gateway)
+    clock.seconds += TICK_S
+    checkpoints.take(gateway)
+    release, seen = asked(gateway), []
+    leased(gateway, release)
+
+    def fit(*_: object) -> None:
+        kept = verify_checkpoint(checkpoints.newest_file(gateway), gateway.signer.public_pem)
+        seen.append(kept.accounts[0].committed.charges)
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline, "_fit", fit)
+    if planted:
+        monkeypatch.setattr(checkpoints, "take", lambda gateway: b"")
+    with contextlib.suppress(InterruptedError):
+        pipeline.run_release(gateway, release)
+    assert seen == [0 if planted else 1]
