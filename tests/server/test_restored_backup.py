@@ -36,14 +36,13 @@ class Kept:
         self.folder, self.kind, self.state = folder, kind, folder / "state"
         self.url = postgres.database() if kind == "postgresql" else f"sqlite:///{folder / 'live.db'}"
         self.backups: list[str] = []
+        gateway = compose(Settings(state=self.state, database_url=self.url))
+        opened(gateway)
+        with gateway.store.begin() as tx:
+            tx.ledger.open(account(), reason="")
+        checkpoints.take(gateway)
+        gateway.store.close()
         for number in range(SNAPSHOTS):
-            gateway = compose(Settings(state=self.state, database_url=self.url))
-            opened(gateway)
-            if number == 0:
-                with gateway.store.begin() as tx:
-                    tx.ledger.open(account(), reason="")
-                checkpoints.take(gateway)
-            gateway.store.close()
             self.backups.append(self._backup(number))
             self._charge(number)
 
@@ -114,13 +113,12 @@ def test_the_live_database_is_not_in_doubt_and_there_is_nothing_to_accept(kept: 
     gateway.store.close()
 
 
-@pytest.mark.parametrize("number", [0, SNAPSHOTS - 1])
-def test_an_officer_accepts_and_no_budget_comes_back(kept: Kept, number: int) -> None:
+def test_an_officer_accepts_and_no_budget_comes_back(kept: Kept) -> None:
     live = compose(Settings(state=kept.state, database_url=kept.url))
     with live.store.begin() as tx:
         spent = tx.ledger.balance("people").committed
     live.store.close()
-    settings = kept.settings(kept.backups[number])
+    settings = kept.settings(kept.backups[2])
     gateway = compose(settings)
     opened(gateway)
     with pytest.raises(InvalidArgument):
