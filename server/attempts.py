@@ -34,6 +34,7 @@ def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> No
     """Raise Fenced where the job is another gateway's by now, and JobFailed (cancelled) where the release was told to
     stop or its dataset is deleted."""
     gateway.leases.check(tx, record.release.id)
+    gateway.doubt.check()
     deleted = tx.datasets.get(record.release.dataset).dataset.state is DatasetState.DELETED
     if deleted or gateway.running[record.release.id].is_set():
         gateway.running[record.release.id].set()

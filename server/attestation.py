@@ -44,7 +44,10 @@ class Signer:
 
     def sign(self, attestation: Attestation) -> bytes:
         """The DSSE envelope of the attestation."""
-        payload = attestation.to_statement_bytes()
+        return self.sign_payload(attestation.to_statement_bytes())
+
+    def sign_payload(self, payload: bytes) -> bytes:
+        """The DSSE envelope of an in-toto Statement's bytes; `synthgate.verify.signed_payload` opens it."""
         return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
 
 

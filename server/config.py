@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     verdicts_per_account: int = Field(
         default=3, ge=0, description="Unaccounted verdicts of an account for its life; policies may allow fewer."
     )
+    checkpoint_folder: Path | None = Field(
+        default=None,
+        description="Folder of signed checkpoints, where no restored backup reaches; none: checkpoints in the state.",
+    )
+    checkpoint_s: float = Field(
+        default=300.0, gt=0, description="A checkpoint is taken at this interval where the books have changed."
+    )
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     artifacts_url: str = Field(
         default="", description="Where artifacts lie: a folder or any fsspec URL; empty for `artifacts` in the state."
@@ -127,6 +134,11 @@ class Settings(BaseSettings):
     def instances(self) -> Path:
         """What each gateway has to itself: its lock and its address."""
         return self.state / "instances"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Signed checkpoints of the books, outside the database and its backups."""
+        return self.checkpoint_folder or self.state / "checkpoints"
 
     @property
     def keys(self) -> Path:

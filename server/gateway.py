@@ -13,14 +13,12 @@ from datetime import UTC, datetime
 from server.artifacts import Artifacts
 from server.attestation import Signer
 from server.config import Settings
+from server.identity import GATEWAY as GATEWAY
 from server.identity import Principal
 from server.keys import Keys
 from server.leases import Leases
 from server.store import Store, Transaction
-from synthgate.errors import InvalidArgument
-
-GATEWAY = "gateway"
-"""The principal of what the gateway does by itself."""
+from synthgate.errors import InvalidArgument, ReadOnly
 
 REQUEST_ID_MAX = 128
 REASON_MAX = 1_000
@@ -82,6 +80,21 @@ class News:
             listener(name)
 
 
+@dataclass(slots=True)
+class Doubt:
+    """Why the gateway only reads: its books do not contain what it signed before. Empty while they do."""
+
+    reason: str = ""
+
+    def check(self) -> None:
+        """Raise ReadOnly where there is a reason."""
+        if self.reason:
+            raise ReadOnly(
+                f"the gateway only reads: {self.reason}. Put the newest database back, or let an officer accept this "
+                "one with `synthgate audit accept`"
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """Everything that operations share. ``wake`` tells the queue that there is work, ``stopping`` that the
@@ -95,6 +108,8 @@ class Gateway:
     news: News = field(default_factory=News)
     leases: Leases = field(default_factory=Leases)
     """The jobs that this gateway may do; every write of a job's result checks its fence."""
+    doubt: Doubt = field(default_factory=Doubt)
+    """Whether the books are what they were; while they are not, nothing is changed and nothing is handed out."""
     running: dict[str, threading.Event] = field(default_factory=dict)
     """Jobs under way by name, with the event that cancels them."""
     wake: threading.Event = field(default_factory=threading.Event)

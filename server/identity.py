@@ -16,6 +16,9 @@ from server.keys import write_once
 from server.store import Store
 from synthgate.errors import Unauthenticated
 
+GATEWAY = "gateway"
+"""The principal of what the gateway does by itself."""
+
 
 class Office(StrEnum):
     """What a principal may be (DESIGN section 1); each method names the ones that may call it."""
@@ -55,7 +58,14 @@ def provision(store: Store, folder: Path) -> Principals:
             token = digest(path.read_text().strip())
             if known.get(office) != token:
                 tx.principals.replace(office, office, token)
+                tx.audit.append(principal=GATEWAY, action="ProvisionToken", resource=office, detail={})
         return {token: Principal(name, Office(office)) for name, office, token in tx.principals.list()}
+
+
+def on_disk(folder: Path) -> Principals:
+    """Whoever has a token on disk: what is known without the store, whose own list may be an old one."""
+    found = {office: folder / office for office in Office}
+    return {digest(p.read_text().strip()): Principal(o, o) for o, p in found.items() if p.exists()}
 
 
 def authenticate(principals: Principals, authorization: str | None) -> Principal:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dp_models.base import Plan
+from server import checkpoints
 from server.accounts import grant
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
@@ -42,7 +43,9 @@ def run_release(gateway: Gateway, release: str) -> None:
         gateway.leases.check(tx, release)
         tx.ledger.commit(release, by=GATEWAY)
         record = move(gateway, tx, _numbered(gateway, tx, record), ReleaseState.TRAINING)
+        tx.audit.append(principal=GATEWAY, action=str(ReleaseState.TRAINING), resource=release, detail={})
     with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
+        checkpoints.take(gateway)  # no backup of the database can take back what rows are opened for
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
         claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))

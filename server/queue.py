@@ -57,8 +57,9 @@ class Queue:
         while not self._gateway.stopping.is_set():
             self._gateway.wake.clear()
             try:
-                self.take()
-                self.recover()
+                if not self._gateway.doubt.reason:
+                    self.take()
+                    self.recover()
             except Exception:
                 log.exception("the queue could not be read; trying again")
             tick_s = self._gateway.settings.verdict_tick_s

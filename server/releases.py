@@ -130,7 +130,8 @@ def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
-    """The record of a RELEASED release whose bytes the caller may have. Raises NotFound, WrongState."""
+    """The record of a RELEASED release whose bytes the caller may have. Raises NotFound, WrongState, ReadOnly."""
+    gateway.doubt.check()  # a restored database does not know what was revoked since
     record = read(gateway, principal, release)
     if principal.office is Office.AUDITOR:
         raise NotFound(f"there is no release {release!r} to download")

@@ -3,6 +3,7 @@
 Attestations that have left cannot be called back; what stops is everything that this gateway still gives out.
 """
 
+from server import checkpoints
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway, checked_reason
 from server.releases import destroy_data, move, read
@@ -33,6 +34,7 @@ def revoke(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
     for each in revoked:
         destroy_data(gateway, each)
         gateway.news.publish(each.release.id)
+    checkpoints.take(gateway)
     return read(gateway, call.principal, release)
 
 

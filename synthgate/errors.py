@@ -16,6 +16,7 @@
     │   ├── BudgetExhausted          the account's meters do not admit the plan
     │   ├── PolicyRefused            the policy refuses the plan before any charge
     │   ├── EngineNotCertified       the engine is not on the operator's list
+    │   ├── ReadOnly                 the gateway's books are in doubt: it only reads
     │   └── WrongState               the resource is in a state that does not allow the call
     ├── QuotaExhausted               the caller's own share, or number of requests, is used up for now
     ├── DataCorrupted                stored or transferred bytes do not have the promised digest
@@ -133,6 +134,12 @@ class EngineNotCertified(FailedPrecondition):
     """The engine is not on the operator's certified list and the account is no sandbox."""
 
     reason = "ENGINE_NOT_CERTIFIED"
+
+
+class ReadOnly(FailedPrecondition):
+    """The gateway's books do not contain what it signed before (a restored or edited database): it only reads."""
+
+    reason = "READ_ONLY"
 
 
 class WrongState(FailedPrecondition):

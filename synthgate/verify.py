@@ -3,7 +3,7 @@
     1. the key is an Ed25519 public key in PEM
     2. the envelope is a DSSE envelope with one signature over an in-toto payload
     3. the signature names this key and holds over the payload
-    4. the payload is a release attestation of this version
+    4. the payload is a release attestation of this version (`verify_checkpoint`: a checkpoint)
     5. the sha256 of the file is the attested one
 
 The steps run in this order, so nothing unsigned is ever interpreted. Trust in the key comes from the fingerprint that
@@ -21,10 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from synthgate.attestation import PAYLOAD_TYPE, Attestation, pae, read_json
+from synthgate.checkpoint import Checkpoint
 from synthgate.errors import VerificationFailed
 
 STEPS = 5
 MAX_ENVELOPE_BYTES = 4 * 2**20
+MAX_CHECKPOINT_BYTES = 64 * 2**20
+"""A checkpoint names every account: some 100,000 of them fit."""
 CHUNK_BYTES = 2**20
 
 
@@ -46,18 +49,41 @@ def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
 
 def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
     """Steps 1 to 4: check the signature and return what was attested, without looking at the data."""
-    key = _key(public_key)
-    payload, key_id, signature = _open(envelope)
-    if key_id != key_fingerprint(key):
-        raise _failed(3, "the attestation was signed with another key")
-    try:
-        key.verify(signature, pae(PAYLOAD_TYPE, payload))
-    except InvalidSignature:
-        raise _failed(3, "the signature does not hold; the attestation was altered") from None
+    payload = signed_payload(envelope, public_key)
     try:
         return Attestation.from_statement(payload)
     except VerificationFailed as error:
         raise _failed(4, error.message) from None
+
+
+def verify_checkpoint(envelope: bytes, public_key: bytes) -> Checkpoint:
+    """Steps 1 to 4 for a checkpoint. Raises VerificationFailed."""
+    payload = signed_payload(envelope, public_key, what="checkpoint", limit=MAX_CHECKPOINT_BYTES)
+    try:
+        return Checkpoint.from_statement(payload)
+    except VerificationFailed as error:
+        raise _failed(4, error.message) from None
+
+
+def signed_payload(
+    envelope: bytes, public_key: bytes, *, what: str = "attestation", limit: int = MAX_ENVELOPE_BYTES
+) -> bytes:
+    """Steps 1 to 3: the bytes of the in-toto Statement that the key signed, whatever it states.
+
+    ``what`` is the word for the document in errors, ``limit`` the most bytes of an envelope. Raises
+    VerificationFailed. What the payload is, the caller checks: one key signs statements of several kinds.
+    """
+    key = _key(public_key)
+    if len(envelope) > limit:
+        raise _failed(2, f"the {what} is larger than {limit:,} bytes")
+    payload, key_id, signature = _open(envelope, what)
+    if key_id != key_fingerprint(key):
+        raise _failed(3, f"the {what} was signed with another key")
+    try:
+        key.verify(signature, pae(PAYLOAD_TYPE, payload))
+    except InvalidSignature:
+        raise _failed(3, f"the signature does not hold; the {what} was altered") from None
+    return payload
 
 
 def key_fingerprint(key: Ed25519PublicKey) -> str:
@@ -87,37 +113,35 @@ def _key(pem: bytes) -> Ed25519PublicKey:
     return key
 
 
-def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
-    if len(envelope) > MAX_ENVELOPE_BYTES:
-        raise _failed(2, f"the attestation is larger than {MAX_ENVELOPE_BYTES:,} bytes")
+def _open(envelope: bytes, what: str) -> tuple[bytes, str, bytes]:
     try:
         document = read_json(envelope)
     except VerificationFailed as error:
-        raise _failed(2, f"the attestation is {error.message}") from None
-    fields = _exactly(document, "payload", "payloadType", "signatures")
+        raise _failed(2, f"the {what} is {error.message}") from None
+    fields = _exactly(document, what, "payload", "payloadType", "signatures")
     if fields["payloadType"] != PAYLOAD_TYPE:
-        raise _failed(2, f"the attestation's payload type is not {PAYLOAD_TYPE}")
+        raise _failed(2, f"the {what}'s payload type is not {PAYLOAD_TYPE}")
     signatures = fields["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1:
-        raise _failed(2, "the attestation does not carry exactly one signature")
-    signed = _exactly(signatures[0], "keyid", "sig")
-    return _decoded(fields["payload"]), str(signed["keyid"]), _decoded(signed["sig"])
+        raise _failed(2, f"the {what} does not carry exactly one signature")
+    signed = _exactly(signatures[0], what, "keyid", "sig")
+    return _decoded(fields["payload"], what), str(signed["keyid"]), _decoded(signed["sig"], what)
 
 
-def _exactly(document: Any, *names: str) -> Mapping[str, Any]:
+def _exactly(document: Any, what: str, *names: str) -> Mapping[str, Any]:
     if not isinstance(document, Mapping) or set(document) != set(names):
-        raise _failed(2, "the attestation is not a DSSE envelope")
+        raise _failed(2, f"the {what} is not a DSSE envelope")
     return document
 
 
-def _decoded(text: Any) -> bytes:
+def _decoded(text: Any, what: str) -> bytes:
     """Base64 in its one canonical spelling: a decoder that ignores spare bits would accept altered envelopes."""
     try:
         data = base64.b64decode(text, validate=True)
     except (ValueError, TypeError):
-        raise _failed(2, "the attestation holds faulty base64") from None
+        raise _failed(2, f"the {what} holds faulty base64") from None
     if base64.b64encode(data).decode() != text:
-        raise _failed(2, "the attestation holds base64 with bits that belong to nothing")
+        raise _failed(2, f"the {what} holds base64 with bits that belong to nothing")
     return data
 
 

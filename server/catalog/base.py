@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from synthgate.dataset import Dataset, DatasetState
 from synthgate.policy import Policy
+from synthgate.record import AuditRecord
 from synthgate.release import Release, ReleaseState
 
 TENANT = "main"
@@ -154,20 +155,6 @@ class RequestLog(Protocol):
         """Keep the answer. Raises AlreadyExists where one is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRecord:
-    """One line of the audit log: who did what to which resource, hash-chained like the ledger. Public facts only."""
-
-    sequence: int
-    at: datetime
-    principal: str
-    action: str
-    resource: str
-    detail: Mapping[str, str]
-    previous: str
-    digest: str
-
-
 class AuditLog(Protocol):
     """Append-only, hash-chained."""
 
@@ -176,3 +163,6 @@ class AuditLog(Protocol):
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
         """In order."""
+
+    def newest(self) -> AuditRecord | None:
+        """The last one; None where there is none."""

@@ -7,6 +7,7 @@ together or not at all. Entries are appended, never edited.
 from datetime import datetime
 from typing import Protocol
 
+from server.ledger.standing import Standing
 from synthgate.budget import PrivacyBudget
 from synthgate.ledger import Account, Balance, Charge, Entry, Reservation
 
@@ -43,6 +44,9 @@ class LedgerView(Protocol):
 
     def balance(self, account: str) -> Balance:
         """Summed from the entries. Raises NotFound."""
+
+    def standing(self, account: str) -> Standing:
+        """The balance with how many charges make it up. Raises NotFound."""
 
     def reservation(self, reservation: str) -> Reservation:
         """One reservation. Raises NotFound."""

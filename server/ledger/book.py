@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from server.ledger import chain, rules
+from server.ledger.standing import Standing
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import NotFound
 from synthgate.ledger import Account, Balance, Charge, Entry, EntryKind, Reservation
@@ -88,6 +89,13 @@ class Book(ABC):
     def balance(self, account: str) -> Balance:
         """Summed from the account's entries."""
         return rules.balance_of(account, self._select(Selection(account=account)) if account else ())
+
+    def standing(self, account: str) -> Standing:
+        """The balance with how many charges make it up."""
+        found = Standing.of(self._select(Selection(account=account)) if account else ())
+        if account not in found:
+            raise NotFound(f"there is no account {account!r}")
+        return found[account]
 
     def reservation(self, reservation: str) -> Reservation:
         """One reservation as it stands."""

@@ -88,6 +88,7 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
         """Take the rows: a header, then chunks in order."""
         try:
             principal = await self.admit(context, "UploadRows", UPLOADERS)
+            self.gateway.doubt.check()
             upload: datasets.Upload | None = None
             async for request in request_iterator:
                 if upload is None:

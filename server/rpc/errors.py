@@ -43,6 +43,7 @@ CATALOGUE: Mapping[type[errors.SynthgateError], grpc.StatusCode] = MappingProxyT
         errors.BudgetExhausted: grpc.StatusCode.FAILED_PRECONDITION,
         errors.PolicyRefused: grpc.StatusCode.FAILED_PRECONDITION,
         errors.EngineNotCertified: grpc.StatusCode.FAILED_PRECONDITION,
+        errors.ReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
         errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
         errors.QuotaExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.DataCorrupted: grpc.StatusCode.DATA_LOSS,

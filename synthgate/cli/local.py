@@ -59,12 +59,17 @@ def serve(
     This process becomes the gateway (`python -m server`), so signals and exit code are the gateway's.
     """
     with reported(as_json=False):
-        if importlib.util.find_spec(SERVER) is None:
-            raise FailedPrecondition("the gateway is not installed here; run: pip install 'synthgate[gateway]'")
+        need_server()
     state = state or (context.obj or {}).get("state")
     given = [*(("--state", str(state)) if state else ()), *(("--config", str(config)) if config else ())]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", SERVER, *given, *context.args])  # noqa: S606 - no shell
+
+
+def need_server() -> None:
+    """Raise FailedPrecondition where only the client is installed."""
+    if importlib.util.find_spec(SERVER) is None:
+        raise FailedPrecondition("the gateway is not installed here; run: pip install 'synthgate[gateway]'")
 
 
 def verify(

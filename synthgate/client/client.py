@@ -1,4 +1,4 @@
-"""`Client`: the gateway's three services as methods on values.
+"""`Client`: the gateway's services as methods on values.
 
     with Client.from_state(Path("state"), "analyst") as gateway:
         release = gateway.create_release("people", epsilon=1.0)
@@ -11,6 +11,7 @@ with every retry, so they act once; pass ``request_id`` to carry a retry over a 
 """
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +25,9 @@ from synthgate.dataset import OVERLAPS, DatasetState, DatasetView
 from synthgate.errors import InvalidTable, WrongState
 from synthgate.ledger import AccountView, Entry, PlanPrice
 from synthgate.policy import Policy
+from synthgate.record import AuditRecord
 from synthgate.schema import Declaration
+from synthgate.v1 import audit_service_pb2 as audit
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 
@@ -112,6 +115,19 @@ class Client(ReleaseCalls):
         pages = list(self._wire.pages(self._wire.ledger.ListEntries, request))
         entries = tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
         return entries, tuple(convert.plan_price_from_proto(p) for page in pages for p in page.plan_prices)
+
+    # audit
+
+    def audit_records(self, *, after: int = 0) -> Iterator[AuditRecord]:
+        """The audit log behind record number ``after``, in order, page by page. Stewards, officers, auditors."""
+        request = audit.ListAuditRecordsRequest(page_token=str(after))
+        for page in self._wire.pages(self._wire.audit.ListAuditRecords, request):
+            yield from map(convert.record_from_proto, page.records)
+
+    def checkpoint(self) -> tuple[bytes, bytes]:
+        """The gateway's books, signed now: a DSSE envelope, and the public key in PEM. Stewards, officers, auditors."""
+        response = self._wire.call(self._wire.audit.GetCheckpoint, audit.GetCheckpointRequest())
+        return response.envelope, response.public_key.encode()
 
     # datasets
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from synthgate.v1 import audit_service_pb2 as audit
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 from synthgate.v1 import release_service_pb2 as releases
@@ -76,5 +77,7 @@ RPCS = (
     _rpc("ledger", "AmendAccount", {OFFICER}, lambda r, d: ledger.AmendAccountRequest(name=d, reason="why")),
     _rpc("ledger", "ListAccounts", EVERYONE, lambda r, d: ledger.ListAccountsRequest()),
     _rpc("ledger", "GetBalance", EVERYONE, lambda r, d: ledger.GetBalanceRequest(name=d)),
+    _rpc("audit", "ListAuditRecords", {STEWARD, OFFICER, AUDITOR}, lambda r, d: audit.ListAuditRecordsRequest()),
+    _rpc("audit", "GetCheckpoint", {STEWARD, OFFICER, AUDITOR}, lambda r, d: audit.GetCheckpointRequest()),
     _rpc("ledger", "ListEntries", {STEWARD, OFFICER, AUDITOR}, lambda r, d: ledger.ListEntriesRequest(account=d)),
 )  # fmt: skip

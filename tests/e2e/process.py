@@ -21,7 +21,12 @@ from synthgate.client.faults import error_of
 from synthgate.ledger import PPM, AccountView
 from synthgate.policy import Policy
 from synthgate.release import Release, ReleaseState
-from synthgate.v1 import dataset_service_pb2_grpc, ledger_service_pb2_grpc, release_service_pb2_grpc
+from synthgate.v1 import (
+    audit_service_pb2_grpc,
+    dataset_service_pb2_grpc,
+    ledger_service_pb2_grpc,
+    release_service_pb2_grpc,
+)
 from tests.e2e.people import LENIENT, declaration, people
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +90,7 @@ class Served:
         self.channel = grpc.insecure_channel(self.address)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
         self.releases = release_service_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.ledger = ledger_service_pb2_grpc.LedgerServiceStub(self.channel)
 
     def token(self, role: str) -> tuple[tuple[str, str], ...]:

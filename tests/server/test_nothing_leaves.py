@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 
 from server.gateway import Gateway
 from server.identity import Office, Principal, digest
+from server.rpc.audit import AuditRpc
 from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
 from synthgate.release import ReleaseState
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 from tests.e2e.calls import RPCS, Rpc
 from tests.server.composed import ANALYST, STEWARD, TICK_S
 from tests.server.released import DERIVED_PATHS, PATHS, Maker, charged, derived
@@ -32,7 +33,7 @@ CONTENTS = {
     kind: f"marker of the {kind}, in every state".encode() for kind in ("data", "model", "report_json", "report_html")
 }
 PLANTED_ATTESTATION = b"marker of an attestation that nobody may read yet"
-SERVICES = {"datasets": DatasetRpc, "releases": ReleaseRpc, "ledger": LedgerRpc}
+SERVICES = {"datasets": DatasetRpc, "releases": ReleaseRpc, "ledger": LedgerRpc, "audit": AuditRpc}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,10 @@ async def answered(gateway: Gateway, rpc: Rpc, request: Any, caller: str) -> byt
 
 
 def test_the_table_of_calls_has_every_rpc() -> None:
-    modules = {"datasets": dataset_service_pb2, "releases": release_service_pb2, "ledger": ledger_service_pb2}
+    modules = {
+        "audit": audit_service_pb2, "datasets": dataset_service_pb2, "releases": release_service_pb2,
+        "ledger": ledger_service_pb2,
+    }  # fmt: skip
     declared = {
         (service, method.name)
         for service, module in modules.items()

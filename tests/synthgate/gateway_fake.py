@@ -20,6 +20,8 @@ from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, Entry
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.report import Better, Report, Score
 from synthgate.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     dataset_service_pb2,
     dataset_service_pb2_grpc,
     ledger_service_pb2,
@@ -39,6 +41,7 @@ class Gateway:
     accounts: dict = field(default_factory=dict)
     entries: list = field(default_factory=list)
     plan_prices: tuple = ()
+    records: tuple = ()
     datasets: dict = field(default_factory=dict)
     releases: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
@@ -191,6 +194,22 @@ class Ledger(ledger_service_pb2_grpc.LedgerServiceServicer):
                 cap=account.cap,
             )
         )
+
+
+class Audit(audit_service_pb2_grpc.AuditServiceServicer):
+    def __init__(self, gateway):
+        self.g = gateway
+
+    def ListAuditRecords(self, request, context):  # noqa: N802 - gRPC names it
+        after = int(request.page_token or 0)
+        found = self.g.records[after : after + self.g.page]
+        token = str(after + self.g.page) if after + self.g.page < len(self.g.records) else ""
+        return audit_service_pb2.ListAuditRecordsResponse(
+            records=map(convert.record_to_proto, found), next_page_token=token
+        )
+
+    def GetCheckpoint(self, request, context):  # noqa: N802
+        return audit_service_pb2.GetCheckpointResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
 
 class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
@@ -383,6 +402,7 @@ def convert_json(document):
 def serving(gateway):
     """The fake on an ephemeral port; its address is on ``gateway.address``."""
     server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=[Checks(gateway)])
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(Audit(gateway), server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(gateway), server)
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(Datasets(gateway), server)
     release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(Releases(gateway), server)

@@ -18,7 +18,7 @@ from synthgate.domain import Column, Domain, Kind
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import ReleaseState
 from synthgate.schema import Declaration
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 
 DECLARATION = Declaration(
     domain=Domain(columns=(Column(name="a", kind=Kind.INTEGER, low=0, high=9),)),
@@ -34,6 +34,7 @@ METHODS = {
     "RevokeRelease": "revoke",
     "OpenAccount": "open_account", "AmendAccount": "amend_account", "ListAccounts": "accounts",
     "GetBalance": "balance", "ListEntries": "entries",
+    "ListAuditRecords": "audit_records", "GetCheckpoint": "checkpoint",
 }  # fmt: skip
 
 PUBLIC_NAMES = """
@@ -51,7 +52,7 @@ def table(tmp_path):
 
 
 def test_every_rpc_has_a_method():
-    files = (dataset_service_pb2, release_service_pb2, ledger_service_pb2)
+    files = (audit_service_pb2, dataset_service_pb2, release_service_pb2, ledger_service_pb2)
     rpcs = {m.name for f in files for s in f.DESCRIPTOR.services_by_name.values() for m in s.methods}
     assert rpcs == set(METHODS)
     assert all(callable(getattr(Client, name)) for name in METHODS.values())

@@ -32,6 +32,7 @@ COMMANDS = {
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
+    "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
 }  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_the_commands_are_these_and_every_option_has_help_and_a_default():
             assert parameter.help, f"{name} {parameter.name}"
             told = parameter.required or parameter.default is not None or "default" in parameter.help
             assert told, f"{name} {parameter.name} tells no default"
-        assert name in ("serve", "synthgate") or any(p.name == "as_json" for p in child.params)
+        assert name in ("serve", "audit accept", "synthgate") or any(p.name == "as_json" for p in child.params)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
