@@ -10,6 +10,7 @@ from dp_models.mechanisms.accounting import epsilon as pld_epsilon
 from server import datasets, environments, policy, pricing
 from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Principal
 from server.ledger import rules
@@ -69,6 +70,7 @@ def create(
             largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
             raise _exhausted(balance, charge, plan, largest) from None
         pricing.plan(*asked)  # may take seconds, the first time: never inside a transaction
+    gateway.at(Step.RESERVED)
     gateway.wake.set()
     return made
 
@@ -84,6 +86,7 @@ def _reserve(
     made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
+    gateway.at(Step.RESERVE_WRITING)
     return made
 
 

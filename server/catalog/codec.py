@@ -71,6 +71,7 @@ def write_release(record: ReleaseRecord) -> str:
         "artifacts": dict(record.artifacts),
         "failure": record.failure,
         "sampling": record.sampling,
+        "replays": record.replays,
     })  # fmt: skip
 
 

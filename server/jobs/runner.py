@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from server.jobs.packages import lay_out
-from server.jobs.worker import EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
+from server.jobs.worker import EXIT_DISK, EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
 from synthgate.errors import SynthgateError, tree
 
 TICK_S = 0.2
@@ -52,6 +52,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     CANCELLED = "CANCELLED"
     REFUSED = "REFUSED"
+    INTERRUPTED = "INTERRUPTED"
+    """It was killed from outside, or the disk was full or broken."""
 
 
 _WORDS = {
@@ -59,7 +61,16 @@ _WORDS = {
     Reason.TIMED_OUT: "the job ran out of its time",
     Reason.OUT_OF_MEMORY: "the job needed more memory than it may use",
     Reason.CANCELLED: "the job was cancelled",
+    Reason.INTERRUPTED: "the job was killed from outside, or its disk was full or broken",
 }
+_ENDS = {
+    EXIT_OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    EXIT_DISK: Reason.INTERRUPTED,
+    -signal.SIGKILL: Reason.INTERRUPTED,
+    -signal.SIGTERM: Reason.INTERRUPTED,
+}
+"""By exit status, what a worker that nobody here killed died of; everything else is a crash of its own."""
+_VMSTAT = Path("/proc/vmstat")
 
 
 class JobFailed(Exception):
@@ -121,13 +132,26 @@ def run_module(
     """`run` for any importable module that calls ``worker.main``."""
     folder = folder.absolute()
     _prepare(folder, spec)
+    killed = _oom_kills()
     process = _start(module, folder=folder, limits=limits, python=python)
     try:
         _hand_over(process, secret)
         _watch(process, limits=limits, cancelled=cancelled, progress=progress)
     finally:
         _end(process)
+    if process.returncode == -signal.SIGKILL and _oom_kills() > killed:
+        raise JobFailed(Reason.OUT_OF_MEMORY)
     return _outcome(process.returncode, folder)
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory; 0 where it does not say. One that it killed
+    meanwhile is taken for the worker: a job that needs too much memory is not repeated."""
+    with suppress(OSError):
+        for line in _VMSTAT.read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def _prepare(folder: Path, spec: Mapping[str, Any]) -> None:
@@ -276,7 +300,7 @@ def _outcome(code: int, folder: Path) -> Mapping[str, Any]:
         if kind is not None and isinstance(facts, dict):
             words = {str(key): str(value) for key, value in facts.items()}
             raise JobFailed(Reason.REFUSED, error=kind(str(failure.get("message"))[:MAX_MESSAGE], facts=words))
-    raise JobFailed(Reason.OUT_OF_MEMORY if code == EXIT_OUT_OF_MEMORY else Reason.CRASHED)
+    raise JobFailed(_ENDS.get(code, Reason.CRASHED))
 
 
 def _document(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,253 @@
+"""Lives of one gateway on one state folder, each in a process of its own, which a fault at a durable step may end.
+
+A life recovers, asks for the one release (again, under the same request id), and runs what its queue has. Jobs run in
+the process itself: the real fit of 1,000 rows, and an evaluation and a rendering that stand in for the real ones. What
+a life sees goes line by line into a log beside the state folder.
+"""
+
+import errno
+import json
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy.exc import OperationalError
+
+from server import accounts, datasets, requests
+from server.app import compose
+from server.config import Settings
+from server.failpoints import Step
+from server.gateway import Call, Gateway
+from server.identity import provision
+from server.jobs import runner
+from server.jobs.fit import fit
+from server.jobs.keys import Label, subkey
+from server.jobs.worker import write_json
+from server.queue import Queue
+from server.recovery import recover
+from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
+from synthgate.domain import UNIT_COLUMN
+from synthgate.errors import SynthgateError
+from synthgate.policy import COPIES, Policy, Rule
+from synthgate.report import Better, Report, Score
+from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call
+
+ROWS, TRAINED, EPSILON = 1_000, 800, 0.1
+SIZES = PublicSizes(rows=ROWS, units=ROWS)
+FAULTS = ("kill", "exception", "ENOSPC", "EIO")
+STAGES = ("fitting", "sampling")
+"""Kill points inside a fit, beside the steps of the gateway."""
+ASKED = Call(ANALYST, "CreateRelease", "the one request", "payload")
+KILLED = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """What happens: at ``at`` (a step or a stage; empty: nowhere) the ``fault`` strikes, once. ``scenario`` is how the
+    release ends if nothing strikes, ``plant`` a planted bug."""
+
+    state: str
+    scenario: str = "released"
+    at: str = ""
+    fault: str = "kill"
+    plant: str = ""
+    start: int = 0
+    """Seconds on the clock when it begins."""
+
+
+def prepare(state: Path, *, scenario: str = "released") -> None:
+    """A state folder with an account and a dataset that is READY, its rows on disk."""
+    state.mkdir(parents=True)
+    gateway, _ = composed(state)
+    provision(gateway.store, gateway.settings.tokens)
+    accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
+    policy = Policy(
+        name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
+        approvals=1 if scenario == "awaiting" else 0,
+    )  # fmt: skip
+    datasets.register(
+        gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
+        sizes=SIZES, account="people", policy=policy,
+    )  # fmt: skip
+    with gateway.store.begin() as tx:
+        record = tx.datasets.get("table")
+        found = {datasets.READY_AT: gateway.now().isoformat()}
+        ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
+        tx.datasets.replace(ready, expected=DatasetState.CREATED)
+    gateway.store.close()
+    write_rows(state, seed=1)
+
+
+def write_rows(state: Path, *, seed: int) -> None:
+    """The private rows of the dataset, other ones for each seed."""
+    draw, folder = np.random.default_rng(seed), state / "rows" / "table"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, rows in (("train", TRAINED), ("holdout", ROWS - TRAINED)):
+        table = {
+            "age": pa.array(draw.integers(0, 100, rows), pa.int64()),
+            "sex": pa.array(draw.choice(["f", "m"], rows, p=[0.7, 0.3]), pa.string()),
+            "ill": pa.array(draw.random(rows) < 0.1 * seed, pa.bool_()),
+            UNIT_COLUMN: pa.array(range(rows), pa.int64()),
+        }
+        pq.write_table(pa.table(table), folder / f"{part}.parquet")
+
+
+def composed(state: Path, start: int = 0) -> tuple[Gateway, Clock]:
+    clock = Clock()
+    clock.seconds = float(start)
+    return replace(compose(Settings(state=state, verdict_tick_s=TICK_S, lease_s=300.0)), now=clock), clock
+
+
+def live(life: Life) -> None:
+    """Live it to its end, or to the fault's."""
+    from tests.server.crash.plants import PLANTS
+
+    state = Path(life.state)
+    log = Log(state)
+    made, clock = composed(state, life.start)
+    strike = Strike(life, log)
+    gateway = replace(made, at=strike.step, job=Jobs(life, log, strike, state))
+    if life.plant:
+        gateway = PLANTS[life.plant](gateway)
+    with _watching(state, log):
+        recover(gateway)
+        log.write(recovered=_states(gateway))
+        clock.seconds += TICK_S
+        try:
+            requests.create(gateway, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None)
+        except (SynthgateError, RuntimeError, OSError) as error:
+            log.write(refused=type(error).__name__)
+        queue = Queue(gateway, start=lambda job, name: job(name))
+        clock.seconds += TICK_S
+        queue.take()
+    log.write(left=_states(gateway), struck=strike.struck)
+
+
+def _states(gateway: Gateway) -> list[str]:
+    with gateway.store.begin() as tx:
+        return [str(record.release.state) for record in tx.releases.list()]
+
+
+@dataclass
+class Strike:
+    """The fault, at its place, once."""
+
+    life: Life
+    log: "Log"
+    struck: bool = False
+
+    def step(self, step: Step) -> None:
+        self.at(str(step))
+
+    def at(self, place: str) -> None:
+        if place != self.life.at or self.struck:
+            return
+        self.struck = True
+        if self.life.fault == "kill":
+            os._exit(KILLED)
+        if self.life.fault == "exception":
+            raise RuntimeError("a planted fault")
+        code = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}[self.life.fault]
+        if place.endswith("_writing"):  # what SQLite says of a disk that is full or broken, as the driver raises it
+            words = {"ENOSPC": "database or disk is full", "EIO": "disk I/O error"}[self.life.fault]
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError(words))
+        raise OSError(code, os.strerror(code))
+
+
+@dataclass(frozen=True)
+class Log:
+    """Lines of JSON beside the state folder; each is whole or absent."""
+
+    state: Path
+
+    @property
+    def path(self) -> Path:
+        return self.state.with_name(self.state.name + ".log")
+
+    def write(self, **what: Any) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(what) + "\n")
+
+    def read(self, name: str) -> list[Any]:
+        """What the lives wrote under a name, in order."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return [line[name] for line in map(json.loads, lines) if name in line]
+
+
+def charged(state: Path) -> bool:
+    """Whether the COMMIT entry is durable, by the eyes of another connection."""
+    with closing(sqlite3.connect(f"file:{state / 'gateway.db'}?mode=ro", uri=True)) as other:
+        return bool(other.execute("SELECT count(*) FROM entries WHERE kind = 'commit'").fetchone()[0])
+
+
+@contextmanager
+def _watching(state: Path, log: Log) -> Iterator[None]:
+    """Log every opening of a private row file in this process, with whether the charge was durable at that moment."""
+    rows, watching = str(state / "rows"), [True]
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and watching[0] and str(arguments[0]).startswith(rows):
+            log.write(touched=charged(state))
+
+    sys.addaudithook(hook)
+    try:
+        yield
+    finally:
+        watching[0] = False
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Stands where `server.jobs.runner.run` does."""
+
+    life: Life
+    log: Log
+    strike: Strike
+    state: Path
+
+    def __call__(
+        self, kind: str, spec: Mapping[str, Any], *, folder: Path, secret: bytes, cancelled: threading.Event,
+        progress: Callable[[str], None], limits: runner.Limits, python: Path | None,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        folder.mkdir()
+        return getattr(self, f"_{kind}")(spec, folder, secret)
+
+    def _fit(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        self.log.write(touched=charged(self.state))  # from here on the worker may open them, unseen by this process
+        if self.life.scenario == "failed":
+            raise runner.JobFailed(runner.Reason.CRASHED)
+        try:
+            done = fit(spec, folder=folder, secret=secret, progress=self.strike.at)
+        except SynthgateError as error:
+            raise runner.JobFailed(runner.Reason.REFUSED, error=error) from error
+        self.log.write(fitted=done["sha256"])
+        return done
+
+    def _evaluate(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        self.log.write(touched=charged(self.state), keyed=subkey(secret, Label.EVALUATION).hex())
+        bad = 0.9 if self.life.scenario == "rejected" else 0.0
+        report = Report(scores=(Score(name=COPIES, value=bad, low=bad, high=bad, better=Better.LOWER),))
+        write_json(folder / "report.json", report.to_dict())
+        return {"sample_sha256": self.log.read("fitted")[-1]}
+
+    def _render(self, _spec: Mapping[str, Any], folder: Path, _secret: bytes) -> Mapping[str, Any]:
+        (folder / "report.html").write_text("<p>a report</p>")
+        return {}
+
+
+def told(life: Life) -> str:
+    """A life as one line, for the process that it is lived in."""
+    return json.dumps(asdict(life))
+
+
+def heard(line: str) -> Life:
+    return Life(**json.loads(line))
