@@ -14,6 +14,8 @@ class Step(StrEnum):
 
     RESERVE_WRITING = auto()
     RESERVED = auto()
+    VOID_WRITING = auto()
+    VOIDED = auto()
     SECRET_MAKING = auto()
     SECRET_MADE = auto()
     COMMIT_WRITING = auto()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.leases import revoke
@@ -94,6 +95,8 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
         if elsewhere or state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
             tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
+        gateway.at(Step.VOID_WRITING)
+    gateway.at(Step.VOIDED)
     if state in ACTIVE and (running := gateway.running.get(release)):
         running.set()
     gateway.sealed.destroy(release)  # before the caller is told: nothing of it is repeated, whatever happens now

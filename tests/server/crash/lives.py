@@ -6,6 +6,8 @@ a life sees goes line by line into a log beside the state folder.
 """
 
 import errno
+import hashlib
+import itertools
 import json
 import os
 import sqlite3
@@ -22,19 +24,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.exc import OperationalError
 
-from server import accounts, datasets, requests
+from server import accounts, datasets, releases, requests
 from server.app import compose
 from server.config import Settings
+from server.derived import create as create_derived
 from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import provision
 from server.jobs import runner
-from server.jobs.fit import fit
+from server.jobs.derive import derive
+from server.jobs.fit import MODEL, fit
 from server.jobs.keys import Label, subkey
 from server.jobs.worker import write_json
 from server.queue import Queue
 from server.recovery import recover
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
+from synthgate.derivation import Derivation
 from synthgate.domain import UNIT_COLUMN
 from synthgate.errors import SynthgateError
 from synthgate.policy import COPIES, Policy, Rule
@@ -117,19 +122,51 @@ def live(life: Life) -> None:
     strike = Strike(life, log)
     gateway = replace(made, at=strike.step, job=Jobs(life, log, strike, state))
     if life.plant:
-        gateway = PLANTS[life.plant](gateway)
+        gateway = PLANTS[life.plant](gateway, state)
     with _watching(state, log):
-        recover(gateway)
+        if not _tried(log, recover, gateway):  # it does not start, and whoever runs it starts it again
+            log.write(struck=strike.struck)
+            return
         log.write(recovered=_states(gateway))
         clock.seconds += TICK_S
-        try:
-            requests.create(gateway, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None)
-        except (SynthgateError, RuntimeError, OSError) as error:
-            log.write(refused=type(error).__name__)
         queue = Queue(gateway, start=lambda job, name: job(name))
+        _tried(log, _ask, gateway)
+        if life.scenario == "cancelled":
+            _ = _tried(log, _cancel, gateway) or _tried(log, _cancel, gateway)
         clock.seconds += TICK_S
         queue.take()
+        if life.scenario == "derived":
+            clock.seconds += TICK_S
+            _tried(log, _derive, gateway)
+            clock.seconds += TICK_S
+            queue.take()
     log.write(left=_states(gateway), struck=strike.struck)
+
+
+def _tried(log: "Log", act: Callable[[Gateway], object], gateway: Gateway) -> bool:
+    """What a caller does, who may ask again after an error; tells whether there was none."""
+    try:
+        act(gateway)
+    except (SynthgateError, RuntimeError, OSError) as error:
+        log.write(refused=type(error).__name__)
+        return False
+    return True
+
+
+def _ask(gateway: Gateway) -> None:
+    requests.create(gateway, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None)
+
+
+def _cancel(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        (release,) = tx.releases.list()
+    releases.cancel(gateway, replace(ASKED, method="CancelRelease"), release.release.id)
+
+
+def _derive(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        source = tx.releases.list()[0].release.id
+    create_derived(gateway, replace(ASKED, method="DeriveRelease"), Derivation(source=source))
 
 
 def _states(gateway: Gateway) -> list[str]:
@@ -205,6 +242,26 @@ def _watching(state: Path, log: Log) -> Iterator[None]:
         watching[0] = False
 
 
+@contextmanager
+def _syncs(strike: Strike) -> Iterator[None]:
+    """Tell ``strike`` of every file that the fit made durable: the system's own call, after which a crash may come."""
+    sync, count = os.fsync, itertools.count(1)
+
+    def counted(descriptor: int) -> None:
+        sync(descriptor)
+        strike.at(f"sync {next(count)}")
+
+    os.fsync = counted
+    try:
+        yield
+    finally:
+        os.fsync = sync
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Jobs:
     """Stands where `server.jobs.runner.run` does."""
@@ -226,11 +283,15 @@ class Jobs:
         if self.life.scenario == "failed":
             raise runner.JobFailed(runner.Reason.CRASHED)
         try:
-            done = fit(spec, folder=folder, secret=secret, progress=self.strike.at)
+            with _syncs(self.strike):
+                done = fit(spec, folder=folder, secret=secret, progress=self.strike.at)
         except SynthgateError as error:
             raise runner.JobFailed(runner.Reason.REFUSED, error=error) from error
-        self.log.write(fitted=done["sha256"])
+        self.log.write(fitted=done["sha256"], model=_sha256(folder / MODEL))
         return done
+
+    def _derive(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        return derive(spec, folder=folder, secret=secret, progress=self.strike.at)
 
     def _evaluate(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
         self.log.write(touched=charged(self.state), keyed=subkey(secret, Label.EVALUATION).hex())
