@@ -67,6 +67,8 @@ class Life:
     plant: str = ""
     start: int = 0
     """Seconds on the clock when it begins."""
+    killed_after_s: float = 0.0
+    """When the process is killed from outside, in seconds of the real clock; 0 for never."""
 
 
 def prepare(state: Path, *, scenario: str = "released") -> None:

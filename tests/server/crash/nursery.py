@@ -5,8 +5,10 @@ lives from standard input, one a line, and answers each with the exit status of 
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -32,7 +34,7 @@ class Nursery:
         )  # fmt: skip
 
     def live(self, life: Life) -> int:
-        """The exit status of a process that lives it: 0 at its end, 9 where it was killed."""
+        """The exit status of a process that lives it: 0 at its end, 9 where it was struck, -9 where it was killed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(told(life) + "\n")
@@ -74,6 +76,9 @@ def main() -> None:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(status)
+        if (after_s := heard(line).killed_after_s) > 0:
+            threading.Event().wait(after_s)
+            os.kill(child, signal.SIGKILL)  # it may be over already, but nobody has reaped it: the number is still its
         _, status = os.waitpid(child, 0)
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
         answers.flush()
