@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from server.jobs import processes
 from server.jobs.packages import lay_out
 from server.jobs.worker import EXIT_DISK, EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
 from synthgate.errors import SynthgateError, tree
@@ -70,7 +71,6 @@ _ENDS = {
     -signal.SIGTERM: Reason.INTERRUPTED,
 }
 """By exit status, what a worker that nobody here killed died of; everything else is a crash of its own."""
-_VMSTAT = Path("/proc/vmstat")
 
 
 class JobFailed(Exception):
@@ -132,26 +132,16 @@ def run_module(
     """`run` for any importable module that calls ``worker.main``."""
     folder = folder.absolute()
     _prepare(folder, spec)
-    killed = _oom_kills()
+    killed = processes.oom_kills()
     process = _start(module, folder=folder, limits=limits, python=python)
     try:
         _hand_over(process, secret)
         _watch(process, limits=limits, cancelled=cancelled, progress=progress)
     finally:
         _end(process)
-    if process.returncode == -signal.SIGKILL and _oom_kills() > killed:
+    if process.returncode == -signal.SIGKILL and processes.oom_kills() > killed:
         raise JobFailed(Reason.OUT_OF_MEMORY)
     return _outcome(process.returncode, folder)
-
-
-def _oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory; 0 where it does not say. One that it killed
-    meanwhile is taken for the worker: a job that needs too much memory is not repeated."""
-    with suppress(OSError):
-        for line in _VMSTAT.read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
 
 
 def _prepare(folder: Path, spec: Mapping[str, Any]) -> None:
@@ -222,7 +212,7 @@ def _watch(
             raise JobFailed(Reason.CANCELLED)
         if time.monotonic() > deadline:
             raise JobFailed(Reason.TIMED_OUT)
-        if _resident(process.pid) > limits.memory_bytes:
+        if processes.resident(process.pid) > limits.memory_bytes:
             raise JobFailed(Reason.OUT_OF_MEMORY)
         for stage in stages.read(TICK_S):
             progress(stage)
@@ -261,26 +251,9 @@ class _Stages:
                     yield stage
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
-def _resident(pid: int) -> int:
-    """Resident bytes of a process and its descendants; pages that they share count for each."""
-    total = 0
-    for process in _tree(pid):
-        with suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Kill whatever is left of the worker's process group and of its descendants, and reap the worker."""
-    descendants = _tree(process.pid)[1:] if process.returncode is None else []
+    descendants = processes.tree(process.pid)[1:] if process.returncode is None else []
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for descendant in descendants:

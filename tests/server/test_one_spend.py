@@ -55,7 +55,10 @@ def ready(gateway: Gateway) -> None:
         tx.datasets.replace(done, expected=DatasetState.CREATED)
 
 
-def sent(gateway: Gateway, *, ids: int, draw: random.Random, kind: type[Call] = Call) -> tuple[int, dict[str, set[str]]]:
+Answers = dict[str, set[str]]
+
+
+def sent(gateway: Gateway, *, ids: int, draw: random.Random, kind: type[Call] = Call) -> tuple[int, Answers]:
     """Every id one to eight times, in one shuffled stream; returns how many came, and the answers by id."""
     stream = [f"id-{number}" for number in range(ids) for _ in range(draw.randint(1, COPIES_MAX))]
     draw.shuffle(stream)

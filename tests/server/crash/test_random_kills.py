@@ -1,7 +1,6 @@
 """`kill -9` of a gateway and the work that it does, at moments that nobody chose."""
 
 import random
-from pathlib import Path
 
 import pytest
 

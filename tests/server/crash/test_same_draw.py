@@ -1,6 +1,7 @@
 """An attempt that is killed is repeated to the same bytes for one charge, at most twice, and nothing of it is kept."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,29 @@ from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import lived
 from tests.server.crash.lives import Life, Log, composed, write_rows
-from tests.server.crash.nursery import Nursery
+from tests.server.crash.nursery import ROOT, Nursery
 
 KILLS = (
-    Step.COMMITTED, Step.SECRET_OPENED, Step.WORK_MADE, "fitting", "sync 1", "sync 2", "sync 3", "sync 4", "sampling",
-    Step.FITTED, Step.EVALUATING_WRITING, Step.EVALUATING, Step.EVALUATED, Step.RENDERED, Step.REPORT_STORED,
-    Step.REPORT_PAGE_STORED, Step.DATA_STORED, Step.MODEL_STORED, Step.ATTESTATION_STORED, Step.RELEASED_WRITING,
+    Step.COMMITTED,
+    Step.SECRET_OPENED,
+    Step.WORK_MADE,
+    "fitting",
+    "sync 1",
+    "sync 2",
+    "sync 3",
+    "sync 4",
+    "sampling",
+    Step.FITTED,
+    Step.EVALUATING_WRITING,
+    Step.EVALUATING,
+    Step.EVALUATED,
+    Step.RENDERED,
+    Step.REPORT_STORED,
+    Step.REPORT_PAGE_STORED,
+    Step.DATA_STORED,
+    Step.MODEL_STORED,
+    Step.ATTESTATION_STORED,
+    Step.RELEASED_WRITING,
 )
 """Places in one attempt; the syncs are those of the journal, one a draw."""
 
@@ -109,7 +127,8 @@ def test_a_replay_with_fresh_noise_is_seen(nursery: Nursery, state: States) -> N
 def test_no_copy_of_a_gateway_at_rest_holds_a_secret_or_a_journal(nursery: Nursery, state: States, end: str) -> None:
     """Everything under the state folder, database included, copied once the release is at rest."""
     folder = state(end)
-    assert nursery.live(Life(state=str(folder), scenario=end, at=Step.WORK_MADE if end == "failed" else Step.FITTED)) == 9
+    place = Step.WORK_MADE if end == "failed" else Step.FITTED
+    assert nursery.live(Life(state=str(folder), scenario=end, at=place)) == 9
     sealed = [path.read_bytes() for path in (folder / "attempts").glob("*/*")]
     assert len(sealed) == (1 if end == "failed" else 2)
     lived(nursery, Life(state=str(folder), scenario=end, start=500))
@@ -118,6 +137,26 @@ def test_no_copy_of_a_gateway_at_rest_holds_a_secret_or_a_journal(nursery: Nurse
         content = path.read_bytes()
         assert not [kept for kept in sealed if kept[-32:] in content], path.name
     assert list((copy / "attempts").glob("*")) == []
+
+
+@pytest.mark.guarantee("same-draw")
+def test_the_backup_of_the_guide_holds_no_secret_of_an_attempt_under_way(nursery: Nursery, state: States) -> None:
+    """The command of the guide, on a gateway that died in the middle of an attempt."""
+    folder = state("released")
+    assert nursery.live(Life(state=str(folder), at=Step.FITTED)) == 9
+    kept = [path.read_bytes() for path in [*folder.glob("attempts/*/*"), folder / "keys" / "attempts.key"]]
+    assert len(kept) == 3
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    (line,) = [line.strip() for line in guide.splitlines() if line.startswith("    tar ")]
+    archive, restored = folder.with_name("backup.tar.gz"), folder.with_name("restored")
+    restored.mkdir()
+    words = [{"BACKUP.tar.gz": str(archive), "STATE": str(folder)}.get(word, word) for word in line.split()]
+    subprocess.run(words, check=True)
+    subprocess.run(["tar", "-xzf", archive, "-C", restored], check=True)
+    for path in (path for path in restored.rglob("*") if path.is_file()):
+        assert not [secret for secret in kept if secret[-32:] in path.read_bytes()], path.name
+    Log(restored).path.touch()
+    assert lived(nursery, Life(state=str(restored), start=500)) == [ReleaseState.FAILED]
 
 
 @pytest.mark.guarantee("same-draw")

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from server.jobs import runner
+from server.jobs import processes
 from server.jobs.runner import JobFailed, Limits, Reason, run, run_module
 from server.jobs.worker import EXIT_REFUSED
 from synthgate.errors import FailedPrecondition, InvalidTable
@@ -113,7 +113,7 @@ def test_a_worker_that_was_killed_from_outside_was_interrupted(tmp_path, name):
 
 def test_a_kill_for_want_of_memory_is_the_jobs_own_failure(tmp_path, monkeypatch):
     counts = iter((3, 4))
-    monkeypatch.setattr(runner, "_oom_kills", lambda: next(counts))
+    monkeypatch.setattr(processes, "oom_kills", lambda: next(counts))
 
     def killed(_stage):
         (worker,) = [p for p in psutil.Process().children() if str(tmp_path) in p.cmdline()]
