@@ -7,8 +7,9 @@ from server.gateway import Gateway
 from server.ledger.chain import verify as verify_chain
 from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
-from tests.server.crash.lives import Life, Log, composed
+from tests.server.crash.lives import composed
 from tests.server.crash.nursery import Nursery
+from tests.server.crash.strikes import Life, Log
 
 LIVES = 5
 """Lives until everything must be at rest: the one that is struck, two that replay, and two more."""

@@ -5,30 +5,26 @@ the process itself: the real fit of 1,000 rows, and an evaluation and a renderin
 a life sees goes line by line into a log beside the state folder.
 """
 
-import errno
 import hashlib
 import itertools
-import json
 import os
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy.exc import OperationalError
 
 from server import accounts, datasets, releases, requests
 from server.app import compose
 from server.config import Settings
 from server.derived import create as create_derived
-from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import provision
 from server.jobs import runner
@@ -45,30 +41,11 @@ from synthgate.errors import SynthgateError
 from synthgate.policy import COPIES, Policy, Rule
 from synthgate.report import Better, Report, Score
 from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call
+from tests.server.crash.strikes import Life, Log, Strike
 
 ROWS, TRAINED, EPSILON = 1_000, 800, 0.1
 SIZES = PublicSizes(rows=ROWS, units=ROWS)
-FAULTS = ("kill", "exception", "ENOSPC", "EIO")
-STAGES = ("fitting", "sampling")
-"""Kill points inside a fit, beside the steps of the gateway."""
 ASKED = Call(ANALYST, "CreateRelease", "the one request", "payload")
-KILLED = 9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Life:
-    """What happens: at ``at`` (a step or a stage; empty: nowhere) the ``fault`` strikes, once. ``scenario`` is how the
-    release ends if nothing strikes, ``plant`` a planted bug."""
-
-    state: str
-    scenario: str = "released"
-    at: str = ""
-    fault: str = "kill"
-    plant: str = ""
-    start: int = 0
-    """Seconds on the clock when it begins."""
-    killed_after_s: float = 0.0
-    """When the process is killed from outside, in seconds of the real clock; 0 for never."""
 
 
 def prepare(state: Path, *, scenario: str = "released") -> None:
@@ -145,7 +122,7 @@ def live(life: Life) -> None:
     log.write(left=_states(gateway), struck=strike.struck)
 
 
-def _tried(log: "Log", act: Callable[[Gateway], object], gateway: Gateway) -> bool:
+def _tried(log: Log, act: Callable[[Gateway], object], gateway: Gateway) -> bool:
     """What a caller does, who may ask again after an error; tells whether there was none."""
     try:
         act(gateway)
@@ -174,52 +151,6 @@ def _derive(gateway: Gateway) -> None:
 def _states(gateway: Gateway) -> list[str]:
     with gateway.store.begin() as tx:
         return [str(record.release.state) for record in tx.releases.list()]
-
-
-@dataclass
-class Strike:
-    """The fault, at its place, once."""
-
-    life: Life
-    log: "Log"
-    struck: bool = False
-
-    def step(self, step: Step) -> None:
-        self.at(str(step))
-
-    def at(self, place: str) -> None:
-        if place != self.life.at or self.struck:
-            return
-        self.struck = True
-        if self.life.fault == "kill":
-            os._exit(KILLED)
-        if self.life.fault == "exception":
-            raise RuntimeError("a planted fault")
-        code = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}[self.life.fault]
-        if place.endswith("_writing"):  # what SQLite says of a disk that is full or broken, as the driver raises it
-            words = {"ENOSPC": "database or disk is full", "EIO": "disk I/O error"}[self.life.fault]
-            raise OperationalError("COMMIT", {}, sqlite3.OperationalError(words))
-        raise OSError(code, os.strerror(code))
-
-
-@dataclass(frozen=True)
-class Log:
-    """Lines of JSON beside the state folder; each is whole or absent."""
-
-    state: Path
-
-    @property
-    def path(self) -> Path:
-        return self.state.with_name(self.state.name + ".log")
-
-    def write(self, **what: Any) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(what) + "\n")
-
-    def read(self, name: str) -> list[Any]:
-        """What the lives wrote under a name, in order."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return [line[name] for line in map(json.loads, lines) if name in line]
 
 
 def charged(state: Path) -> bool:
@@ -286,14 +217,14 @@ class Jobs:
             raise runner.JobFailed(runner.Reason.CRASHED)
         try:
             with _syncs(self.strike):
-                done = fit(spec, folder=folder, secret=secret, progress=self.strike.at)
+                done = fit(spec, folder=folder, secret=secret, progress=self.strike.stage)
         except SynthgateError as error:
             raise runner.JobFailed(runner.Reason.REFUSED, error=error) from error
         self.log.write(fitted=done["sha256"], model=_sha256(folder / MODEL))
         return done
 
     def _derive(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
-        return derive(spec, folder=folder, secret=secret, progress=self.strike.at)
+        return derive(spec, folder=folder, secret=secret, progress=self.strike.stage)
 
     def _evaluate(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
         self.log.write(touched=charged(self.state), keyed=subkey(secret, Label.EVALUATION).hex())
@@ -305,12 +236,3 @@ class Jobs:
     def _render(self, _spec: Mapping[str, Any], folder: Path, _secret: bytes) -> Mapping[str, Any]:
         (folder / "report.html").write_text("<p>a report</p>")
         return {}
-
-
-def told(life: Life) -> str:
-    """A life as one line, for the process that it is lived in."""
-    return json.dumps(asdict(life))
-
-
-def heard(line: str) -> Life:
-    return Life(**json.loads(line))

@@ -17,7 +17,8 @@ from server import binding, pricing
 from server.ledger import meter
 from synthgate.budget import PrivacyBudget
 from tests.server.composed import DOMAIN, START
-from tests.server.crash.lives import EPSILON, SIZES, Life, heard, live, told
+from tests.server.crash.lives import EPSILON, SIZES, live
+from tests.server.crash.strikes import Life, heard, told
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = meter.new_account("people", PrivacyBudget.cap(3.0, 1e-6), sandbox=False, by="nobody", at=START)

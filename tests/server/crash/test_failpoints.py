@@ -10,8 +10,8 @@ from server.failpoints import Step, passed
 from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import ENDS, lived
-from tests.server.crash.lives import FAULTS, Life, Log
 from tests.server.crash.nursery import Nursery
+from tests.server.crash.strikes import FAULTS, Life, Log
 
 LEDGER = (
     Step.RESERVE_WRITING, Step.RESERVED, Step.VOID_WRITING, Step.VOIDED, Step.SECRET_MAKING, Step.SECRET_MADE,
@@ -41,7 +41,7 @@ def check(nursery: Nursery, state: States, step: Step, fault: str) -> None:
     life = Life(state=str(state(way)), scenario=way, at=step, fault=fault)
     if way == "interrupted":  # a life before it, which leaves something to be repeated
         life = replace(life, scenario="released")
-        assert nursery.live(replace(life, at="sampling", fault="kill")) == 9
+        assert nursery.live(replace(life, at="stage sampling", fault="kill")) == 9
         life = replace(life, start=500)
     states = lived(nursery, life)
     log, end = Log(Path(life.state)), ENDS[life.scenario]

@@ -17,7 +17,8 @@ from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
 from tests.server.composed import TICK_S, Clock
 from tests.server.crash.conftest import States
-from tests.server.crash.lives import ASKED, EPSILON, Jobs, Life, Log, Strike, composed
+from tests.server.crash.lives import ASKED, EPSILON, Jobs, composed
+from tests.server.crash.strikes import Life, Log, Strike
 
 TTL_S, MARGIN_S = 10.0, 3.0
 

@@ -7,8 +7,8 @@ import pytest
 from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import lived
-from tests.server.crash.lives import Life
 from tests.server.crash.nursery import Nursery
+from tests.server.crash.strikes import Life
 
 SECONDS = 0.2
 """About what a life takes."""

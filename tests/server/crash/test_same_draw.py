@@ -12,19 +12,20 @@ from server.replays import REPLAYS
 from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import lived
-from tests.server.crash.lives import Life, Log, composed, write_rows
+from tests.server.crash.lives import composed, write_rows
 from tests.server.crash.nursery import ROOT, Nursery
+from tests.server.crash.strikes import Life, Log
 
 KILLS = (
     Step.COMMITTED,
     Step.SECRET_OPENED,
     Step.WORK_MADE,
-    "fitting",
+    "stage fitting",
     "sync 1",
     "sync 2",
     "sync 3",
     "sync 4",
-    "sampling",
+    "stage sampling",
     Step.FITTED,
     Step.EVALUATING_WRITING,
     Step.EVALUATING,
@@ -40,7 +41,7 @@ KILLS = (
 """Places in one attempt; the syncs are those of the journal, one a draw."""
 
 
-DRAWN = KILLS[KILLS.index("sampling") :]
+DRAWN = KILLS[KILLS.index("stage sampling") :]
 """The places after the last draw."""
 
 
@@ -75,7 +76,7 @@ def test_a_killed_attempt_is_repeated_to_the_same_bytes(
         assert lived(nursery, replace(life, at="")) == [ReleaseState.RELEASED]
         assert released(twin) == released(folder)
     else:
-        assert nursery.live(replace(life, at="sampling", start=500)) == 9
+        assert nursery.live(replace(life, at="stage sampling", start=500)) == 9
         assert all(journals(folder)[-1].startswith(before) for before in drawn)
         assert lived(nursery, replace(life, at="")) == [ReleaseState.RELEASED]
     sha256, _, replays = released(folder)
