@@ -83,7 +83,7 @@ def test_rows_that_are_opened_before_the_charge_are_seen(nursery: Nursery, state
 @pytest.mark.guarantee("no-lost-spend")
 def test_a_refund_after_the_touch_is_seen(nursery: Nursery, state: States) -> None:
     life = Life(state=str(state("failed")), scenario="failed", plant="refund")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="rows were opened, and not for one charge"):
         lived(nursery, life)
 
 
