@@ -37,6 +37,7 @@ from server.rpc.audit import AuditRpc
 from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
+from server.sealed import Sealed
 from server.storage import storage_at
 from server.store_sql import SqlStore
 from synthgate.errors import PermissionDenied, Unavailable
@@ -99,7 +100,7 @@ def compose(settings: Settings) -> Gateway:
     artifacts = Artifacts(storage, keys.artifacts(settings.artifact_keys))
     return Gateway(
         settings=settings, store=SqlStore(settings.database), artifacts=artifacts, keys=keys,
-        signer=Signer(keys.signing()),
+        signer=Signer(keys.signing()), sealed=Sealed(settings.attempts, keys),
         leases=Leases(
             instance=instance(settings), ttl_s=settings.lease_s, margin_s=settings.heartbeat_s,
             alone=not settings.shared,

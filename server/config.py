@@ -171,6 +171,11 @@ class Settings(BaseSettings):
         return self.state / "work"
 
     @property
+    def attempts(self) -> Path:
+        """Sealed secrets and journals of attempts under way; never backed up."""
+        return self.state / "attempts"
+
+    @property
     def artifacts(self) -> Path:
         """Released data, reports and attestations by content, where `artifacts_url` names no other place."""
         return self.state / "artifacts"

@@ -1,5 +1,5 @@
-"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports and
-stored models included; the books stay."""
+"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports,
+stored models, sealed secrets and journals included; the books stay."""
 
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
@@ -48,6 +48,7 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     with gateway.store.begin() as tx:
         made = tx.releases.list(dataset=name)
     for record in made:
+        gateway.sealed.destroy(record.release.id)
         for kind, digest in record.artifacts.items():
             if record.release.state not in KEPT or kind == "model":
                 gateway.artifacts.destroy(digest)

@@ -5,18 +5,22 @@ a mutating request brings besides its arguments.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from server.artifacts import Artifacts
 from server.attestation import Signer
 from server.config import Settings
+from server.failpoints import Step, passed
 from server.identity import GATEWAY as GATEWAY
 from server.identity import Principal
+from server.jobs import runner
 from server.keys import Keys
 from server.leases import Leases
+from server.sealed import Sealed
 from server.store import Store, Transaction
 from synthgate.errors import InvalidArgument, ReadOnly
 
@@ -105,6 +109,8 @@ class Gateway:
     artifacts: Artifacts
     keys: Keys
     signer: Signer
+    sealed: Sealed
+    """Secrets and journals of attempts under way."""
     news: News = field(default_factory=News)
     leases: Leases = field(default_factory=Leases)
     """The jobs that this gateway may do; every write of a job's result checks its fence."""
@@ -115,6 +121,10 @@ class Gateway:
     wake: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    job: Callable[..., Mapping[str, Any]] = runner.run
+    """What runs one job in a process of its own."""
+    at: Callable[[Step], None] = passed
+    """Told of every durable step of a release as it is reached; see `server.failpoints`."""
 
 
 def checked_reason(reason: str) -> str:

@@ -1,5 +1,5 @@
-"""Keys on disk, outside the database and its backups: the signing key, the key of the artifacts, one key an account
-for its split, and one a tenant for the fingerprints of its uploads.
+"""Keys on disk, outside the database and its backups: the signing key, the key of the artifacts, the key that seals
+attempts, one key an account for its split, and one a tenant for the fingerprints of its uploads.
 
 Files are 0600 in a folder that is 0700, written once by rename after fsync, never replaced.
 """
@@ -46,6 +46,13 @@ class Keys:
         if not files and not own.exists():
             write_once(own, secrets.token_bytes(KEY_BYTES))
         return tuple(_artifact_key(path) for path in files or (own,))
+
+    def attempts(self) -> bytes:
+        """The key that seals the secrets of attempts, 32 bytes, made at the first call."""
+        path = self.folder / "attempts.key"
+        if not path.exists():
+            write_once(path, secrets.token_bytes(KEY_BYTES))
+        return path.read_bytes()
 
     def create_account(self, account: str) -> None:
         """Make the account's key, 32 bytes, unless it exists."""

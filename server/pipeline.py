@@ -1,9 +1,11 @@
 """`run_release`: one release, in one direction.
 
-    commit the charge -> fit the plan -> evaluate the sample -> decide -> reject, or keep -> await approval, or release
+    seal a secret -> commit the charge -> fit the plan -> evaluate the sample -> decide
+        -> reject, or keep -> await approval, or release
 
 The charge is durable before a private row can be opened, and nothing after that gives it back. Every pair of writes is
-placed so that a crash over-counts: what a crash leaves behind is unreachable, and `server.recovery` closes it.
+placed so that a crash over-counts: what a crash leaves behind is unreachable, and `server.recovery` queues the release
+again or closes it. A release that is run again has been charged, and draws what it drew before.
 """
 
 import json
@@ -20,13 +22,15 @@ from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wan
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.environments import interpreter
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.policy import decide, verdicts_allowed
 from server.publication import publish
 from server.releases import move
+from server.replays import seal, unsealed
 from server.store import Transaction
-from synthgate.ledger import EntryKind
+from synthgate.ledger import EntryKind, ReservationState
 from synthgate.policy import Verdict
 from synthgate.release import ReleaseState
 from synthgate.report import Report
@@ -41,10 +45,17 @@ def run_release(gateway: Gateway, release: str) -> None:
             return
         dataset = tx.datasets.get(record.release.dataset)
         gateway.leases.check(tx, release)
-        tx.ledger.commit(release, by=GATEWAY)
-        record = move(gateway, tx, _numbered(gateway, tx, record), ReleaseState.TRAINING)
+        if tx.ledger.reservation(release).state is ReservationState.RESERVED:
+            seal(gateway, record, dataset)
+            tx.ledger.commit(release, by=GATEWAY)
+            record = _numbered(gateway, tx, record)
+        record = move(gateway, tx, record, ReleaseState.TRAINING)
         tx.audit.append(principal=GATEWAY, action=str(ReleaseState.TRAINING), resource=release, detail={})
-    with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
+        gateway.at(Step.COMMIT_WRITING)
+    with (
+        at_rest_afterwards(gateway, release),
+        attempt(gateway, release, unsealed(gateway, record, dataset)) as (work, run),
+    ):
         checkpoints.take(gateway)  # no backup of the database can take back what rows are opened for
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
@@ -64,6 +75,7 @@ def run_release(gateway: Gateway, release: str) -> None:
             with gateway.store.begin() as tx:
                 check_wanted(gateway, tx, record)
                 publish(gateway, tx, record)
+            gateway.at(Step.RELEASED)
 
 
 def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
@@ -87,6 +99,7 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
         "domain": dataset.dataset.domain.to_dict(),
         "plan": dict(record.plan),
         "train": _rows(gateway, dataset, "train"),
+        "journal": str(gateway.sealed.journal(record.release.id, fence=gateway.leases.mine(record.release.id).fence)),
     }
     gateway.news.publish(record.release.id, stage="starting")
     python = interpreter(gateway.settings, record.release.engine)
@@ -130,11 +143,11 @@ def _keep_report(
     run("render", spec, gateway.settings.evaluate_timeout_s)
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
-    kept = {
-        "report_json": gateway.artifacts.put(document),
-        "report_html": gateway.artifacts.put(work / "render" / "report.html"),
-    }
-    return replace(record, artifacts=kept)
+    stored = gateway.artifacts.put(document)
+    gateway.at(Step.REPORT_STORED)
+    page = gateway.artifacts.put(work / "render" / "report.html")
+    gateway.at(Step.REPORT_PAGE_STORED)
+    return replace(record, artifacts={"report_json": stored, "report_html": page})
 
 
 def _files(sample: Path, fitted: Mapping[str, Any]) -> dict[str, Path]:

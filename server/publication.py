@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from server import environments
 from server.attestation import versions
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.store import Transaction
 from synthgate.attestation import Attestation, Decision, Derived, Judged, LedgerPosition, PinnedPolicy
@@ -49,6 +50,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         approvals=release.approvals,
     )
     stored = gateway.artifacts.put(gateway.signer.sign(attestation))
+    gateway.at(Step.ATTESTATION_STORED)
     released = replace(
         record,
         release=replace(release, state=ReleaseState.RELEASED, updated_at=now),
@@ -56,6 +58,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
     )
     tx.releases.replace(released, expected=release.state)
     tx.audit.append(principal=GATEWAY, action="Release", resource=release.id, detail={"sha256": attestation.sha256})
+    gateway.at(Step.RELEASED_WRITING)
     return released
 
 

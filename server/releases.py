@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.leases import revoke
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
+from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
 GENERATED = ("data", "model")
@@ -96,16 +98,24 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
         elsewhere = state in ACTIVE and state is not ReleaseState.PENDING and not here
         if elsewhere:
             revoke(tx, release)
-        if state is ReleaseState.PENDING and record.release.derivation is None:
+        if state is ReleaseState.PENDING and record.release.derivation is None and _untouched(tx, release):
             tx.ledger.void(release, by=by, reason=reason)
         if elsewhere or state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
             tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
-    if state is ReleaseState.AWAITING_APPROVAL:
-        destroy_data(gateway, record)
+        gateway.at(Step.VOID_WRITING)
+    gateway.at(Step.VOIDED)
     if state in ACTIVE and (running := gateway.running.get(release)):
         running.set()
+    gateway.sealed.destroy(release)  # before the caller is told: nothing of it is repeated, whatever happens now
+    if state is ReleaseState.AWAITING_APPROVAL:
+        destroy_data(gateway, record)
     gateway.news.publish(release)
+
+
+def _untouched(tx: Transaction, release: str) -> bool:
+    """Whether its charge is only reserved: no row was opened for it. One that waits to be repeated is charged."""
+    return tx.ledger.reservation(release).state is ReservationState.RESERVED
 
 
 def move(

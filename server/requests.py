@@ -11,6 +11,7 @@ from dp_models.mechanisms.accounting import epsilon as pld_epsilon
 from server import datasets, environments, policy, pricing, quotas
 from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Principal
 from server.ledger import rules
@@ -84,6 +85,7 @@ def create(
             largest = pricing.largest_epsilon(found.balance, engine, domain, sizes)
             raise _exhausted(found.balance, charge, found.plan, largest)
         pricing.plan(engine, domain, sizes, found.budget)  # may take seconds, once: never inside a transaction
+    gateway.at(Step.RESERVED)
     gateway.wake.set()
     return found
 
@@ -106,6 +108,7 @@ def _reserve(
     made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
+    gateway.at(Step.RESERVE_WRITING)
     return made
 
 

@@ -4,6 +4,8 @@ PENDING -> TRAINING -> EVALUATING -> RELEASED | REJECTED | AWAITING_APPROVAL
 AWAITING_APPROVAL -> RELEASED | REJECTED;  RELEASED -> REVOKED
 PENDING, TRAINING, EVALUATING, AWAITING_APPROVAL -> FAILED | CANCELLED
 
+TRAINING, EVALUATING -> PENDING, where a lost gateway's attempt is repeated: charged once, queued again
+
 A derived one, which is charged nothing and has no verdict: PENDING -> SAMPLING -> RELEASED | FAILED | CANCELLED
 """
 
@@ -48,10 +50,12 @@ TRANSITIONS: dict[ReleaseState, frozenset[ReleaseState]] = {
     ReleaseState.PENDING: frozenset(
         {ReleaseState.TRAINING, ReleaseState.SAMPLING, ReleaseState.FAILED, ReleaseState.CANCELLED}
     ),
-    ReleaseState.TRAINING: frozenset({ReleaseState.EVALUATING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
+    ReleaseState.TRAINING: frozenset(
+        {ReleaseState.EVALUATING, ReleaseState.PENDING, ReleaseState.FAILED, ReleaseState.CANCELLED}
+    ),
     ReleaseState.EVALUATING: frozenset(
-        {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED,
-         ReleaseState.CANCELLED}
+        {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.PENDING,
+         ReleaseState.FAILED, ReleaseState.CANCELLED}
     ),
     ReleaseState.SAMPLING: frozenset({ReleaseState.RELEASED, ReleaseState.FAILED, ReleaseState.CANCELLED}),
     ReleaseState.AWAITING_APPROVAL: frozenset(

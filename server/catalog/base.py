@@ -57,6 +57,8 @@ class ReleaseRecord:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
     """Why it FAILED, in public words, for stewards and officers, and for whoever asked for a derived one."""
+    replays: int = 0
+    """How often its attempt was queued again after an infrastructure failure."""
     sampling: str = ""
     """How the rows of a derived release were drawn."""
 

@@ -82,6 +82,7 @@ def write_release(record: ReleaseRecord) -> str:
         "artifacts": dict(record.artifacts),
         "failure": record.failure,
         "sampling": record.sampling,
+        "replays": record.replays,
     })  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from server.gateway import Doubt, Gateway
 from server.keys import Keys
 from server.publication import publish
 from server.releases import move
+from server.sealed import Sealed
 from server.storage import Bucket, Storage
 from server.store import Transaction
 from server.store_memory import MemoryStore
@@ -104,6 +105,7 @@ class Maker:
         made = Gateway(
             settings=_apart(Settings(state=self.folder, verdict_tick_s=TICK_S)), store=MemoryStore(clock=clock),
             artifacts=Artifacts(bucket(), (Key(bytes(32)),)), keys=self.keys, signer=self.signer, now=clock,
+            sealed=Sealed(self.folder / "attempts", self.keys),
         )  # fmt: skip
         accounts.open_account(made, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
         registered(made)
