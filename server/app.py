@@ -105,7 +105,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
     with only_one(settings):
         gateway = compose(settings)
         check(gateway.store)
-        principals = provision(gateway.store, settings.tokens)
+        principals = provision(gateway.store, settings.tokens, settings.principals)
         for release in recover(gateway):
             log.warning("closed after a restart", release=release)
         queue, heartbeat, follower = Queue(gateway), Heartbeat(gateway), Follower(gateway)

@@ -1,5 +1,6 @@
 """The claim and the key: what is stated of a release, what is not, and the gateway's signature under it."""
 
+import hashlib
 import math
 import platform
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
 
 SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
+SALT_TYPE = "application/vnd.synthgate.salt.v1"
 
 
 class Signer:
@@ -44,8 +46,17 @@ class Signer:
 
     def sign(self, attestation: Attestation) -> bytes:
         """The DSSE envelope of the attestation."""
-        payload = attestation.to_statement_bytes()
-        return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
+        return self.seal(attestation.to_statement_bytes(), PAYLOAD_TYPE)
+
+    def seal(self, payload: bytes, payload_type: str) -> bytes:
+        """The DSSE envelope of a payload of some type."""
+        signature = self._key.sign(pae(payload_type, payload))
+        return envelope(payload, key_id=self.fingerprint, signature=signature, payload_type=payload_type)
+
+    def salt(self, name: str) -> str:
+        """64 hex digits, always the same for ``name``, that nobody without the key can make: the sha256 of a signature
+        (RFC 8032 signatures are deterministic) of a type that nothing else is signed under and that never leaves."""
+        return hashlib.sha256(self._key.sign(pae(SALT_TYPE, name.encode()))).hexdigest()
 
 
 def statement(

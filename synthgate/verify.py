@@ -46,18 +46,24 @@ def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
 
 def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
     """Steps 1 to 4: check the signature and return what was attested, without looking at the data."""
-    key = _key(public_key)
-    payload, key_id, signature = _open(envelope)
-    if key_id != key_fingerprint(key):
-        raise _failed(3, "the attestation was signed with another key")
-    try:
-        key.verify(signature, pae(PAYLOAD_TYPE, payload))
-    except InvalidSignature:
-        raise _failed(3, "the signature does not hold; the attestation was altered") from None
+    payload = opened(envelope, public_key, payload_type=PAYLOAD_TYPE)
     try:
         return Attestation.from_statement(payload)
     except VerificationFailed as error:
         raise _failed(4, error.message) from None
+
+
+def opened(envelope: bytes, public_key: bytes, *, payload_type: str) -> bytes:
+    """Steps 1 to 3, for a payload of any type: what was signed. Raises VerificationFailed."""
+    key = _key(public_key)
+    payload, key_id, signature = _open(envelope, payload_type)
+    if key_id != key_fingerprint(key):
+        raise _failed(3, "the attestation was signed with another key")
+    try:
+        key.verify(signature, pae(payload_type, payload))
+    except InvalidSignature:
+        raise _failed(3, "the signature does not hold; the attestation was altered") from None
+    return payload
 
 
 def key_fingerprint(key: Ed25519PublicKey) -> str:
@@ -87,7 +93,7 @@ def _key(pem: bytes) -> Ed25519PublicKey:
     return key
 
 
-def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
+def _open(envelope: bytes, payload_type: str) -> tuple[bytes, str, bytes]:
     if len(envelope) > MAX_ENVELOPE_BYTES:
         raise _failed(2, f"the attestation is larger than {MAX_ENVELOPE_BYTES:,} bytes")
     try:
@@ -95,8 +101,8 @@ def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
     except VerificationFailed as error:
         raise _failed(2, f"the attestation is {error.message}") from None
     fields = _exactly(document, "payload", "payloadType", "signatures")
-    if fields["payloadType"] != PAYLOAD_TYPE:
-        raise _failed(2, f"the attestation's payload type is not {PAYLOAD_TYPE}")
+    if fields["payloadType"] != payload_type:
+        raise _failed(2, f"the attestation's payload type is not {payload_type}")
     signatures = fields["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise _failed(2, "the attestation does not carry exactly one signature")

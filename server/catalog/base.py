@@ -45,6 +45,8 @@ class ReleaseRecord:
     """Why it FAILED, in public words, for stewards and officers, and for whoever asked for a derived one."""
     sampling: str = ""
     """How the rows of a derived release were drawn."""
+    approvals: tuple[str, ...] = ()
+    """The approvals that officers gave, each a signed DSSE envelope; `server.quorum` says which of them count."""
 
 
 class DatasetCatalog(Protocol):
@@ -97,6 +99,9 @@ class PrincipalCatalog(Protocol):
 
     def replace(self, name: str, office: str, token_sha256: str) -> None:
         """Make this the principal's only token."""
+
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
 
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""

@@ -153,7 +153,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     @answers(OFFICER)
     def ApproveRelease(self, request: pb.ApproveReleaseRequest, call: Call) -> pb.ApproveReleaseResponse:  # noqa: N802
         """Approve a release AWAITING_APPROVAL."""
-        record = approvals.approve(self.gateway, call, request.id, sha256=request.sha256, reason=request.reason)
+        record = approvals.approve(self.gateway, call, request.id, binding=request.binding, reason=request.reason)
         return pb.ApproveReleaseResponse(release=shown(record))
 
     @answers(OFFICER)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from synthgate.approval import Approval
 from synthgate.attestation import NO_CHARGE, NO_VERDICT, Attestation, Derived, Judged
 from synthgate.cli import output
 from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
@@ -95,12 +96,18 @@ def _draw(console: Console, a: Attestation) -> None:
         "public size": f"{s.sizes.rows:,} rows, {s.sizes.units:,} units ({s.sizes.origin})",
         "engine": ", ".join([a.engine, *(f"{name} {version}" for name, version in a.versions.items())]),
         **(_judged(a.origin) if isinstance(a.origin, Judged) else _derived(a.origin)),
-        "approved by": ", ".join(a.approvals),
+        "approved by": "; ".join(_approved(approval) for approval in a.approvals),
         "released at": output.moment(a.released_at),
     }
     rows |= {f"not covered {i}": text for i, text in enumerate(s.not_covered, 1)}
     rows |= {f"weakened by {i}": text for i, text in enumerate(s.weakened_by, 1)}
     output.facts(console, "verified: the file is the attested one, and the signature is the key's", rows)
+
+
+def _approved(approval: Approval | str) -> str:
+    if isinstance(approval, str):
+        return approval
+    return f"{approval.officer}, {output.moment(approval.at)}, binding {approval.binding}"
 
 
 def _judged(origin: Judged) -> dict[str, str]:

@@ -131,10 +131,11 @@ class ReleaseCalls:
         response = self._wire.call(self._wire.releases.GetAttestation, releases.GetAttestationRequest(id=release))
         return SignedAttestation(envelope=bytes(response.envelope), public_key=response.public_key.encode())
 
-    def approve(self, release: str, *, sha256: str, reason: str, request_id: str = "") -> Release:
-        """Approve a release AWAITING_APPROVAL; ``sha256`` is that of the artifact looked at. Officers."""
+    def approve(self, release: str, *, binding: str, reason: str, request_id: str = "") -> Release:
+        """Approve a release AWAITING_APPROVAL; ``binding`` is the digest of the ``binding`` that was looked at. Raises
+        WrongState where that is another by now. Officers."""
         request = releases.ApproveReleaseRequest(
-            request_id=chosen(request_id), id=release, sha256=sha256, reason=reason
+            request_id=chosen(request_id), id=release, binding=binding, reason=reason
         )
         return convert.release_from_proto(self._wire.call(self._wire.releases.ApproveRelease, request).release)
 

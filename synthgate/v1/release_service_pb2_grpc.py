@@ -206,7 +206,7 @@ class ReleaseServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRelease(self, request, context):
-        """Approves a release AWAITING_APPROVAL. Officers who neither requested nor registered.
+        """Approves a release AWAITING_APPROVAL, by the digest of its binding. Officers who neither requested nor registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,7 +59,7 @@ RPCS = (
     _rpc("releases", "GetAttestation", EVERYONE, lambda r, d: releases.GetAttestationRequest(id=r)),
     _rpc(
         "releases", "ApproveRelease", {OFFICER},
-        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, sha256="0" * 64, reason="looked"),
+        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, binding="0" * 64, reason="looked"),
     ),
     _rpc(
         "releases", "RejectRelease", {OFFICER},
