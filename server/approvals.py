@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from server.catalog.base import ReleaseRecord
-from server.gateway import Call, Gateway, checked_reason
+from server.gateway import GATEWAY, Call, Gateway, checked_reason
 from server.publication import publish
 from server.quorum import quorum
 from server.releases import destroy_data, move, read
@@ -13,6 +13,9 @@ from synthgate.approval import APPROVAL_TYPE, Approval
 from synthgate.attestation import canonical_json
 from synthgate.errors import PermissionDenied, WrongState
 from synthgate.release import ReleaseState
+
+OFFICER_REJECTED, APPROVALS_MISSING = "OFFICER_REJECTED", "APPROVALS_MISSING"
+"""Why a release that passed is REJECTED after all: an officer said no, or too few said yes in time."""
 
 
 def approve(gateway: Gateway, call: Call, release: str, *, binding: str, reason: str) -> ReleaseRecord:
@@ -50,11 +53,29 @@ def reject(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
         record = tx.releases.get(release)
         if call.answered(tx) is None:
             _awaiting(record)
-            move(gateway, tx, record, ReleaseState.REJECTED, reasons=("OFFICER_REJECTED",))
+            move(gateway, tx, record, ReleaseState.REJECTED, reasons=(OFFICER_REJECTED,))
             call.answer(tx, release, reason=reason)
     destroy_data(gateway, record)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
+
+
+def close_overdue(gateway: Gateway) -> tuple[str, ...]:
+    """Bring to REJECTED what has awaited approval for longer than the settings allow, and destroy its rows. Returns the
+    releases that were closed. Idempotent, and the same by whichever gateway is first."""
+    with gateway.store.begin() as tx:
+        latest = gateway.now() - timedelta(days=gateway.settings.waiting_days)
+        waiting = tx.releases.list(states=(ReleaseState.AWAITING_APPROVAL,))
+        overdue = tuple(record for record in waiting if record.release.updated_at <= latest)
+        for record in overdue:
+            move(gateway, tx, record, ReleaseState.REJECTED, reasons=(APPROVALS_MISSING,))
+            tx.audit.append(
+                principal=GATEWAY, action="Reject", resource=record.release.id, detail={"reason": APPROVALS_MISSING}
+            )
+    for record in overdue:
+        destroy_data(gateway, record)
+        gateway.news.publish(record.release.id)
+    return tuple(record.release.id for record in overdue)
 
 
 def _signed(gateway: Gateway, officer: str, binding: str) -> str:
