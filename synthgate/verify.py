@@ -5,6 +5,8 @@
     3. the signature names this key and holds over the payload
     4. the payload is a release attestation of this version
     5. the sha256 of the file is the attested one
+    6. where a revocation list is given: it holds by the same key, is not too old, and names neither the release nor the
+       one that it was derived from
 
 The steps run in this order, so nothing unsigned is ever interpreted. Trust in the key comes from the fingerprint that
 the operator published, never from a key that came along with the data.
@@ -20,19 +22,23 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from synthgate.attestation import PAYLOAD_TYPE, Attestation, pae, read_json
+from synthgate.attestation import PAYLOAD_TYPE, Attestation, Derived, pae, read_json
 from synthgate.errors import VerificationFailed
+from synthgate.revocations import REVOCATIONS_TYPE, RevocationList
 
-STEPS = 5
+STEPS = 6
 MAX_ENVELOPE_BYTES = 4 * 2**20
 CHUNK_BYTES = 2**20
 
 
-def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
+def verify(
+    file: Path, envelope: bytes, public_key: bytes, *, revocations: bytes | None = None, min_number: int = 0
+) -> Attestation:
     """Check ``file`` against its attestation and return what was attested.
 
-    ``envelope`` is the DSSE envelope's JSON, ``public_key`` PEM SPKI. Raises VerificationFailed whose ``facts["step"]``
-    is the number of the step above that did not hold. The file is read once, in pieces.
+    ``envelope`` and ``revocations`` (None: not asked) are DSSE envelopes' JSON, ``public_key`` PEM SPKI; a list with a
+    smaller number than ``min_number`` is too old. Raises VerificationFailed whose ``facts["step"]`` is the number of
+    the step above that did not hold. The file is read once, in pieces.
     """
     attestation = verify_envelope(envelope, public_key)
     try:
@@ -41,7 +47,31 @@ def verify(file: Path, envelope: bytes, public_key: bytes) -> Attestation:
         raise _failed(5, "the data file cannot be read") from None
     if found != attestation.sha256:
         raise _failed(5, "the file is not the attested one: its sha256 differs; download the release again")
+    if revocations is not None:
+        check_revocations(attestation, revocations, public_key, min_number=min_number)
     return attestation
+
+
+def check_revocations(
+    attestation: Attestation, revocations: bytes, public_key: bytes, *, min_number: int = 0
+) -> RevocationList:
+    """Step 6 alone. Returns the list, which does not name the release."""
+    try:
+        known = read_revocations(revocations, public_key)
+    except VerificationFailed:
+        raise _failed(6, "the revocation list does not hold by this key; fetch it again from the operator") from None
+    if known.number < min_number:
+        raise _failed(6, f"the revocation list has number {known.number} and is older than number {min_number}")
+    source = attestation.origin.derivation.source if isinstance(attestation.origin, Derived) else ""
+    for release in (attestation.release, source):
+        if entry := known.entry(release):
+            raise _failed(6, f"release {release} was revoked on {entry.revoked_at.isoformat()} ({entry.reason})")
+    return known
+
+
+def read_revocations(envelope: bytes, public_key: bytes) -> RevocationList:
+    """A signed revocation list. Raises VerificationFailed."""
+    return RevocationList.from_payload(opened(envelope, public_key, payload_type=REVOCATIONS_TYPE))
 
 
 def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:

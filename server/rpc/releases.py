@@ -167,3 +167,9 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         """Take a RELEASED release back."""
         record = revocation.revoke(self.gateway, call, request.id, reason=request.reason)
         return pb.RevokeReleaseResponse(release=shown(record))
+
+    @answers()
+    def GetRevocations(self, request: pb.GetRevocationsRequest, call: Call) -> pb.GetRevocationsResponse:  # noqa: N802
+        """Read the signed list of what is revoked."""
+        envelope = revocation.signed_list(self.gateway)
+        return pb.GetRevocationsResponse(envelope=envelope, public_key=self.gateway.signer.public_pem.decode())

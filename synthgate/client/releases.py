@@ -25,6 +25,14 @@ class SignedAttestation:
     public_key: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRevocations:
+    """The same of a revocation list, for `synthgate.verify`."""
+
+    envelope: bytes
+    public_key: bytes
+
+
 class ReleaseCalls:
     """The methods of `synthgate.Client` on releases."""
 
@@ -148,3 +156,8 @@ class ReleaseCalls:
         """Take a RELEASED release back, and all that was derived from it; their data are destroyed. Officers."""
         request = releases.RevokeReleaseRequest(request_id=chosen(request_id), id=release, reason=reason)
         return convert.release_from_proto(self._wire.call(self._wire.releases.RevokeRelease, request).release)
+
+    def revocations(self) -> SignedRevocations:
+        """The signed list of all releases that are revoked, for `synthgate.verify.verify`."""
+        response = self._wire.call(self._wire.releases.GetRevocations, releases.GetRevocationsRequest())
+        return SignedRevocations(envelope=bytes(response.envelope), public_key=response.public_key.encode())

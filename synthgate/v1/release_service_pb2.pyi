@@ -383,3 +383,15 @@ class RevokeReleaseResponse(_message.Message):
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     release: Release
     def __init__(self, release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+
+class GetRevocationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetRevocationsResponse(_message.Message):
+    __slots__ = ("envelope", "public_key")
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    envelope: bytes
+    public_key: str
+    def __init__(self, envelope: _Optional[bytes] = ..., public_key: _Optional[str] = ...) -> None: ...

@@ -69,6 +69,7 @@ RPCS = (
         "releases", "RevokeRelease", {OFFICER},
         lambda r, d: releases.RevokeReleaseRequest(request_id=f"revoke {r}", id=r, reason="looked"),
     ),
+    _rpc("releases", "GetRevocations", EVERYONE, lambda r, d: releases.GetRevocationsRequest()),
     _rpc("ledger", "OpenAccount", {STEWARD, OFFICER}, lambda r, d: ledger.OpenAccountRequest(name=d)),
     _rpc("ledger", "AmendAccount", {OFFICER}, lambda r, d: ledger.AmendAccountRequest(name=d, reason="why")),
     _rpc("ledger", "ListAccounts", EVERYONE, lambda r, d: ledger.ListAccountsRequest()),

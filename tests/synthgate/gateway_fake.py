@@ -364,6 +364,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
         self.move(request.id, state=ReleaseState.REVOKED)
         return release_service_pb2.RevokeReleaseResponse(release=self.seen(request.id))
 
+    def GetRevocations(self, request, context):  # noqa: N802
+        return release_service_pb2.GetRevocationsResponse(envelope=self.g.envelope, public_key=self.g.public_key)
+
     def move(self, name, **change):
         self.g.releases[name] = replace(self.g.releases[name], **change)
 

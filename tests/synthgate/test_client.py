@@ -32,7 +32,7 @@ METHODS = {
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",
-    "RevokeRelease": "revoke",
+    "RevokeRelease": "revoke", "GetRevocations": "revocations",
     "OpenAccount": "open_account", "AmendAccount": "amend_account", "ListAccounts": "accounts",
     "GetBalance": "balance", "ListEntries": "entries",
 }  # fmt: skip
@@ -200,6 +200,8 @@ def test_report_attestation_and_decisions(gateway, client):
     assert client.approve(release.id, binding=BINDING.digest, reason="fine").approvals == ("officer",)
     assert client.reject(release.id, reason="no").state is ReleaseState.REJECTED
     assert client.revoke(release.id, reason="no more").state is ReleaseState.REVOKED
+    gateway.envelope = b'{"payload": ""}'
+    assert client.revocations().envelope == gateway.envelope
 
 
 @pytest.mark.parametrize("kind", errors.tree().values(), ids=errors.tree().keys())

@@ -31,6 +31,7 @@ COMMANDS = {
     "serve", "schema draft", "verify", "dataset create", "dataset show", "dataset list", "dataset delete",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
+    "revocations export",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
 }  # fmt: skip
 
