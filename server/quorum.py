@@ -147,14 +147,14 @@ def shown(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRe
     state = record.release.state
     if state not in SHOWN_IN:
         return record
-    found = quorum(gateway, tx, record)
-    if not found.needed:
+    dataset = tx.datasets.get(record.release.dataset)
+    if not _needed(record, dataset):
         return record
-    release = replace(record.release, binding=found.binding)
-    if state is ReleaseState.AWAITING_APPROVAL:
-        release = replace(release, approvals=found.officers, approvals_needed=found.needed)
-        return replace(record, release=release, failure=found.explanation)
-    return replace(record, release=release)
+    if state is not ReleaseState.AWAITING_APPROVAL:
+        return replace(record, release=replace(record.release, binding=bound(gateway, record, dataset)))
+    found = quorum(gateway, tx, record)
+    release = replace(record.release, binding=found.binding, approvals=found.officers, approvals_needed=found.needed)
+    return replace(record, release=release, failure=found.explanation)
 
 
 def _needed(record: ReleaseRecord, dataset: DatasetRecord) -> int:
