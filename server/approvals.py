@@ -83,7 +83,7 @@ def _signed(gateway: Gateway, officer: str, binding: str) -> str:
     approval = Approval(
         officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days)
     )
-    return gateway.signer.seal(canonical_json(approval.to_dict()), APPROVAL_TYPE).decode()
+    return gateway.signer.sign_payload(canonical_json(approval.to_dict()), payload_type=APPROVAL_TYPE).decode()
 
 
 def _awaiting(record: ReleaseRecord) -> None:

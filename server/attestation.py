@@ -46,10 +46,11 @@ class Signer:
 
     def sign(self, attestation: Attestation) -> bytes:
         """The DSSE envelope of the attestation."""
-        return self.seal(attestation.to_statement_bytes(), PAYLOAD_TYPE)
+        return self.sign_payload(attestation.to_statement_bytes())
 
-    def seal(self, payload: bytes, payload_type: str) -> bytes:
-        """The DSSE envelope of a payload of some type."""
+    def sign_payload(self, payload: bytes, *, payload_type: str = PAYLOAD_TYPE) -> bytes:
+        """The DSSE envelope of a payload, by default an in-toto Statement's bytes; `synthgate.verify.signed_payload`
+        opens it."""
         signature = self._key.sign(pae(payload_type, payload))
         return envelope(payload, key_id=self.fingerprint, signature=signature, payload_type=payload_type)
 

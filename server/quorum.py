@@ -13,7 +13,6 @@ This is asked when an approval comes in and again in the transaction that releas
 policy says, and nothing that is stored beside it can lower that.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,9 +23,10 @@ from server.gateway import Gateway
 from server.identity import Office
 from server.store import Transaction
 from synthgate.approval import APPROVAL_TYPE, Approval, Binding, json_digest
+from synthgate.attestation import read_json
 from synthgate.errors import VerificationFailed, WrongState
 from synthgate.release import ReleaseState
-from synthgate.verify import opened
+from synthgate.verify import signed_payload
 
 SHOWN_IN = (ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REVOKED)
 
@@ -134,9 +134,9 @@ def standing(
 
 def read(envelope: str, key: bytes) -> Approval:
     """The approval in a signed envelope. Raises VerificationFailed."""
-    payload = opened(envelope.encode(), key, payload_type=APPROVAL_TYPE)
+    payload = signed_payload(envelope.encode(), key, payload_type=APPROVAL_TYPE, what="approval")
     try:
-        return Approval.from_dict(json.loads(payload))
+        return Approval.from_dict(read_json(payload))
     except (ValueError, TypeError):
         raise VerificationFailed("what is signed is no approval of this version") from None
 

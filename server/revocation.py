@@ -50,7 +50,7 @@ def signed_list(gateway: Gateway) -> bytes:
     entries = (_entry(record, tick_s) for record in revoked)
     known = sorted((e for e in entries if e.revoked_at <= now), key=lambda e: (e.revoked_at, e.release))
     found = RevocationList(issued_at=now, entries=tuple(known))
-    return gateway.signer.seal(canonical_json(found.to_dict()), REVOCATIONS_TYPE)
+    return gateway.signer.sign_payload(canonical_json(found.to_dict()), payload_type=REVOCATIONS_TYPE)
 
 
 def _entry(record: ReleaseRecord, tick_s: float) -> Revocation:

@@ -28,6 +28,7 @@ from synthgate.revocations import REVOCATIONS_TYPE, RevocationList
 
 STEPS = 6
 MAX_ENVELOPE_BYTES = 4 * 2**20
+MAX_REVOCATIONS_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**20
 
 
@@ -71,28 +72,45 @@ def check_revocations(
 
 def read_revocations(envelope: bytes, public_key: bytes) -> RevocationList:
     """A signed revocation list. Raises VerificationFailed."""
-    return RevocationList.from_payload(opened(envelope, public_key, payload_type=REVOCATIONS_TYPE))
+    payload = signed_payload(
+        envelope, public_key, payload_type=REVOCATIONS_TYPE, what="revocation list", limit=MAX_REVOCATIONS_BYTES
+    )
+    return RevocationList.from_payload(payload)
 
 
 def verify_envelope(envelope: bytes, public_key: bytes) -> Attestation:
     """Steps 1 to 4: check the signature and return what was attested, without looking at the data."""
-    payload = opened(envelope, public_key, payload_type=PAYLOAD_TYPE)
+    payload = signed_payload(envelope, public_key)
     try:
         return Attestation.from_statement(payload)
     except VerificationFailed as error:
         raise _failed(4, error.message) from None
 
 
-def opened(envelope: bytes, public_key: bytes, *, payload_type: str) -> bytes:
-    """Steps 1 to 3, for a payload of any type: what was signed. Raises VerificationFailed."""
+def signed_payload(
+    envelope: bytes,
+    public_key: bytes,
+    *,
+    payload_type: str = PAYLOAD_TYPE,
+    what: str = "attestation",
+    limit: int = MAX_ENVELOPE_BYTES,
+) -> bytes:
+    """Steps 1 to 3: the bytes that the key signed under a type, by default those of an in-toto Statement, whatever it
+    states.
+
+    ``what`` is the word for the document in errors, ``limit`` the most bytes of an envelope. Raises
+    VerificationFailed. What the payload is, the caller checks: one key signs statements of several kinds.
+    """
     key = _key(public_key)
-    payload, key_id, signature = _open(envelope, payload_type)
+    if len(envelope) > limit:
+        raise _failed(2, f"the {what} is larger than {limit:,} bytes")
+    payload, key_id, signature = _open(envelope, what, payload_type)
     if key_id != key_fingerprint(key):
-        raise _failed(3, "the attestation was signed with another key")
+        raise _failed(3, f"the {what} was signed with another key")
     try:
         key.verify(signature, pae(payload_type, payload))
     except InvalidSignature:
-        raise _failed(3, "the signature does not hold; the attestation was altered") from None
+        raise _failed(3, f"the signature does not hold; the {what} was altered") from None
     return payload
 
 
@@ -123,37 +141,35 @@ def _key(pem: bytes) -> Ed25519PublicKey:
     return key
 
 
-def _open(envelope: bytes, payload_type: str) -> tuple[bytes, str, bytes]:
-    if len(envelope) > MAX_ENVELOPE_BYTES:
-        raise _failed(2, f"the attestation is larger than {MAX_ENVELOPE_BYTES:,} bytes")
+def _open(envelope: bytes, what: str, payload_type: str) -> tuple[bytes, str, bytes]:
     try:
         document = read_json(envelope)
     except VerificationFailed as error:
-        raise _failed(2, f"the attestation is {error.message}") from None
-    fields = _exactly(document, "payload", "payloadType", "signatures")
+        raise _failed(2, f"the {what} is {error.message}") from None
+    fields = _exactly(document, what, "payload", "payloadType", "signatures")
     if fields["payloadType"] != payload_type:
-        raise _failed(2, f"the attestation's payload type is not {payload_type}")
+        raise _failed(2, f"the {what}'s payload type is not {payload_type}")
     signatures = fields["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1:
-        raise _failed(2, "the attestation does not carry exactly one signature")
-    signed = _exactly(signatures[0], "keyid", "sig")
-    return _decoded(fields["payload"]), str(signed["keyid"]), _decoded(signed["sig"])
+        raise _failed(2, f"the {what} does not carry exactly one signature")
+    signed = _exactly(signatures[0], what, "keyid", "sig")
+    return _decoded(fields["payload"], what), str(signed["keyid"]), _decoded(signed["sig"], what)
 
 
-def _exactly(document: Any, *names: str) -> Mapping[str, Any]:
+def _exactly(document: Any, what: str, *names: str) -> Mapping[str, Any]:
     if not isinstance(document, Mapping) or set(document) != set(names):
-        raise _failed(2, "the attestation is not a DSSE envelope")
+        raise _failed(2, f"the {what} is not a DSSE envelope")
     return document
 
 
-def _decoded(text: Any) -> bytes:
+def _decoded(text: Any, what: str) -> bytes:
     """Base64 in its one canonical spelling: a decoder that ignores spare bits would accept altered envelopes."""
     try:
         data = base64.b64decode(text, validate=True)
     except (ValueError, TypeError):
-        raise _failed(2, "the attestation holds faulty base64") from None
+        raise _failed(2, f"the {what} holds faulty base64") from None
     if base64.b64encode(data).decode() != text:
-        raise _failed(2, "the attestation holds base64 with bits that belong to nothing")
+        raise _failed(2, f"the {what} holds base64 with bits that belong to nothing")
     return data
 
 
