@@ -48,7 +48,7 @@ def amend_account(
     with gateway.store.begin() as tx:
         if call.answered(tx) is None:
             account = tx.ledger.balance(name).account
-            _disinterested(tx, name, call.principal)
+            _disinterested(gateway, tx, name, call.principal)
             cap = PrivacyBudget.cap(
                 account.cap.epsilon if epsilon is None else epsilon, account.cap.delta if delta is None else delta
             )
@@ -59,11 +59,12 @@ def amend_account(
     return view(gateway, name)
 
 
-def _disinterested(tx: Transaction, account: str, principal: Principal) -> None:
-    """Raise PermissionDenied for who would grant to what they registered, deleted or not, or asked for."""
+def _disinterested(gateway: Gateway, tx: Transaction, account: str, principal: Principal) -> None:
+    """Raise PermissionDenied for a person who would grant to what they registered, deleted or not, or asked for."""
     registered = (r.dataset.registered_by for r in tx.datasets.list(deleted=True) if r.dataset.account == account)
     asked = (r.release.requested_by for r in tx.releases.list() if r.release.account == account)
-    if principal.name in (*registered, *asked):
+    person = gateway.settings.person
+    if person(principal.name) in map(person, (*registered, *asked)):
         raise PermissionDenied("nobody amends an account whose data they registered or asked for; ask another officer")
 
 

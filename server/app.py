@@ -152,8 +152,8 @@ def opened(gateway: Gateway) -> Principals:
         checkpoints.compare(gateway, tx)
     if gateway.doubt.reason:
         log.error("read-only", why=gateway.doubt.reason)
-        return on_disk(gateway.settings.tokens)
-    principals = provision(gateway.store, gateway.settings.tokens)
+        return on_disk(gateway.settings.tokens, gateway.settings.principals)
+    principals = provision(gateway.store, gateway.settings.tokens, gateway.settings.principals)
     for release in recover(gateway):
         log.warning("closed after a restart", release=release)
     checkpoints.take(gateway)

@@ -1,5 +1,6 @@
 """The claim and the key: what is stated of a release, what is not, and the gateway's signature under it."""
 
+import hashlib
 import math
 import platform
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
 
 SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
+SALT_TYPE = "application/vnd.synthgate.salt.v1"
 
 
 class Signer:
@@ -46,9 +48,16 @@ class Signer:
         """The DSSE envelope of the attestation."""
         return self.sign_payload(attestation.to_statement_bytes())
 
-    def sign_payload(self, payload: bytes) -> bytes:
-        """The DSSE envelope of an in-toto Statement's bytes; `synthgate.verify.signed_payload` opens it."""
-        return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
+    def sign_payload(self, payload: bytes, *, payload_type: str = PAYLOAD_TYPE) -> bytes:
+        """The DSSE envelope of a payload, by default an in-toto Statement's bytes; `synthgate.verify.signed_payload`
+        opens it."""
+        signature = self._key.sign(pae(payload_type, payload))
+        return envelope(payload, key_id=self.fingerprint, signature=signature, payload_type=payload_type)
+
+    def salt(self, name: str) -> str:
+        """64 hex digits, always the same for ``name``, that nobody without the key can make: the sha256 of a signature
+        (RFC 8032 signatures are deterministic) of a type that nothing else is signed under and that never leaves."""
+        return hashlib.sha256(self._key.sign(pae(SALT_TYPE, name.encode()))).hexdigest()
 
 
 def statement(

@@ -1,5 +1,6 @@
 """Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``)."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.identity import DEVELOPMENT, Appointment
 from synthgate.errors import InvalidArgument
 
 MIB = 1024 * 1024
@@ -19,6 +21,11 @@ SMARTNOISE_PYTHON = Path(__file__).parents[1] / ".venv-smartnoise" / "bin" / "py
 BUILT_IN_ENGINES = (
     "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
+
+
+_PRINCIPAL = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_OWN = "gateway"
+"""What the gateway calls itself in its books."""
 
 
 class Quota(BaseModel):
@@ -88,6 +95,14 @@ class Settings(BaseSettings):
     artifact_keys: tuple[Path, ...] = Field(
         default=(), description="Files of 32 bytes, newest first, that encrypt artifacts; none for one in `keys`."
     )
+    principals: dict[str, Appointment] = Field(
+        default=dict(DEVELOPMENT), min_length=1,
+        description="Who may call: names to offices, or to an office and a person; one token each in `tokens`.",
+    )  # fmt: skip
+    approval_days: float = Field(default=7.0, gt=0, le=3_650, description="Days for which an approval counts.")
+    waiting_days: float = Field(
+        default=30.0, gt=0, le=3_650, description="Days after which a release that still awaits approval is REJECTED."
+    )
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
 
     @field_validator("heartbeat_s")
@@ -103,6 +118,25 @@ class Settings(BaseSettings):
         if not ip_address(host).is_loopback:
             raise ValueError("tokens of the development identity travel in the clear: listen on a loopback address")
         return host
+
+    @field_validator("principals", mode="before")
+    @classmethod
+    def _offices(cls, principals: Any) -> Any:
+        """An office alone is the short form."""
+        if not isinstance(principals, Mapping):
+            return principals
+        for given in principals.values():
+            if isinstance(given, Mapping) and set(given) - {"office", "person"}:
+                raise ValueError("a principal has an office, and a person where that person has several principals")
+        return {name: {"office": given} if isinstance(given, str) else given for name, given in principals.items()}
+
+    @field_validator("principals")
+    @classmethod
+    def _names(cls, principals: dict[str, Appointment]) -> dict[str, Appointment]:
+        for name in principals:
+            if not _PRINCIPAL.fullmatch(name) or name == _OWN:
+                raise ValueError(f"a principal's name matches {_PRINCIPAL.pattern} and is not {_OWN!r}")
+        return principals
 
     @classmethod
     def read(cls, config: Path | None, given: Mapping[str, Any]) -> Self:
@@ -124,6 +158,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Where the store is: a URL, or the path of an SQLite file. May hold a password."""
         return self.database_url.get_secret_value() or str(self.state / "gateway.db")
+
+    def person(self, principal: str) -> str:
+        """The person behind a principal, by default its name."""
+        appointment = self.principals.get(principal)
+        return appointment.person or principal if appointment else principal
 
     @property
     def shared(self) -> bool:

@@ -50,12 +50,20 @@ def register(
     with gateway.store.begin() as tx:
         if call.answered(tx) is None:
             check_account(tx, account, call.principal)
-            officers = sum(office == Office.OFFICER for _, office, _ in tx.principals.list())
-            if policy.approvals > officers:
-                raise InvalidPolicy(f"the policy asks for {policy.approvals} approvals; the officers are {officers}")
+            _check_officers(gateway, call.principal, policy)
             tx.datasets.add(DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant))
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
         return tx.datasets.get(name)
+
+
+def _check_officers(gateway: Gateway, registrar: Principal, policy: Policy) -> None:
+    settings = gateway.settings
+    officers = {settings.person(name) for name, a in settings.principals.items() if a.office is Office.OFFICER}
+    able = len(officers - {settings.person(registrar.name)})
+    if policy.approvals > able:
+        raise InvalidPolicy(
+            f"the policy asks for {policy.approvals} approvals; the officers are {able}, without whoever registers"
+        )
 
 
 def read(gateway: Gateway, principal: Principal, name: str) -> DatasetRecord:

@@ -107,7 +107,9 @@ def distinguish(gateway: Gateway, call: Call, name: str, *, reason: str) -> None
             return
         if call.principal.tenant != record.tenant:
             raise NotFound(f"there is no dataset {name!r}")
-        if call.principal.office is not Office.OFFICER or call.principal.name == record.dataset.registered_by:
+        person = gateway.settings.person
+        own = person(call.principal.name) == person(record.dataset.registered_by)
+        if call.principal.office is not Office.OFFICER or own:
             raise PermissionDenied("an officer who did not register a dataset states that it holds distinct people")
         _check_waits(record)
         distinct = tuple(sorted({*record.distinct_from, *record.overlaps}))

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
+from server import quorum
 from server.catalog.base import ReleaseRecord
 from server.failpoints import Step
 from server.gateway import Call, Gateway
@@ -38,14 +39,20 @@ def find(gateway: Gateway, tx: Transaction, principal: Principal, release: str) 
     record = tx.releases.get(release)
     if not may_see(record, principal):
         raise NotFound(f"there is no release {release!r}")
-    return seen(gateway, record, principal)
+    return seen(gateway, _approvals(gateway, tx, record, principal), principal)
 
 
 def read_all(gateway: Gateway, principal: Principal, dataset: str) -> tuple[ReleaseRecord, ...]:
     """The releases that the caller may see, in the order of creation."""
     with gateway.store.begin() as tx:
-        records = tx.releases.list(dataset=dataset)
-    return tuple(seen(gateway, record, principal) for record in records if may_see(record, principal))
+        found = (record for record in tx.releases.list(dataset=dataset) if may_see(record, principal))
+        records = tuple(_approvals(gateway, tx, record, principal) for record in found)
+    return tuple(seen(gateway, record, principal) for record in records)
+
+
+def _approvals(gateway: Gateway, tx: Transaction, record: ReleaseRecord, principal: Principal) -> ReleaseRecord:
+    """With what is approved, and by whom, for those who may read the report: its digest is part of it."""
+    return quorum.shown(gateway, tx, record) if principal.office in (Office.STEWARD, Office.OFFICER) else record
 
 
 def may_see(record: ReleaseRecord, principal: Principal) -> bool:
@@ -67,7 +74,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
         updated = published
     # Why a derived release failed follows from the request and a model that has passed: no row had a part in it.
     stage = record.failure if release.derivation is not None and state is ReleaseState.CLOSED else ""
-    hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0}
+    hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0, "binding": None}
     if state is not ReleaseState.RELEASED:
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)

@@ -61,6 +61,8 @@ class ReleaseRecord:
     """How often its attempt was queued again after an infrastructure failure."""
     sampling: str = ""
     """How the rows of a derived release were drawn."""
+    approvals: tuple[str, ...] = ()
+    """The approvals that officers gave, each a signed DSSE envelope; `server.quorum` says which of them count."""
 
 
 class DatasetCatalog(Protocol):
@@ -113,6 +115,9 @@ class PrincipalCatalog(Protocol):
 
     def replace(self, name: str, office: str, token_sha256: str) -> None:
         """Make this the principal's only token."""
+
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
 
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""

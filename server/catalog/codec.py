@@ -66,8 +66,9 @@ def read_dataset(text: str) -> DatasetRecord:
 
 
 def write_release(record: ReleaseRecord) -> str:
-    """The record as text. Raises InvalidArgument for what JSON cannot hold."""
-    release = {field.name: getattr(record.release, field.name) for field in fields(record.release)}
+    """The record as text, without the binding, which is made of the rest. Raises InvalidArgument for what JSON cannot
+    hold."""
+    release = {f.name: getattr(record.release, f.name) for f in fields(record.release) if f.name != "binding"}
     if record.release.derivation is not None:
         release["derivation"] = asdict(record.release.derivation)
     return chain.canonical({
@@ -83,6 +84,7 @@ def write_release(record: ReleaseRecord) -> str:
         "failure": record.failure,
         "sampling": record.sampling,
         "replays": record.replays,
+        "approvals": record.approvals,
     })  # fmt: skip
 
 
@@ -98,7 +100,11 @@ def read_release(text: str) -> ReleaseRecord:
         "approvals": tuple(stored["approvals"]),
         "derivation": Derivation.from_dict(derivation) if (derivation := stored.get("derivation")) else None,
     })  # fmt: skip
-    return ReleaseRecord(**document | {"release": release, "policy": Policy.from_dict(document["policy"])})
+    return ReleaseRecord(**document | {
+        "release": release,
+        "policy": Policy.from_dict(document["policy"]),
+        "approvals": tuple(document.get("approvals", ())),
+    })  # fmt: skip
 
 
 def _sizes(stored: dict[str, Any] | None) -> PublicSizes | None:

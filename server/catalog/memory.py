@@ -114,6 +114,10 @@ class MemoryPrincipals:
         """Make this the principal's only token."""
         self._kept[name] = (office, token_sha256)
 
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
+        self._kept.pop(name, None)
+
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""
         return tuple((name, *rest) for name, rest in self._kept.items())

@@ -63,7 +63,7 @@ RPCS = (
     _rpc("releases", "GetAttestation", EVERYONE, lambda r, d: releases.GetAttestationRequest(id=r)),
     _rpc(
         "releases", "ApproveRelease", {OFFICER},
-        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, sha256="0" * 64, reason="looked"),
+        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, binding="0" * 64, reason="looked"),
     ),
     _rpc(
         "releases", "RejectRelease", {OFFICER},
@@ -73,6 +73,7 @@ RPCS = (
         "releases", "RevokeRelease", {OFFICER},
         lambda r, d: releases.RevokeReleaseRequest(request_id=f"revoke {r}", id=r, reason="looked"),
     ),
+    _rpc("releases", "GetRevocations", EVERYONE, lambda r, d: releases.GetRevocationsRequest()),
     _rpc("ledger", "OpenAccount", {STEWARD, OFFICER}, lambda r, d: ledger.OpenAccountRequest(name=d)),
     _rpc("ledger", "AmendAccount", {OFFICER}, lambda r, d: ledger.AmendAccountRequest(name=d, reason="why")),
     _rpc("ledger", "ListAccounts", EVERYONE, lambda r, d: ledger.ListAccountsRequest()),

@@ -36,6 +36,7 @@ CERTIFIED = (
     "stalling", "talkative", "bursting", "overspending", "discounting", "resizing",
 )  # fmt: skip
 ROLES = ("steward", "analyst", "officer", "auditor")
+SECOND = "second-officer"
 TICK_S = 0.2
 WORDS = "Mrs Private"
 """What an engine or a cell says that nobody may ever be told."""
@@ -65,6 +66,7 @@ def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
         "SYNTHGATE_VERDICTS_PER_ACCOUNT": "100",
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
+        "SYNTHGATE_PRINCIPALS": json.dumps({role: role for role in ROLES} | {SECOND: "officer"}),
     }
     with log.open("a") as stderr:
         return subprocess.Popen(
@@ -132,6 +134,13 @@ class Served:
             if seen.state in states or seen.stage in states:
                 return seen
         return seen
+
+    def approve(self, release: Release, *, reason: str, client: Client | None = None) -> Release:
+        """Let an officer look at what awaits approval, and approve it."""
+        officer = client or self.officer
+        looked_at = officer.release(release.id).binding
+        assert looked_at is not None
+        return officer.approve(release.id, binding=looked_at.digest, reason=reason)
 
     def ended(self, release: Release) -> Release:
         """The release at rest, as the steward sees it."""

@@ -79,8 +79,7 @@ def test_a_killed_gateway_comes_back_with_everything_at_rest_or_in_its_queue(doo
         assert again.analyst.create_release("crash", epsilon=1.0, engine="fresh", request_id="queued").id == queued.id
         assert again.until(queued, ReleaseState.AWAITING_APPROVAL).state is ReleaseState.AWAITING_APPROVAL
         assert again.balance("crash").balance.committed.epsilon == 3 * 10**9
-        digest = again.officer.release(approving.id).sha256
-        assert again.officer.approve(approving.id, sha256=digest, reason="looked").state is ReleaseState.RELEASED
+        assert again.approve(approving, reason="looked").state is ReleaseState.RELEASED
         verify_chain(again.steward.entries())
     finally:
         again.kill()

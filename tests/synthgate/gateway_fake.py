@@ -12,10 +12,11 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from synthgate.approval import Binding
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView
-from synthgate.errors import NotFound, PermissionDenied, SynthgateError, Unauthenticated
+from synthgate.errors import NotFound, SynthgateError, Unauthenticated, WrongState
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.report import Better, Report, Score
@@ -32,6 +33,11 @@ from synthgate.v1 import (
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTHING = Charge(epsilon=0, delta=0, rdp=0)
+BINDING = Binding(
+    release="r1", dataset="demo", registrar="steward", domain="d" * 64, account="people", engine="tree",
+    requester="analyst", data="ab" * 32, model="", report="e" * 64, report_page="f" * 64, policy="two",
+    policy_digest="c" * 64, plan="a" * 64, statement="b" * 64, verdict=1, verdicts_allowed=3, salt="0" * 64,
+)  # fmt: skip
 
 
 @dataclass
@@ -370,8 +376,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
         return release_service_pb2.GetAttestationResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
     def ApproveRelease(self, request, context):  # noqa: N802
-        if request.sha256 != self.g.releases[request.id].sha256:
-            raise PermissionDenied("look at the artifact first")
+        binding = self.g.releases[request.id].binding
+        if binding is None or request.binding != binding.digest:
+            raise WrongState("look at it first")
         self.move(request.id, state=ReleaseState.RELEASED, approvals=("officer",))
         return release_service_pb2.ApproveReleaseResponse(release=self.seen(request.id))
 
@@ -382,6 +389,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
     def RevokeRelease(self, request, context):  # noqa: N802
         self.move(request.id, state=ReleaseState.REVOKED)
         return release_service_pb2.RevokeReleaseResponse(release=self.seen(request.id))
+
+    def GetRevocations(self, request, context):  # noqa: N802
+        return release_service_pb2.GetRevocationsResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
     def move(self, name, **change):
         self.g.releases[name] = replace(self.g.releases[name], **change)

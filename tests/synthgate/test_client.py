@@ -9,6 +9,7 @@ import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gateway_fake import BINDING
 
 import synthgate
 from synthgate import Client, Retry, errors
@@ -31,7 +32,7 @@ METHODS = {
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",
-    "RevokeRelease": "revoke",
+    "RevokeRelease": "revoke", "GetRevocations": "revocations",
     "OpenAccount": "open_account", "AmendAccount": "amend_account", "ListAccounts": "accounts",
     "GetBalance": "balance", "ListEntries": "entries",
     "ListAuditRecords": "audit_records", "GetCheckpoint": "checkpoint",
@@ -193,11 +194,15 @@ def test_report_attestation_and_decisions(gateway, client):
     assert client.report(release.id)["risk.copies"].high == 0.004
     assert client.report_file(release.id) == b"<html></html>"
     assert client.attestation(release.id).public_key == b"PEM"
-    with pytest.raises(errors.PermissionDenied):
-        client.approve(release.id, sha256="0" * 64, reason="fine")
-    assert client.approve(release.id, sha256="", reason="fine").approvals == ("officer",)
+    with pytest.raises(errors.WrongState):
+        client.approve(release.id, binding=BINDING.digest, reason="fine")
+    gateway.releases[release.id] = replace(gateway.releases[release.id], binding=BINDING)
+    assert client.release(release.id).binding == BINDING
+    assert client.approve(release.id, binding=BINDING.digest, reason="fine").approvals == ("officer",)
     assert client.reject(release.id, reason="no").state is ReleaseState.REJECTED
     assert client.revoke(release.id, reason="no more").state is ReleaseState.REVOKED
+    gateway.envelope = b'{"payload": ""}'
+    assert client.revocations().envelope == gateway.envelope
 
 
 @pytest.mark.parametrize("kind", errors.tree().values(), ids=errors.tree().keys())

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from gateway_fake import BINDING
 from typer.testing import CliRunner
 
 from synthgate import errors
@@ -31,6 +32,7 @@ COMMANDS = {
     "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
+    "revocations export",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
     "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
 }  # fmt: skip
@@ -282,11 +284,20 @@ def test_a_report_is_private(run, tmp_path):
 def test_officers_decide(gateway, run):
     run("release", "create", "demo", "--epsilon", 1)
     assert "WRONG_STATE" in run("release", "approve", "r1", "--reason", "fine", "--role", "officer", code=3).output
-    gateway.releases["r1"] = type(gateway.releases["r1"])(
-        **{f: getattr(gateway.releases["r1"], f) for f in gateway.releases["r1"].__slots__} | {"sha256": "ab" * 32}
-    )
-    run("release", "approve", "r1", "--sha256", "cd" * 32, "--reason", "fine", code=5)
-    assert "ab" * 32 in run("release", "approve", "r1", "--reason", "fine", "--role", "officer").output
+    gateway.releases["r1"] = replace(gateway.releases["r1"], binding=BINDING, approvals_needed=2)
+    shown = run("release", "show", "r1", "--role", "officer").output
+    assert BINDING.digest in shown
+    value = json.loads(run("release", "show", "r1", "--role", "officer", "--json").output)["binding"]
+    assert (value["report"], value["digest"]) == (BINDING.report, BINDING.digest)
+    run("release", "approve", "r1", "--binding", "cd" * 32, "--reason", "fine", code=3)
+    told = run("release", "approve", "r1", "--reason", "fine", "--role", "officer").output
+    for text in (
+        f"binding {BINDING.digest}",
+        f"data: {BINDING.data}",
+        f"report: {BINDING.report}",
+        "requester: analyst",
+    ):
+        assert text in told
     assert "REJECTED" in run("release", "reject", "r1", "--reason", "no").output
     assert "REVOKED" in run("release", "revoke", "r1", "--reason", "no more").output
 
@@ -311,7 +322,8 @@ def test_a_gateway_is_named_before_or_after_or_by_the_environment(gateway, run, 
     run("--state", tmp_path, "ledger", "list", "--state", state)
     assert "no gateway runs" in run("--state", tmp_path, "ledger", "list", code=1).output
     run("ledger", "list", env={"SYNTHGATE_ROLE": "auditor"}, code=5)
-    run("ledger", "list", "--role", "king", code=2)
+    run("ledger", "list", "--role", "king", code=5)
+    run("ledger", "list", "--role", "../king", code=2)
     run("ledger", "list", "--address", "example.org:1", "--token-file", token, code=2)
 
 
