@@ -16,6 +16,7 @@ from server.gateway import Gateway
 from server.identity import Appointment, Office, Principal
 from server.keys import Keys
 from server.quorum import Quorum
+from server.sealed import Sealed
 from server.store_memory import MemoryStore
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import Release, ReleaseState
@@ -78,7 +79,7 @@ def awaiting(folder: Path, *, approvals_needed: int = 2) -> TwoOfThree:
     settings = Settings(state=folder, verdict_tick_s=TICK_S, principals=PRINCIPALS)
     gateway = Gateway(
         settings=settings, store=MemoryStore(clock=clock), artifacts=Artifacts(bucket(), (Key(bytes(32)),)),
-        keys=keys, signer=Signer(keys.signing()), now=clock,
+        keys=keys, signer=Signer(keys.signing()), now=clock, sealed=Sealed(folder / "attempts", keys),
     )  # fmt: skip
     accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
     registered(gateway, policy=replace(TWO, approvals=approvals_needed))
