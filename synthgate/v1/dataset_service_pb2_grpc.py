@@ -105,7 +105,7 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadRows(self, request_iterator, context):
-        """Sends the rows: one header, then chunks of at most 1 MiB in order. Resumable from GetUpload's offset. Its steward.
+        """Sends the rows: one header, then chunks of at most 1 MiB in order. Resumable from GetUpload's offset. Stewards.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,7 +120,7 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Says how much of an upload has arrived. Its steward.
+        """Says how much of an upload has arrived. Stewards.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
