@@ -209,6 +209,14 @@ def test_only_known_kinds_run(tmp_path):
 
 def test_a_kind_runs_as_a_module_by_its_name(tmp_path):
     with pytest.raises(JobFailed) as caught:
-        run("ingest", {}, folder=tmp_path, secret=2 * SECRET, limits=Limits(), cancelled=threading.Event(), progress=print)
+        run(
+            "ingest",
+            {},
+            folder=tmp_path,
+            secret=2 * SECRET,
+            limits=Limits(),
+            cancelled=threading.Event(),
+            progress=print,
+        )
     assert caught.value.reason is Reason.CRASHED
     assert "KeyError: 'domain'" in (tmp_path / "worker.log").read_text()
