@@ -62,6 +62,7 @@ def one_release(
         "train": str(folder / TRAIN),
         "holdout": str(folder / HOLDOUT),
         "sample": str(folder / SAMPLE),
+        "journal": str(folder / "journal"),
     }
     attempt = secrets.token_bytes(KEY_BYTES)
     ingest(spec, folder=folder, secret=secrets.token_bytes(KEY_BYTES), progress=silent)

@@ -11,7 +11,7 @@ from server.identity import Principal
 from server.ledger import meter
 from server.store import Transaction
 from synthgate.budget import PrivacyBudget
-from synthgate.errors import InvalidArgument, NotFound
+from synthgate.errors import InvalidArgument, NotFound, PermissionDenied
 from synthgate.ledger import AccountView, Balance, Charge, Entry, EntryKind, PlanPrice
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -42,18 +42,30 @@ def amend_account(
     verdicts_granted: int | None,
     reason: str,
 ) -> AccountView:
-    """Change a cap or a grant; what is left out stays. Raises NotFound, FailedPrecondition, InvalidArgument."""
+    """Change a cap or a grant; what is left out stays. Raises NotFound, FailedPrecondition, InvalidArgument, and
+    PermissionDenied for who registered data of the account or asked for a release of it."""
     reason = checked_reason(reason)
     with gateway.store.begin() as tx:
         if call.answered(tx) is None:
             account = tx.ledger.balance(name).account
+            _disinterested(gateway, tx, name, call.principal)
             cap = PrivacyBudget.cap(
                 account.cap.epsilon if epsilon is None else epsilon, account.cap.delta if delta is None else delta
             )
             granted = account.verdicts_granted if verdicts_granted is None else verdicts_granted
             tx.ledger.amend(name, cap=cap, verdicts_granted=granted, by=call.principal.name, reason=reason)
-            call.answer(tx, name, reason=reason)
+            amounts = {"epsilon": f"{cap.epsilon:g}", "delta": f"{cap.delta:g}", "verdicts_granted": str(granted)}
+            call.answer(tx, name, reason=reason, **amounts)
     return view(gateway, name)
+
+
+def _disinterested(gateway: Gateway, tx: Transaction, account: str, principal: Principal) -> None:
+    """Raise PermissionDenied for a person who would grant to what they registered, deleted or not, or asked for."""
+    registered = (r.dataset.registered_by for r in tx.datasets.list(deleted=True) if r.dataset.account == account)
+    asked = (r.release.requested_by for r in tx.releases.list() if r.release.account == account)
+    person = gateway.settings.person
+    if person(principal.name) in map(person, (*registered, *asked)):
+        raise PermissionDenied("nobody amends an account whose data they registered or asked for; ask another officer")
 
 
 def view(gateway: Gateway, name: str) -> AccountView:
@@ -81,6 +93,15 @@ def folded(balance: Balance) -> Balance:
     """The same balance with what is reserved shown as committed."""
     held = balance.after(balance.committed).reserved
     return replace(balance, committed=held, reserved=Charge(epsilon=0, delta=0, rdp=0))
+
+
+def grant(entries: Iterable[Entry]) -> str:
+    """What officers granted of verdicts, as attestations say it, from all entries of an account; empty for nothing."""
+    granted, last = 0, None
+    for entry in entries:
+        if entry.cap is not None and entry.verdicts_granted != granted:
+            granted, last = entry.verdicts_granted, entry
+    return f"{granted} of them granted by {last.principal}, last on {last.at:%Y-%m-%d}" if granted and last else ""
 
 
 def plan_prices(gateway: Gateway, entries: Iterable[Entry]) -> tuple[PlanPrice, ...]:

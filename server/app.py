@@ -19,25 +19,31 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from server import checkpoints
 from server.artifacts import Artifacts
 from server.attestation import Signer
 from server.config import MESSAGE_BYTES, Settings
 from server.following import Follower
 from server.gateway import Gateway
 from server.heartbeat import Heartbeat
-from server.identity import Principals, provision
+from server.identity import Office, Principals, authenticate, on_disk, provision
 from server.keys import Keys
 from server.leases import Leases
 from server.preflight import check
 from server.queue import Queue
 from server.recovery import recover
+from server.restore import Accepted, accept
+from server.rpc.audit import AuditRpc
 from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
+from server.sealed import Sealed
 from server.storage import storage_at
 from server.store_sql import SqlStore
-from synthgate.errors import Unavailable
+from synthgate.errors import PermissionDenied, Unavailable
 from synthgate.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     dataset_service_pb2,
     dataset_service_pb2_grpc,
     ledger_service_pb2,
@@ -57,8 +63,11 @@ SERVICES = tuple(
         (dataset_service_pb2, "DatasetService"),
         (release_service_pb2, "ReleaseService"),
         (ledger_service_pb2, "LedgerService"),
+        (audit_service_pb2, "AuditService"),
     )
 )
+WRITES = "synthgate.writes"
+"""The health service that says whether the gateway changes anything, or only reads."""
 log = structlog.get_logger()
 
 
@@ -91,7 +100,7 @@ def compose(settings: Settings) -> Gateway:
     artifacts = Artifacts(storage, keys.artifacts(settings.artifact_keys))
     return Gateway(
         settings=settings, store=SqlStore(settings.database), artifacts=artifacts, keys=keys,
-        signer=Signer(keys.signing()),
+        signer=Signer(keys.signing()), sealed=Sealed(settings.attempts, keys),
         leases=Leases(
             instance=instance(settings), ttl_s=settings.lease_s, margin_s=settings.heartbeat_s,
             alone=not settings.shared,
@@ -104,10 +113,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
     """A gateway that answers; yields it and its port."""
     with only_one(settings):
         gateway = compose(settings)
-        check(gateway.store)
-        principals = provision(gateway.store, settings.tokens)
-        for release in recover(gateway):
-            log.warning("closed after a restart", release=release)
+        principals = await asyncio.to_thread(opened, gateway)
         queue, heartbeat, follower = Queue(gateway), Heartbeat(gateway), Follower(gateway)
         server, port = await _listen(gateway, principals)
         await server.start()
@@ -116,14 +122,42 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
         if settings.shared:
             follower.start()
         (settings.state / "endpoint").write_text(f"{settings.host}:{port}")
+        taking = asyncio.create_task(checkpoints.keep_taking(gateway))
         try:
             yield gateway, port
         finally:
+            taking.cancel()
             await server.stop(GRACE_S)
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(follower.stop)
             await asyncio.to_thread(heartbeat.stop)
+            await asyncio.to_thread(_last_checkpoint, gateway)
             gateway.store.close()
+
+
+def _last_checkpoint(gateway: Gateway) -> None:
+    """What a gateway that goes down leaves; a store that fails then is no reason not to go down."""
+    if gateway.doubt.reason:
+        return
+    try:
+        checkpoints.take(gateway)
+    except Exception:
+        log.exception("the last checkpoint was not taken")
+
+
+def opened(gateway: Gateway) -> Principals:
+    """Verify the books, and begin to write only where they contain their newest checkpoint. Returns who may call."""
+    check(gateway.store)
+    with gateway.store.begin() as tx:
+        checkpoints.compare(gateway, tx)
+    if gateway.doubt.reason:
+        log.error("read-only", why=gateway.doubt.reason)
+        return on_disk(gateway.settings.tokens, gateway.settings.principals)
+    principals = provision(gateway.store, gateway.settings.tokens, gateway.settings.principals)
+    for release in recover(gateway):
+        log.warning("closed after a restart", release=release)
+    checkpoints.take(gateway)
+    return principals
 
 
 async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Server, int]:
@@ -136,13 +170,33 @@ async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Se
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditRpc(gateway, principals), server)  # type: ignore[no-untyped-call]
     checks = health.aio.HealthServicer()
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    status = health_pb2.HealthCheckResponse
+    await checks.set(WRITES, status.NOT_SERVING if gateway.doubt.reason else status.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if gateway.settings.reflection:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     return server, server.add_insecure_port(f"{gateway.settings.host}:{gateway.settings.port}")
+
+
+def accept_restore(settings: Settings, *, token: str, reason: str) -> Accepted:
+    """Accept a restored database, while no gateway serves it, as the officer whose token this is. Raises Unavailable,
+    Unauthenticated, PermissionDenied, and what `server.restore.accept` raises."""
+    with only_one(settings):
+        gateway = compose(settings)
+        try:
+            principal = authenticate(on_disk(settings.tokens), f"Bearer {token}")
+            if principal.office is not Office.OFFICER:
+                raise PermissionDenied(
+                    f"the role {principal.office} may not accept a restored database; an officer may"
+                )
+            check(gateway.store)
+            return accept(gateway, by=principal.name, reason=reason)
+        finally:
+            gateway.store.close()
 
 
 async def serve(settings: Settings) -> None:
@@ -154,6 +208,8 @@ async def serve(settings: Settings) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="rpc"))
     async with running(settings) as (gateway, port):
         sys.stdout.write(f"listening on {settings.host}:{port}\nkey {gateway.signer.fingerprint}\n")
+        if gateway.doubt.reason:
+            sys.stdout.write(f"read-only: {gateway.doubt.reason}\n")
         sys.stdout.flush()
         await stop.wait()
 

@@ -1,35 +1,46 @@
-"""Approval: officers put their names under the very bytes that were judged, or refuse them."""
+"""Approval: officers put their names under all that was judged, by one digest, or refuse it. What counts, and how many
+must, is in `server.quorum`."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from server.catalog.base import ReleaseRecord
-from server.gateway import Call, Gateway, checked_reason
+from server.gateway import GATEWAY, Call, Gateway, checked_reason
 from server.publication import publish
+from server.quorum import quorum
 from server.releases import destroy_data, move, read
+from synthgate.approval import APPROVAL_TYPE, Approval
+from synthgate.attestation import canonical_json
 from synthgate.errors import PermissionDenied, WrongState
 from synthgate.release import ReleaseState
 
+OFFICER_REJECTED, APPROVALS_MISSING = "OFFICER_REJECTED", "APPROVALS_MISSING"
+"""Why a release that passed is REJECTED after all: an officer said no, or too few said yes in time."""
 
-def approve(gateway: Gateway, call: Call, release: str, *, sha256: str, reason: str) -> ReleaseRecord:
-    """Put an officer's name under the very bytes that were looked at; the last one needed releases them.
 
-    Raises NotFound, WrongState, PermissionDenied (requester, registrar, or a second time).
+def approve(gateway: Gateway, call: Call, release: str, *, binding: str, reason: str) -> ReleaseRecord:
+    """Put an officer's name under what was looked at, by the digest of the binding; the last one needed releases it.
+
+    Raises NotFound, InvalidArgument, WrongState (also where the digest is another now), PermissionDenied where the
+    approval would not count: by the requester, the registrar, the same person a second time, or no officer.
     """
-    reason, who = checked_reason(reason), call.principal.name
+    reason = checked_reason(reason)
     with gateway.store.begin() as tx:
         record = tx.releases.get(release)
         if call.answered(tx) is None:
             _awaiting(record)
-            if sha256 != record.artifacts["data"]:
-                raise WrongState("the digest is not that of the artifact awaiting approval; look at it again")
-            registrar = tx.datasets.get(record.release.dataset).dataset.registered_by
-            if who in (record.release.requested_by, registrar, *record.release.approvals):
-                raise PermissionDenied("nobody approves twice, nor what they requested or registered")
-            approved = replace(record.release, approvals=(*record.release.approvals, who))
-            record = replace(record, release=approved)
+            before = quorum(gateway, tx, record)
+            if binding != before.binding.digest:
+                raise WrongState("the digest is not that of the binding awaiting approval; look at it again")
+            given = _signed(gateway, call.principal.name, binding)
+            record = replace(record, approvals=(*record.approvals, given))
+            found = quorum(gateway, tx, record)
+            if len(found.counted) == len(before.counted):
+                raise PermissionDenied(f"this approval would not count: {found.void[-1][1]}; ask another officer")
+            record = replace(record, release=replace(record.release, approvals=found.officers))
             tx.releases.replace(record, expected=ReleaseState.AWAITING_APPROVAL)
-            call.answer(tx, release, reason=reason, sha256=sha256)
-            if len(approved.approvals) >= approved.approvals_needed:
+            call.answer(tx, release, reason=reason, binding=binding)
+            if found.reached:
                 publish(gateway, tx, record)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
@@ -42,11 +53,37 @@ def reject(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
         record = tx.releases.get(release)
         if call.answered(tx) is None:
             _awaiting(record)
-            move(gateway, tx, record, ReleaseState.REJECTED, reasons=("OFFICER_REJECTED",))
+            move(gateway, tx, record, ReleaseState.REJECTED, reasons=(OFFICER_REJECTED,))
             call.answer(tx, release, reason=reason)
     destroy_data(gateway, record)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
+
+
+def close_overdue(gateway: Gateway) -> tuple[str, ...]:
+    """Bring to REJECTED what has awaited approval for longer than the settings allow, and destroy its rows. Returns the
+    releases that were closed. Idempotent, and the same by whichever gateway is first."""
+    with gateway.store.begin() as tx:
+        latest = gateway.now() - timedelta(days=gateway.settings.waiting_days)
+        waiting = tx.releases.list(states=(ReleaseState.AWAITING_APPROVAL,))
+        overdue = tuple(record for record in waiting if record.release.updated_at <= latest)
+        for record in overdue:
+            move(gateway, tx, record, ReleaseState.REJECTED, reasons=(APPROVALS_MISSING,))
+            tx.audit.append(
+                principal=GATEWAY, action="Reject", resource=record.release.id, detail={"reason": APPROVALS_MISSING}
+            )
+    for record in overdue:
+        destroy_data(gateway, record)
+        gateway.news.publish(record.release.id)
+    return tuple(record.release.id for record in overdue)
+
+
+def _signed(gateway: Gateway, officer: str, binding: str) -> str:
+    now = gateway.now()
+    approval = Approval(
+        officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days)
+    )
+    return gateway.signer.sign_payload(canonical_json(approval.to_dict()), payload_type=APPROVAL_TYPE).decode()
 
 
 def _awaiting(record: ReleaseRecord) -> None:

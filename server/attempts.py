@@ -1,10 +1,11 @@
 """What every release's work shares, charged or derived: its folder, its way to rest, and what is stored of it.
 
 Whatever happens to the work, the release comes to rest, its folder is destroyed, and files that were stored for it are
-destroyed again unless it is RELEASED or awaits approval.
+destroyed again unless it is RELEASED or awaits approval. Its sealed secret and journal last until then and no longer.
+What was interrupted goes back into the queue (`server.replays`); where the gateway itself goes down, the work is left
+as it is, and `server.recovery` does that.
 """
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,12 @@ from typing import Any
 import structlog
 
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.leases import Fenced, folder
 from server.releases import destroy_data, move
+from server.replays import forget, interrupted, queue_again
 from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound, WrongState
@@ -29,11 +32,19 @@ log = structlog.get_logger()
 Run = Callable[..., Mapping[str, Any]]
 """``run(kind, spec, timeout_s, python=None)``: one job of this attempt in its own folder; returns its result."""
 
+_DONE = {
+    runner.Kind.FIT: Step.FITTED,
+    runner.Kind.EVALUATE: Step.EVALUATED,
+    runner.Kind.RENDER: Step.RENDERED,
+    runner.Kind.DERIVE: Step.DERIVED,
+}
+
 
 def check_wanted(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> None:
     """Raise Fenced where the job is another gateway's by now, and JobFailed (cancelled) where the release was told to
     stop or its dataset is deleted."""
     gateway.leases.check(tx, record.release.id)
+    gateway.doubt.check()
     deleted = tx.datasets.get(record.release.dataset).dataset.state is DatasetState.DELETED
     if deleted or gateway.running[record.release.id].is_set():
         gateway.running[record.release.id].set()
@@ -51,6 +62,7 @@ def at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
         log.warning("fenced", release=release, why=str(fenced))
     finally:
         gateway.news.publish(release, stage="")
+    forget(gateway, release)
 
 
 @contextmanager
@@ -59,14 +71,21 @@ def _failing(gateway: Gateway, release: str) -> Iterator[None]:
         yield
     except Fenced:
         raise
-    except (runner.JobFailed, WrongState, NotFound) as failed:
+    except Exception as error:
+        stopped = gateway.running[release].is_set()
+        if stopped and gateway.stopping.is_set():
+            log.warning("left to the next start", release=release)
+            return
+        if not stopped and interrupted(error) and queue_again(gateway, release):
+            log.warning("interrupted; to be repeated", release=release, why=str(error))
+            return
+        if isinstance(error, runner.JobFailed | WrongState | NotFound):
+            message = error.message
+        else:
+            log.exception("release failed", release=release)
+            message = "a fault of the gateway; its log has the incident"
         # Whatever a job died of after it was told to stop: a deletion takes its rows away while it still runs.
-        cancelled = gateway.running[release].is_set() and not gateway.stopping.is_set()
-        message = "the gateway was stopped" if gateway.stopping.is_set() else failed.message
-        fail(gateway, release, message, ReleaseState.CANCELLED if cancelled else ReleaseState.FAILED)
-    except Exception:
-        log.exception("release failed", release=release)
-        fail(gateway, release, "a fault of the gateway; its log has the incident")
+        fail(gateway, release, message, ReleaseState.CANCELLED if stopped else ReleaseState.FAILED)
 
 
 def fail(gateway: Gateway, release: str, message: str, state: ReleaseState = ReleaseState.FAILED) -> None:
@@ -79,26 +98,32 @@ def fail(gateway: Gateway, release: str, message: str, state: ReleaseState = Rel
             return
         move(gateway, tx, record, state, failure=message)
         tx.audit.append(principal=GATEWAY, action=str(state), resource=release, detail={"why": message})
+        gateway.at(Step.FAILED_WRITING)
+    gateway.at(Step.FAILED)
 
 
 @contextmanager
-def attempt(gateway: Gateway, release: str) -> Iterator[tuple[Path, Run]]:
-    """A folder and a secret for one attempt; both are destroyed with it."""
-    work, secret = gateway.settings.work / folder(gateway.leases.mine(release)), secrets.token_bytes(32)
+def attempt(gateway: Gateway, release: str, secret: bytes) -> Iterator[tuple[Path, Run]]:
+    """A folder for one attempt, which is destroyed with it, and a way to run its jobs, which get ``secret``."""
+    work = gateway.settings.work / folder(gateway.leases.mine(release))
     limits = gateway.settings.job_memory_mib * 2**20
 
     def run(kind: str, spec: Mapping[str, Any], timeout_s: float, *, python: Path | None = None) -> Mapping[str, Any]:
-        return runner.run(
+        result = gateway.job(
             kind, spec, python=python, folder=work / kind, secret=secret, cancelled=gateway.running[release],
             limits=runner.Limits(timeout_s=timeout_s, memory_bytes=limits),
             progress=lambda stage: gateway.news.publish(release, stage=stage),
         )  # fmt: skip
+        gateway.at(_DONE[runner.Kind(kind)])
+        return result
 
     work.mkdir(mode=0o700, parents=True)
+    gateway.at(Step.WORK_MADE)
     try:
         yield work, run
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    gateway.at(Step.WORK_GONE)
 
 
 def advance(gateway: Gateway, record: ReleaseRecord, state: ReleaseState, **changes: Any) -> ReleaseRecord:
@@ -107,6 +132,8 @@ def advance(gateway: Gateway, record: ReleaseRecord, state: ReleaseState, **chan
         check_wanted(gateway, tx, record)
         moved = move(gateway, tx, record, state, **changes)
         tx.audit.append(principal=GATEWAY, action=str(state), resource=record.release.id, detail={})
+        gateway.at(Step[f"{state.name}_WRITING"])
+    gateway.at(Step[state.name])
     gateway.news.publish(record.release.id)
     return moved
 
@@ -122,6 +149,7 @@ def kept(
     try:
         for kind, file in files.items():
             stored[kind] = gateway.artifacts.put(file)
+            gateway.at(Step[f"{kind.upper()}_STORED"])
         yield replace(record, artifacts=stored, release=replace(record.release, **described))
     except Fenced:
         _destroy_at_rest(gateway, record.release.id, replace(record, artifacts=stored))

@@ -1,5 +1,6 @@
 """The claim and the key: what is stated of a release, what is not, and the gateway's signature under it."""
 
+import hashlib
 import math
 import platform
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
 
 SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
+SALT_TYPE = "application/vnd.synthgate.salt.v1"
 
 
 class Signer:
@@ -44,8 +46,18 @@ class Signer:
 
     def sign(self, attestation: Attestation) -> bytes:
         """The DSSE envelope of the attestation."""
-        payload = attestation.to_statement_bytes()
-        return envelope(payload, key_id=self.fingerprint, signature=self._key.sign(pae(PAYLOAD_TYPE, payload)))
+        return self.sign_payload(attestation.to_statement_bytes())
+
+    def sign_payload(self, payload: bytes, *, payload_type: str = PAYLOAD_TYPE) -> bytes:
+        """The DSSE envelope of a payload, by default an in-toto Statement's bytes; `synthgate.verify.signed_payload`
+        opens it."""
+        signature = self._key.sign(pae(payload_type, payload))
+        return envelope(payload, key_id=self.fingerprint, signature=signature, payload_type=payload_type)
+
+    def salt(self, name: str) -> str:
+        """64 hex digits, always the same for ``name``, that nobody without the key can make: the sha256 of a signature
+        (RFC 8032 signatures are deterministic) of a type that nothing else is signed under and that never leaves."""
+        return hashlib.sha256(self._key.sign(pae(SALT_TYPE, name.encode()))).hexdigest()
 
 
 def statement(
@@ -80,7 +92,8 @@ def _unit(unit: PrivacyUnit) -> str:
 def _not_covered(plan: Plan, record: ReleaseRecord) -> tuple[str, ...]:
     verdict = (
         f"The verdict compares with private rows exactly and is outside this epsilon: two outcomes, decision "
-        f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life. Such decisions "
+        f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life"
+        f"{f', {record.verdicts_grant}' if record.verdicts_grant else ''}. Such decisions "
         f"can together multiply an attacker's chance of guessing any fact by at most 2 to their number."
     )
     found = [verdict, "What stewards and officers see of the report is exact and not covered."]

@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from server import tables
-from server.catalog.base import AuditRecord
 from server.ledger import chain
+from synthgate.record import AuditRecord
 
 Clock = Callable[[], datetime]
 _NEWEST = select(tables.audit).order_by(tables.audit.c.sequence.desc()).limit(1)
@@ -28,14 +28,17 @@ class MemoryAudit:
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        newest = self._kept[-1] if self._kept else None
-        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=newest)
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self.newest())
         self._kept.append(record)
         return record
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
         """Records with a sequence number above ``after``, in order."""
         return tuple(self._kept[after : after + max(0, limit)])
+
+    def newest(self) -> AuditRecord | None:
+        """The last record."""
+        return self._kept[-1] if self._kept else None
 
 
 class SqlAudit:
@@ -48,10 +51,7 @@ class SqlAudit:
 
     def append(self, *, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:
         """Record a change."""
-        if self._last is None:
-            row = self._connection.execute(_NEWEST).mappings().first()
-            self._last = _read(row) if row else None
-        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self._last)
+        record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self.newest())
         texts = {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
         self._connection.execute(_KEEP, asdict(record) | texts)
         self._last = record
@@ -62,6 +62,13 @@ class SqlAudit:
         table = tables.audit
         query = select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(max(0, limit))
         return tuple(_read(row) for row in self._connection.execute(query).mappings())
+
+    def newest(self) -> AuditRecord | None:
+        """The last record; read once, since this transaction alone writes."""
+        if self._last is None:
+            row = self._connection.execute(_NEWEST).mappings().first()
+            self._last = _read(row) if row else None
+        return self._last
 
 
 def _record(at: datetime, principal: str, action: str, resource: str, detail: Mapping[str, str]) -> AuditRecord:

@@ -1,14 +1,16 @@
 """Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``)."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.identity import DEVELOPMENT, Appointment
 from synthgate.errors import InvalidArgument
 
 MIB = 1024 * 1024
@@ -19,6 +21,22 @@ SMARTNOISE_PYTHON = Path(__file__).parents[1] / ".venv-smartnoise" / "bin" / "py
 BUILT_IN_ENGINES = (
     "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
+
+
+_PRINCIPAL = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_OWN = "gateway"
+"""What the gateway calls itself in its books."""
+
+
+class Quota(BaseModel):
+    """What one principal may take in a window of time, inside what the accounts' caps admit (`server.quotas`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_days: float = Field(default=30.0, gt=0, le=3_660, description="Length of the window, which slides.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Share of each account's cap, of charges not voided.")
+    releases: int = Field(default=1_000, ge=0, description="Charged releases of all accounts, those voided left out.")
+    requests: int = Field(default=10_000, ge=0, description="The same with those that were cancelled before a charge.")
 
 
 class Settings(BaseSettings):
@@ -57,12 +75,33 @@ class Settings(BaseSettings):
         default=SMARTNOISE_PYTHON, description="Interpreter that fits smartnoise-*; `make smartnoise` builds it."
     )
     upload_bytes: int = Field(default=4 * 1024 * MIB, ge=1, description="The largest upload in bytes.")
+    quotas: Mapping[str, Quota] = Field(
+        default_factory=dict, description="By principal, else by role, as JSON; without one the caps alone limit."
+    )
+    verdicts_per_account: int = Field(
+        default=3, ge=0, description="Unaccounted verdicts of an account for its life; policies may allow fewer."
+    )
+    checkpoint_folder: Path | None = Field(
+        default=None,
+        description="Folder of signed checkpoints, where no restored backup reaches; none: checkpoints in the state.",
+    )
+    checkpoint_s: float = Field(
+        default=300.0, gt=0, description="A checkpoint is taken at this interval where the books have changed."
+    )
     derived_releases: int = Field(default=100, ge=0, description="Releases derived from one release, at most.")
     artifacts_url: str = Field(
         default="", description="Where artifacts lie: a folder or any fsspec URL; empty for `artifacts` in the state."
     )
     artifact_keys: tuple[Path, ...] = Field(
         default=(), description="Files of 32 bytes, newest first, that encrypt artifacts; none for one in `keys`."
+    )
+    principals: dict[str, Appointment] = Field(
+        default=dict(DEVELOPMENT), min_length=1,
+        description="Who may call: names to offices, or to an office and a person; one token each in `tokens`.",
+    )  # fmt: skip
+    approval_days: float = Field(default=7.0, gt=0, le=3_650, description="Days for which an approval counts.")
+    waiting_days: float = Field(
+        default=30.0, gt=0, le=3_650, description="Days after which a release that still awaits approval is REJECTED."
     )
     reflection: bool = Field(default=True, description="Whether gRPC reflection answers.")
 
@@ -79,6 +118,25 @@ class Settings(BaseSettings):
         if not ip_address(host).is_loopback:
             raise ValueError("tokens of the development identity travel in the clear: listen on a loopback address")
         return host
+
+    @field_validator("principals", mode="before")
+    @classmethod
+    def _offices(cls, principals: Any) -> Any:
+        """An office alone is the short form."""
+        if not isinstance(principals, Mapping):
+            return principals
+        for given in principals.values():
+            if isinstance(given, Mapping) and set(given) - {"office", "person"}:
+                raise ValueError("a principal has an office, and a person where that person has several principals")
+        return {name: {"office": given} if isinstance(given, str) else given for name, given in principals.items()}
+
+    @field_validator("principals")
+    @classmethod
+    def _names(cls, principals: dict[str, Appointment]) -> dict[str, Appointment]:
+        for name in principals:
+            if not _PRINCIPAL.fullmatch(name) or name == _OWN:
+                raise ValueError(f"a principal's name matches {_PRINCIPAL.pattern} and is not {_OWN!r}")
+        return principals
 
     @classmethod
     def read(cls, config: Path | None, given: Mapping[str, Any]) -> Self:
@@ -101,6 +159,11 @@ class Settings(BaseSettings):
         """Where the store is: a URL, or the path of an SQLite file. May hold a password."""
         return self.database_url.get_secret_value() or str(self.state / "gateway.db")
 
+    def person(self, principal: str) -> str:
+        """The person behind a principal, by default its name."""
+        appointment = self.principals.get(principal)
+        return appointment.person or principal if appointment else principal
+
     @property
     def shared(self) -> bool:
         """Whether several gateways may use the database at once; an SQLite file has one."""
@@ -110,6 +173,11 @@ class Settings(BaseSettings):
     def instances(self) -> Path:
         """What each gateway has to itself: its lock and its address."""
         return self.state / "instances"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Signed checkpoints of the books, outside the database and its backups."""
+        return self.checkpoint_folder or self.state / "checkpoints"
 
     @property
     def keys(self) -> Path:
@@ -127,6 +195,11 @@ class Settings(BaseSettings):
         return self.state / "rows"
 
     @property
+    def fingerprints(self) -> Path:
+        """Keyed hashes of the units of every upload, one file a dataset, kept as long as its account's ledger."""
+        return self.state / "fingerprints"
+
+    @property
     def uploads(self) -> Path:
         """Uploads on their way to ingest."""
         return self.state / "uploads"
@@ -135,6 +208,11 @@ class Settings(BaseSettings):
     def work(self) -> Path:
         """Folders of running jobs, destroyed when they end and at every start."""
         return self.state / "work"
+
+    @property
+    def attempts(self) -> Path:
+        """Sealed secrets and journals of attempts under way; never backed up."""
+        return self.state / "attempts"
 
     @property
     def artifacts(self) -> Path:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from server.attempts import advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
+from server.jobs.keys import SECRET_BYTES
 from server.publication import check_source, publish
 from server.releases import find
 from server.store import Transaction
@@ -94,7 +96,8 @@ def run_derived(gateway: Gateway, release: str) -> None:
         if record.release.state is not ReleaseState.PENDING:
             return
         dataset = tx.datasets.get(record.release.dataset)
-    with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
+    secret = secrets.token_bytes(SECRET_BYTES)
+    with at_rest_afterwards(gateway, release), attempt(gateway, release, secret) as (work, run):
         record = advance(gateway, record, ReleaseState.SAMPLING)
         spec = {
             "domain": dataset.dataset.domain.to_dict(),
@@ -108,6 +111,7 @@ def run_derived(gateway: Gateway, release: str) -> None:
         with kept(gateway, record, drawn, files) as record, gateway.store.begin() as tx:
             check_wanted(gateway, tx, record)
             publish(gateway, tx, record)
+        gateway.at(Step.RELEASED)
 
 
 def _asked(record: ReleaseRecord) -> Derivation:

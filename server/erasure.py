@@ -1,10 +1,11 @@
-"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports and
-stored models included; the books stay."""
+"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports,
+stored models, sealed secrets and journals included; the books stay."""
 
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
-from server.datasets import Upload, ingest_job, move
+from server.datasets import Upload, move
 from server.gateway import Call, Gateway
+from server.ingestion import ingest_job
 from server.leases import revoke
 from server.releases import stop
 from synthgate.dataset import DatasetState
@@ -18,7 +19,8 @@ UNFINISHED = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
     """Mark the dataset DELETED, stop its releases, then destroy rows and uploads. Raises NotFound.
 
-    Charges that were committed stay; ledger, audit log and attestations of what was released stay as well.
+    Charges that were committed stay; ledger, audit log and attestations of what was released stay as well, and so does
+    the fingerprint: without it the same rows could be uploaded anew to a fresh budget.
     """
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
@@ -46,6 +48,7 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     with gateway.store.begin() as tx:
         made = tx.releases.list(dataset=name)
     for record in made:
+        gateway.sealed.destroy(record.release.id)
         for kind, digest in record.artifacts.items():
             if record.release.state not in KEPT or kind == "model":
                 gateway.artifacts.destroy(digest)

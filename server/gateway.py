@@ -5,22 +5,24 @@ a mutating request brings besides its arguments.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from server.artifacts import Artifacts
 from server.attestation import Signer
 from server.config import Settings
+from server.failpoints import Step, passed
+from server.identity import GATEWAY as GATEWAY
 from server.identity import Principal
+from server.jobs import runner
 from server.keys import Keys
 from server.leases import Leases
+from server.sealed import Sealed
 from server.store import Store, Transaction
-from synthgate.errors import InvalidArgument
-
-GATEWAY = "gateway"
-"""The principal of what the gateway does by itself."""
+from synthgate.errors import InvalidArgument, ReadOnly
 
 REQUEST_ID_MAX = 128
 REASON_MAX = 1_000
@@ -82,6 +84,21 @@ class News:
             listener(name)
 
 
+@dataclass(slots=True)
+class Doubt:
+    """Why the gateway only reads: its books do not contain what it signed before. Empty while they do."""
+
+    reason: str = ""
+
+    def check(self) -> None:
+        """Raise ReadOnly where there is a reason."""
+        if self.reason:
+            raise ReadOnly(
+                f"the gateway only reads: {self.reason}. Put the newest database back, or let an officer accept this "
+                "one with `synthgate audit accept`"
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """Everything that operations share. ``wake`` tells the queue that there is work, ``stopping`` that the
@@ -92,14 +109,22 @@ class Gateway:
     artifacts: Artifacts
     keys: Keys
     signer: Signer
+    sealed: Sealed
+    """Secrets and journals of attempts under way."""
     news: News = field(default_factory=News)
     leases: Leases = field(default_factory=Leases)
     """The jobs that this gateway may do; every write of a job's result checks its fence."""
+    doubt: Doubt = field(default_factory=Doubt)
+    """Whether the books are what they were; while they are not, nothing is changed and nothing is handed out."""
     running: dict[str, threading.Event] = field(default_factory=dict)
     """Jobs under way by name, with the event that cancels them."""
     wake: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    job: Callable[..., Mapping[str, Any]] = runner.run
+    """What runs one job in a process of its own."""
+    at: Callable[[Step], None] = passed
+    """Told of every durable step of a release as it is reached; see `server.failpoints`."""
 
 
 def checked_reason(reason: str) -> str:

@@ -1,7 +1,8 @@
-"""Who calls: the development identity. One principal a role, one token each, loopback only.
+"""Who calls: the development identity. The principals of the settings, one token each, loopback only.
 
-Tokens lie in ``<state>/tokens/<role>`` (0600); the database keeps their sha256, so that a copy of it opens nothing. A
-token whose file is gone is made anew at the next start and the old one stops working.
+Tokens lie in ``<state>/tokens/<name>`` (0600); the database keeps their sha256, so that a copy of it opens nothing. A
+token whose file is gone is made anew at the next start and the old one stops working; so does the token of a principal
+that the settings do not name any more.
 """
 
 import hashlib
@@ -11,9 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from server.catalog.base import TENANT
 from server.keys import write_once
 from server.store import Store
 from synthgate.errors import Unauthenticated
+
+GATEWAY = "gateway"
+"""The principal of what the gateway does by itself."""
 
 
 class Office(StrEnum):
@@ -26,11 +31,24 @@ class Office(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Appointment:
+    """What the settings say of a principal: its office, and the person behind it where that person has several."""
+
+    office: Office
+    person: str = ""
+
+
+DEVELOPMENT: Mapping[str, Appointment] = {office.value: Appointment(office) for office in Office}
+"""The default: one principal an office, of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Someone who calls. In the development identity name and office are the same word."""
+    """Someone who calls."""
 
     name: str
     office: Office
+    tenant: str = TENANT
 
     @property
     def sees_stages(self) -> bool:
@@ -42,18 +60,28 @@ Principals = Mapping[str, Principal]
 """The known principals by the sha256 of their token."""
 
 
-def provision(store: Store, folder: Path) -> Principals:
-    """Make sure that every office has a token on disk and its digest in the store, and return what is known."""
+def provision(store: Store, folder: Path, appointed: Mapping[str, Appointment] = DEVELOPMENT) -> Principals:
+    """Make sure that everybody who is appointed has a token on disk and its digest in the store, and nobody else has,
+    and return what is known."""
     with store.begin() as tx:
-        known = {name: token for name, _, token in tx.principals.list()}
-        for office in Office:
-            path = folder / office
+        known = {name: (office, token) for name, office, token in tx.principals.list()}
+        for name in known.keys() - appointed.keys():
+            tx.principals.remove(name)
+        for name, appointment in appointed.items():
+            path = folder / name
             if not path.exists():
                 write_once(path, secrets.token_urlsafe(32).encode())
             token = digest(path.read_text().strip())
-            if known.get(office) != token:
-                tx.principals.replace(office, office, token)
+            if known.get(name) != (appointment.office, token):
+                tx.principals.replace(name, appointment.office, token)
+                tx.audit.append(principal=GATEWAY, action="ProvisionToken", resource=name, detail={})
         return {token: Principal(name, Office(office)) for name, office, token in tx.principals.list()}
+
+
+def on_disk(folder: Path, appointed: Mapping[str, Appointment] = DEVELOPMENT) -> Principals:
+    """Whoever has a token on disk: what is known without the store, whose own list may be an old one."""
+    found = {Principal(name, Office(appointment.office)): folder / name for name, appointment in appointed.items()}
+    return {digest(path.read_text().strip()): who for who, path in found.items() if path.exists()}
 
 
 def authenticate(principals: Principals, authorization: str | None) -> Principal:

@@ -1,5 +1,5 @@
-"""Keys on disk, outside the database and its backups: the signing key, the key of the artifacts, and one key an account
-for its split.
+"""Keys on disk, outside the database and its backups: the signing key, the key of the artifacts, the key that seals
+attempts, one key an account for its split, and one a tenant for the fingerprints of its uploads.
 
 Files are 0600 in a folder that is 0700, written once by rename after fsync, never replaced.
 """
@@ -47,6 +47,13 @@ class Keys:
             write_once(own, secrets.token_bytes(KEY_BYTES))
         return tuple(_artifact_key(path) for path in files or (own,))
 
+    def attempts(self) -> bytes:
+        """The key that seals the secrets of attempts, 32 bytes, made at the first call."""
+        path = self.folder / "attempts.key"
+        if not path.exists():
+            write_once(path, secrets.token_bytes(KEY_BYTES))
+        return path.read_bytes()
+
     def create_account(self, account: str) -> None:
         """Make the account's key, 32 bytes, unless it exists."""
         path = self._account(account)
@@ -60,10 +67,23 @@ class Keys:
             raise InternalError("the account's key is missing from the keys folder; restore it from its copy")
         return path.read_bytes()
 
+    def tenant(self, tenant: str, *, used: bool) -> bytes:
+        """The tenant's key, 32 bytes, made at the first call. Raises InternalError where it is gone although it was
+        ``used``: under another one no upload would be known again."""
+        path = self._named("tenant", tenant)
+        if not path.exists():
+            if used:
+                raise InternalError("the tenant's key is missing from the keys folder; restore it from its copy")
+            write_once(path, secrets.token_bytes(32))
+        return path.read_bytes()
+
     def _account(self, account: str) -> Path:
-        if not _NAME.fullmatch(account):
-            raise InternalError("an account's key was asked for under a malformed name")
-        return self.folder / f"account-{account}.key"
+        return self._named("account", account)
+
+    def _named(self, of: str, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise InternalError(f"a key of kind {of} was asked for under a malformed name")
+        return self.folder / f"{of}-{name}.key"
 
 
 def _artifact_key(path: Path) -> Key:

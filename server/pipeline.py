@@ -1,9 +1,11 @@
 """`run_release`: one release, in one direction.
 
-    commit the charge -> fit the plan -> evaluate the sample -> decide -> reject, or keep -> await approval, or release
+    seal a secret -> commit the charge -> fit the plan -> evaluate the sample -> decide
+        -> reject, or keep -> await approval, or release
 
 The charge is durable before a private row can be opened, and nothing after that gives it back. Every pair of writes is
-placed so that a crash over-counts: what a crash leaves behind is unreachable, and `server.recovery` closes it.
+placed so that a crash over-counts: what a crash leaves behind is unreachable, and `server.recovery` queues the release
+again or closes it. A release that is run again has been charged, and draws what it drew before.
 """
 
 import json
@@ -14,17 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from dp_models.base import Plan
+from server import checkpoints
+from server.accounts import grant
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.environments import interpreter
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
-from server.policy import decide
+from server.policy import decide, verdicts_allowed
 from server.publication import publish
 from server.releases import move
+from server.replays import seal, unsealed
 from server.store import Transaction
-from synthgate.ledger import EntryKind
+from synthgate.ledger import EntryKind, ReservationState
 from synthgate.policy import Verdict
 from synthgate.release import ReleaseState
 from synthgate.report import Report
@@ -39,9 +45,18 @@ def run_release(gateway: Gateway, release: str) -> None:
             return
         dataset = tx.datasets.get(record.release.dataset)
         gateway.leases.check(tx, release)
-        tx.ledger.commit(release, by=GATEWAY)
-        record = move(gateway, tx, _numbered(tx, record), ReleaseState.TRAINING)
-    with at_rest_afterwards(gateway, release), attempt(gateway, release) as (work, run):
+        if tx.ledger.reservation(release).state is ReservationState.RESERVED:
+            seal(gateway, record, dataset)
+            tx.ledger.commit(release, by=GATEWAY)
+            record = _numbered(gateway, tx, record)
+        record = move(gateway, tx, record, ReleaseState.TRAINING)
+        tx.audit.append(principal=GATEWAY, action=str(ReleaseState.TRAINING), resource=release, detail={})
+        gateway.at(Step.COMMIT_WRITING)
+    with (
+        at_rest_afterwards(gateway, release),
+        attempt(gateway, release, unsealed(gateway, record, dataset)) as (work, run),
+    ):
+        checkpoints.take(gateway)  # no backup of the database can take back what rows are opened for
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
         claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))
@@ -60,15 +75,19 @@ def run_release(gateway: Gateway, release: str) -> None:
             with gateway.store.begin() as tx:
                 check_wanted(gateway, tx, record)
                 publish(gateway, tx, record)
+            gateway.at(Step.RELEASED)
 
 
-def _numbered(tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
+def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
     """The record with which unaccounted verdict of the account it is, of how many allowed, and what the account is."""
     account = record.release.account
-    commits = sum(entry.kind is EntryKind.COMMIT for entry in tx.ledger.entries(account))
-    opened = tx.ledger.balance(account).account
-    allowed = record.policy.verdicts_max + opened.verdicts_granted
-    return replace(record, verdict_number=commits, verdicts_allowed=allowed, sandbox=opened.sandbox)
+    entries, opened = tx.ledger.entries(account), tx.ledger.balance(account).account
+    commits = sum(entry.kind is EntryKind.COMMIT for entry in entries)
+    limit, granted = gateway.settings.verdicts_per_account, opened.verdicts_granted
+    return replace(
+        record, verdict_number=commits, sandbox=opened.sandbox, verdicts_grant=grant(entries),
+        verdicts_allowed=verdicts_allowed(record.policy, limit=limit, granted=granted),
+    )  # fmt: skip
 
 
 def _rows(gateway: Gateway, dataset: DatasetRecord, part: str) -> str:
@@ -80,6 +99,7 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
         "domain": dataset.dataset.domain.to_dict(),
         "plan": dict(record.plan),
         "train": _rows(gateway, dataset, "train"),
+        "journal": str(gateway.sealed.journal(record.release.id, fence=gateway.leases.mine(record.release.id).fence)),
     }
     gateway.news.publish(record.release.id, stage="starting")
     python = interpreter(gateway.settings, record.release.engine)
@@ -123,11 +143,11 @@ def _keep_report(
     run("render", spec, gateway.settings.evaluate_timeout_s)
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
-    kept = {
-        "report_json": gateway.artifacts.put(document),
-        "report_html": gateway.artifacts.put(work / "render" / "report.html"),
-    }
-    return replace(record, artifacts=kept)
+    stored = gateway.artifacts.put(document)
+    gateway.at(Step.REPORT_STORED)
+    page = gateway.artifacts.put(work / "render" / "report.html")
+    gateway.at(Step.REPORT_PAGE_STORED)
+    return replace(record, artifacts={"report_json": stored, "report_html": page})
 
 
 def _files(sample: Path, fitted: Mapping[str, Any]) -> dict[str, Path]:

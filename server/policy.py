@@ -36,16 +36,23 @@ def certified_or_why(policy: Policy, engine: str, *, certified: bool, sandbox: b
     return f"engine {engine} is not certified by the operator, and the account is no sandbox: choose a certified engine"
 
 
+def verdicts_allowed(policy: Policy, *, limit: int, granted: int) -> int:
+    """How many unaccounted verdicts an account may have in its life, when asked for under ``policy``: the operator's
+    ``limit`` for every account, which a policy can lower and never raise, and what an officer ``granted``. Otherwise a
+    second dataset with a policy of its own would lift the limit of the first."""
+    return min(policy.verdicts_max, limit) + granted
+
+
 def admit(
-    policy: Policy, plan: Plan, domain: Domain, *, certified: bool, sandbox: bool, verdicts: int, granted: int
+    policy: Policy, plan: Plan, domain: Domain, *, certified: bool, sandbox: bool, verdicts: int, allowed: int
 ) -> tuple[str, ...]:
     """Why the policy refuses the plan on public facts; empty where it does not.
 
     ``certified`` says whether the plan's engine is on the operator's list, ``verdicts`` how many unaccounted verdicts
-    the account has used or set aside, ``granted`` how many an officer allowed beyond the policy's.
+    the account has used or set aside, ``allowed`` how many it may (`verdicts_allowed`).
     """
     engine = certified_or_why(policy, plan.engine, certified=certified, sandbox=sandbox)
-    return tuple(_refusals(policy, plan, domain, engine, verdicts, policy.verdicts_max + granted))
+    return tuple(_refusals(policy, plan, domain, engine, verdicts, allowed))
 
 
 def _refusals(

@@ -1,11 +1,11 @@
 """`check`: what a gateway verifies of its books before it serves. Linear in the entries and audit records."""
 
-from server.catalog.base import AuditRecord
 from server.ledger import chain
 from server.ledger.standing import Standing
 from server.store import Store
 from synthgate.errors import DataCorrupted
 from synthgate.ledger import Balance, Entry
+from synthgate.record import AuditRecord
 
 PAGE = 10_000
 

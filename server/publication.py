@@ -1,7 +1,8 @@
 """`publish`: the only place where a release becomes RELEASED.
 
 State, ledger position and signature belong to one transaction, so nothing is attested that is not released, and nothing
-released that is not attested.
+released that is not attested. In the same transaction the approvals are counted again: whoever calls, and whatever was
+changed since they were given, nothing is released without as many as the policy asks for.
 """
 
 import math
@@ -11,7 +12,9 @@ from datetime import UTC, datetime
 from server import environments
 from server.attestation import versions
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
+from server.quorum import checked
 from server.store import Transaction
 from synthgate.attestation import Attestation, Decision, Derived, Judged, LedgerPosition, PinnedPolicy
 from synthgate.dataset import DatasetState
@@ -24,8 +27,8 @@ from synthgate.statement import PrivacyStatement
 
 
 def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
-    """Sign the attestation and set RELEASED, in the caller's transaction. Raises WrongState for a deleted dataset, and
-    for a derived release whose source is RELEASED no more.
+    """Sign the attestation and set RELEASED, in the caller's transaction. Raises WrongState for a deleted dataset, for
+    too few approvals that count, and for a derived release whose source is RELEASED no more.
 
     ``record`` holds the statement under ``statement`` and the data's sha256 under ``artifacts["data"]``.
     """
@@ -33,7 +36,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
     dataset = tx.datasets.get(release.dataset)
     if dataset.dataset.state is DatasetState.DELETED:
         raise WrongState(f"dataset {release.dataset!r} was deleted; nothing of it is released any more")
-    now = gateway.now()
+    now, approvals = gateway.now(), checked(gateway, tx, record)
     attestation = Attestation(
         release=release.id,
         sha256=record.artifacts["data"],
@@ -46,16 +49,19 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         else _derived(tx, record, release.derivation),
         released_at=next_tick(now, gateway.settings.verdict_tick_s),
         versions={**versions(), **environments.versions(gateway.settings, release.engine)},
-        approvals=release.approvals,
+        approvals=approvals,
     )
     stored = gateway.artifacts.put(gateway.signer.sign(attestation))
+    gateway.at(Step.ATTESTATION_STORED)
+    names = tuple(approval.officer for approval in approvals)
     released = replace(
         record,
-        release=replace(release, state=ReleaseState.RELEASED, updated_at=now),
+        release=replace(release, state=ReleaseState.RELEASED, updated_at=now, approvals=names),
         artifacts={**record.artifacts, "attestation": stored},
     )
     tx.releases.replace(released, expected=release.state)
     tx.audit.append(principal=GATEWAY, action="Release", resource=release.id, detail={"sha256": attestation.sha256})
+    gateway.at(Step.RELEASED_WRITING)
     return released
 
 

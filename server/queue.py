@@ -12,10 +12,11 @@ from functools import partial
 
 import structlog
 
+from server.approvals import close_overdue
 from server.catalog.base import Lease
-from server.datasets import ingest, ingest_job
 from server.derived import run_derived
 from server.gateway import Gateway
+from server.ingestion import ingest, ingest_job
 from server.leases import Fenced
 from server.pipeline import run_release
 from server.recovery import recover
@@ -57,8 +58,9 @@ class Queue:
         while not self._gateway.stopping.is_set():
             self._gateway.wake.clear()
             try:
-                self.take()
-                self.recover()
+                if not self._gateway.doubt.reason:
+                    self.take()
+                    self.recover()
             except Exception:
                 log.exception("the queue could not be read; trying again")
             tick_s = self._gateway.settings.verdict_tick_s
@@ -91,13 +93,16 @@ class Queue:
             self._start(partial(self._run, job, lease.name), name)
 
     def recover(self) -> None:
-        """Every lease's length of seconds, bring to rest what a gateway left that does not renew any more."""
+        """Every lease's length of seconds, bring to rest what a gateway left that does not renew any more, and what
+        officers left unanswered for too long."""
         now = self._gateway.leases.monotonic()
         if now - self._recovered < self._gateway.leases.ttl_s:
             return
         self._recovered = now
         for release in recover(self._gateway, starting=False):
             log.warning("closed after its gateway was lost", release=release)
+        for release in close_overdue(self._gateway):
+            log.warning("rejected: it awaited approval for too long", release=release)
 
     def _pool_submit(self, job: "partial[None]", name: str) -> None:
         self._pool.submit(job, name)

@@ -1,14 +1,15 @@
 """`recover`: what a gateway does with what a lost one, or its own last life, left under way.
 
-    found, and its lease is free     becomes
-    PENDING, reserved or derived     stays in the queue (the queue is the catalog)
-    PENDING, already committed       FAILED, charge kept
-    TRAINING, EVALUATING, SAMPLING   FAILED, charge kept
-    AWAITING_APPROVAL                stays
+    found, and its lease is free                    becomes
+    PENDING                                         stays in the queue (the queue is the catalog)
+    TRAINING, EVALUATING, and can be repeated       PENDING, charge kept: the queue repeats it (`server.replays`)
+    any other TRAINING, EVALUATING, SAMPLING        FAILED, charge kept
+    AWAITING_APPROVAL                               stays
 
 It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
-alone. Folders of jobs that no longer run are destroyed, and so are stored samples that no release serves or awaits, and
-what a crash left of a dataset that was marked DELETED. Artifacts of a version before encryption are encrypted.
+alone. Folders of jobs that no longer run are destroyed, and so are secrets and journals of what is at rest, stored
+samples that no release serves or awaits, and what a crash left of a dataset that was marked DELETED. Artifacts of a
+version before encryption are encrypted.
 """
 
 import shutil
@@ -19,6 +20,7 @@ from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.leases import folder
 from server.releases import GENERATED
+from server.replays import queue_again
 from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
@@ -27,47 +29,67 @@ from synthgate.release import ACTIVE, ReleaseState
 
 JOB = "recovery"
 """The lease of the one gateway that looks through the files."""
+QUEUED, CLOSED = "queued again", "closed"
 RESTARTED = "the gateway was restarted while the work was under way"
 
 
 def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
-    """Bring everything to rest that cannot go on. Returns the releases that were closed. Idempotent.
+    """Queue again what can be repeated, and close the rest. Returns the releases that were closed. Idempotent.
 
-    Later than at the start, files are looked through only where something was closed.
+    Later than at the start, files are looked through only where something was found.
     """
     with gateway.store.begin() as tx:
-        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(tx, r)]
-    closed = tuple(release for release in found if _close(gateway, release))
-    if starting or closed:
+        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(r)]
+    ends = {release: _settle(gateway, release) for release in found}
+    _shred(gateway)
+    if starting or any(ends.values()):
         _clear(gateway)
         with gateway.leases.under(gateway.store, JOB) as free:
             if free:
                 _erase(gateway)
                 _sweep(gateway)
                 gateway.artifacts.encrypt_plain()
-    return closed
+    return tuple(release for release, end in ends.items() if end == CLOSED)
 
 
-def _interrupted(tx: Transaction, record: ReleaseRecord) -> bool:
-    """Whether work on it has begun."""
-    release = record.release
-    if release.state is ReleaseState.PENDING and release.derivation is None:
-        return tx.ledger.reservation(release.id).state is ReservationState.COMMITTED
-    return release.state in ACTIVE and release.state is not ReleaseState.PENDING
-
-
-def _close(gateway: Gateway, release: str) -> bool:
-    """Close it under its lease, if nobody has that; whoever had it before is fenced by then."""
+def _settle(gateway: Gateway, release: str) -> str:
+    """Under its lease, if nobody has that (whoever had it before is fenced by then): queue it again where it can be
+    repeated, else fail it. Returns what was done, empty for nothing."""
     with gateway.leases.under(gateway.store, release) as free:
         if not free:
-            return False
+            return ""
         with gateway.store.begin() as tx:
-            interrupted = _interrupted(tx, tx.releases.get(release))
-        if interrupted:
+            if not _interrupted(tx.releases.get(release)):
+                return ""
+        queued = queue_again(gateway, release)
+        if not queued:
             fail(gateway, release, RESTARTED)
-    if interrupted:
-        gateway.news.publish(release)
-    return interrupted
+    gateway.news.publish(release)
+    return QUEUED if queued else CLOSED
+
+
+def _interrupted(record: ReleaseRecord) -> bool:
+    """Whether work on it has begun."""
+    return record.release.state in ACTIVE and record.release.state is not ReleaseState.PENDING
+
+
+def _shred(gateway: Gateway) -> None:
+    """Shred the secrets and journals of what is at rest, and of what was not charged in the end; each under its lease,
+    since a new attempt makes its secret under that."""
+    for release in gateway.sealed.releases():
+        with gateway.leases.under(gateway.store, release) as free:
+            if free and not _needed(gateway, release):
+                gateway.sealed.destroy(release)
+
+
+def _needed(gateway: Gateway, release: str) -> bool:
+    """Whether an attempt of it is, or will be, repeated."""
+    with gateway.store.begin() as tx:
+        try:
+            state = tx.releases.get(release).release.state
+        except NotFound:  # of another database that was in this place: nothing will ever open it
+            return False
+        return state in ACTIVE and tx.ledger.reservation(release).state is ReservationState.COMMITTED
 
 
 def _clear(gateway: Gateway) -> None:

@@ -4,13 +4,16 @@
 from dataclasses import replace
 from typing import Any
 
+from server import quorum
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.leases import revoke
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
+from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
 GENERATED = ("data", "model")
@@ -36,14 +39,20 @@ def find(gateway: Gateway, tx: Transaction, principal: Principal, release: str) 
     record = tx.releases.get(release)
     if not may_see(record, principal):
         raise NotFound(f"there is no release {release!r}")
-    return seen(gateway, record, principal)
+    return seen(gateway, _approvals(gateway, tx, record, principal), principal)
 
 
 def read_all(gateway: Gateway, principal: Principal, dataset: str) -> tuple[ReleaseRecord, ...]:
     """The releases that the caller may see, in the order of creation."""
     with gateway.store.begin() as tx:
-        records = tx.releases.list(dataset=dataset)
-    return tuple(seen(gateway, record, principal) for record in records if may_see(record, principal))
+        found = (record for record in tx.releases.list(dataset=dataset) if may_see(record, principal))
+        records = tuple(_approvals(gateway, tx, record, principal) for record in found)
+    return tuple(seen(gateway, record, principal) for record in records)
+
+
+def _approvals(gateway: Gateway, tx: Transaction, record: ReleaseRecord, principal: Principal) -> ReleaseRecord:
+    """With what is approved, and by whom, for those who may read the report: its digest is part of it."""
+    return quorum.shown(gateway, tx, record) if principal.office in (Office.STEWARD, Office.OFFICER) else record
 
 
 def may_see(record: ReleaseRecord, principal: Principal) -> bool:
@@ -65,7 +74,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
         updated = published
     # Why a derived release failed follows from the request and a model that has passed: no row had a part in it.
     stage = record.failure if release.derivation is not None and state is ReleaseState.CLOSED else ""
-    hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0}
+    hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0, "binding": None}
     if state is not ReleaseState.RELEASED:
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)
@@ -96,16 +105,24 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
         elsewhere = state in ACTIVE and state is not ReleaseState.PENDING and not here
         if elsewhere:
             revoke(tx, release)
-        if state is ReleaseState.PENDING and record.release.derivation is None:
+        if state is ReleaseState.PENDING and record.release.derivation is None and _untouched(tx, release):
             tx.ledger.void(release, by=by, reason=reason)
         if elsewhere or state in (ReleaseState.PENDING, ReleaseState.AWAITING_APPROVAL):
             move(gateway, tx, record, ReleaseState.CANCELLED)
             tx.audit.append(principal=by, action="Cancel", resource=release, detail={"reason": reason})
-    if state is ReleaseState.AWAITING_APPROVAL:
-        destroy_data(gateway, record)
+        gateway.at(Step.VOID_WRITING)
+    gateway.at(Step.VOIDED)
     if state in ACTIVE and (running := gateway.running.get(release)):
         running.set()
+    gateway.sealed.destroy(release)  # before the caller is told: nothing of it is repeated, whatever happens now
+    if state is ReleaseState.AWAITING_APPROVAL:
+        destroy_data(gateway, record)
     gateway.news.publish(release)
+
+
+def _untouched(tx: Transaction, release: str) -> bool:
+    """Whether its charge is only reserved: no row was opened for it. One that waits to be repeated is charged."""
+    return tx.ledger.reservation(release).state is ReservationState.RESERVED
 
 
 def move(
@@ -130,7 +147,8 @@ def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
-    """The record of a RELEASED release whose bytes the caller may have. Raises NotFound, WrongState."""
+    """The record of a RELEASED release whose bytes the caller may have. Raises NotFound, WrongState, ReadOnly."""
+    gateway.doubt.check()  # a restored database does not know what was revoked since
     record = read(gateway, principal, release)
     if principal.office is Office.AUDITOR:
         raise NotFound(f"there is no release {release!r} to download")

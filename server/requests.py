@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon as pld_epsilon
-from server import datasets, environments, policy, pricing
+from server import datasets, environments, policy, pricing, quotas
 from server.accounts import folded
 from server.catalog.base import DatasetRecord, ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Principal
 from server.ledger import rules
@@ -41,12 +42,15 @@ def quote(
         record = _ready(gateway, tx, principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         verdicts = tx.releases.verdicts(record.dataset.account)
+        taken = quotas.taken(gateway, tx, principal)
     plan, charge = _price(record, balance, engine, epsilon, delta)
     environments.check(gateway.settings, plan.engine)
     refusals = _refusals(gateway, record, plan, balance, verdicts)
     largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
     if not balance.admits(charge):
         refusals = (*refusals, _exhausted(balance, charge, plan, largest).message)
+    if taken is not None and (beyond := taken.refusal(balance, charge)):
+        refusals = (*refusals, beyond.message)
     return Quote(
         engine=plan.engine, because=plan.because, epsilon=plan.budget.epsilon, delta=plan.budget.delta,
         plan_epsilon=pld_epsilon(plan.event, plan.budget.delta), share_ppm=balance.alone_ppm(charge),
@@ -60,8 +64,8 @@ def create(
 ) -> ReleaseRecord:
     """Admit, reserve the charge and queue the work, in one transaction; every refusal is free of charge.
 
-    Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted, and
-    FailedPrecondition where the engine cannot plan it or its environment is missing.
+    Raises InvalidArgument, NotFound, WrongState, EngineNotCertified, PolicyRefused, BudgetExhausted, QuotaExhausted,
+    and FailedPrecondition where the engine cannot plan it or its environment is missing.
     """
 
     def admit(tx: Transaction) -> ReleaseRecord | Unmade:
@@ -81,6 +85,7 @@ def create(
             largest = pricing.largest_epsilon(found.balance, engine, domain, sizes)
             raise _exhausted(found.balance, charge, found.plan, largest)
         pricing.plan(engine, domain, sizes, found.budget)  # may take seconds, once: never inside a transaction
+    gateway.at(Step.RESERVED)
     gateway.wake.set()
     return found
 
@@ -92,6 +97,9 @@ def _reserve(
     verdicts = tx.releases.verdicts(record.dataset.account)
     _check(gateway, record, plan, balance, verdicts)
     charge = pricing.charge(plan, balance.account)
+    taken = quotas.taken(gateway, tx, call.principal)
+    if taken is not None and (beyond := taken.refusal(balance, charge)):
+        raise beyond
     release = _new(gateway, call, record, plan, balance, charge)
     try:
         tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
@@ -100,6 +108,7 @@ def _reserve(
     made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
+    gateway.at(Step.RESERVE_WRITING)
     return made
 
 
@@ -142,7 +151,10 @@ def _budget(balance: Balance, epsilon: float, delta: float | None) -> PrivacyBud
 def _refusals(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> tuple[str, ...]:
     return policy.admit(
         record.policy, plan, record.dataset.domain, certified=plan.engine in gateway.settings.certified_engines,
-        sandbox=balance.account.sandbox, verdicts=verdicts, granted=balance.account.verdicts_granted,
+        sandbox=balance.account.sandbox, verdicts=verdicts,
+        allowed=policy.verdicts_allowed(
+            record.policy, limit=gateway.settings.verdicts_per_account, granted=balance.account.verdicts_granted
+        ),
     )  # fmt: skip
 
 

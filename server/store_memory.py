@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Self, TypeVar
 
 from server.audit import MemoryAudit
-from server.catalog.base import Answer, AuditRecord, Lease
+from server.catalog.base import Answer, Lease
 from server.catalog.memory import MemoryDatasets, MemoryLeases, MemoryPrincipals, MemoryReleases, MemoryRequests
 from server.ledger.memory import MemoryLedger
 from server.store import Transaction, Turn, utc_now
 from synthgate.errors import Unavailable
 from synthgate.ledger import Entry
+from synthgate.record import AuditRecord
 
 Found = TypeVar("Found")
 

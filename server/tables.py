@@ -57,6 +57,10 @@ entries = Table(
 )
 Index("entries_of_account", entries.c.account, entries.c.sequence)
 Index("entries_of_reservation", entries.c.reservation, entries.c.sequence)
+Index(
+    "reserved_by", entries.c.principal, entries.c.at, sqlite_where=text("kind = 'reserve'"),
+    postgresql_where=text("kind = 'reserve'"),
+)  # fmt: skip
 for _name, _column, _kinds in (
     ("opened_once", entries.c.account, "('open')"),
     ("reserved_once", entries.c.reservation, "('reserve')"),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from synthgate.approval import Approval
 from synthgate.derivation import Derivation
 from synthgate.errors import SynthgateError, VerificationFailed
 from synthgate.policy import Rule
@@ -84,7 +85,8 @@ class Attestation:
 
     ``sha256`` is that of the canonical Parquet; ``versions`` names the software that fitted and judged;
     ``released_at`` carries a zone; ``statement`` is about the model, so a derived sample carries its source's;
-    ``origin`` is a verdict of its own, or the release whose model made this sample.
+    ``origin`` is a verdict of its own, or the release whose model made this sample; ``approvals`` are those that
+    counted (in attestations before they were bound, the officers' names).
     """
 
     release: str
@@ -96,7 +98,7 @@ class Attestation:
     origin: Judged | Derived
     released_at: datetime
     versions: Mapping[str, str] = field(default_factory=dict)
-    approvals: tuple[str, ...] = ()
+    approvals: tuple[Approval | str, ...] = ()
 
     @property
     def guarantee(self) -> str:
@@ -114,7 +116,7 @@ class Attestation:
             "guarantee": self.guarantee,
             "privacy": self.statement.to_dict(),
             **(_judged_to_dict(self.origin) if isinstance(self.origin, Judged) else _derived_to_dict(self.origin)),
-            "approvals": list(self.approvals),
+            "approvals": [a if isinstance(a, str) else a.to_dict() for a in self.approvals],
             "released_at": self.released_at.isoformat(),
         }
         return {
@@ -159,7 +161,7 @@ class Attestation:
             origin=_judged(p) if p["derived_from"] is None else _derived(p["derived_from"]),
             released_at=datetime.fromisoformat(p["released_at"]),
             versions=dict(p["versions"]),
-            approvals=tuple(p["approvals"]),
+            approvals=tuple(a if isinstance(a, str) else Approval.from_dict(a) for a in p["approvals"]),
         )
 
 
@@ -222,12 +224,12 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def envelope(payload: bytes, *, key_id: str, signature: bytes) -> bytes:
+def envelope(payload: bytes, *, key_id: str, signature: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """The DSSE envelope with one signature, as canonical JSON."""
     return canonical_json(
         {
             "payload": base64.b64encode(payload).decode(),
-            "payloadType": PAYLOAD_TYPE,
+            "payloadType": payload_type,
             "signatures": [{"keyid": key_id, "sig": base64.b64encode(signature).decode()}],
         }
     )

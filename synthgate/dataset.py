@@ -100,13 +100,22 @@ class PublicSizes:
         return max(self.rows, MIN_SAMPLE_ROWS)
 
 
+OVERLAPS = (
+    "its units overlap another account's. Where they are the same people, the steward of both joins it to that account "
+    "with `synthgate dataset link`; where they are not, an officer states so with `--distinct`"
+)
+"""What AWAITING_LINK means, in words for the steward."""
+
+
 class DatasetState(StrEnum):
-    """CREATED -> INGESTING -> READY | FAILED; FAILED -> INGESTING (a corrected file); any of them -> DELETED."""
+    """CREATED -> INGESTING -> READY | FAILED | AWAITING_LINK; FAILED -> INGESTING (a corrected file); AWAITING_LINK ->
+    INGESTING (linked to the account that it overlaps, or said to be distinct); any of them -> DELETED."""
 
     CREATED = "CREATED"
     INGESTING = "INGESTING"
     READY = "READY"
     FAILED = "FAILED"
+    AWAITING_LINK = "AWAITING_LINK"
     DELETED = "DELETED"
 
 

@@ -16,7 +16,9 @@
     │   ├── BudgetExhausted          the account's meters do not admit the plan
     │   ├── PolicyRefused            the policy refuses the plan before any charge
     │   ├── EngineNotCertified       the engine is not on the operator's list
+    │   ├── ReadOnly                 the gateway's books are in doubt: it only reads
     │   └── WrongState               the resource is in a state that does not allow the call
+    ├── QuotaExhausted               the caller's own share, or number of requests, is used up for now
     ├── DataCorrupted                stored or transferred bytes do not have the promised digest
     ├── VerificationFailed           an attestation, its signature or its file does not hold
     ├── TooLarge                     a limit of the gateway was exceeded
@@ -134,10 +136,22 @@ class EngineNotCertified(FailedPrecondition):
     reason = "ENGINE_NOT_CERTIFIED"
 
 
+class ReadOnly(FailedPrecondition):
+    """The gateway's books do not contain what it signed before (a restored or edited database): it only reads."""
+
+    reason = "READ_ONLY"
+
+
 class WrongState(FailedPrecondition):
     """The resource is in a state that does not allow the call."""
 
     reason = "WRONG_STATE"
+
+
+class QuotaExhausted(SynthgateError):
+    """What the gateway allows one principal in a window of time is used up; nothing was charged."""
+
+    reason = "QUOTA_EXHAUSTED"
 
 
 class DataCorrupted(SynthgateError):

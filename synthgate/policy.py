@@ -58,8 +58,8 @@ class Policy:
     """The conditions of a release. A policy without rules refuses everything.
 
     ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
-    ``verdicts_max`` bounds the unaccounted verdicts of an account for its life; ``approvals`` is how many officers
-    must approve a passing release.
+    ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
+    account; ``approvals`` is how many officers must approve a passing release.
     """
 
     name: str

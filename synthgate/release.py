@@ -4,6 +4,8 @@ PENDING -> TRAINING -> EVALUATING -> RELEASED | REJECTED | AWAITING_APPROVAL
 AWAITING_APPROVAL -> RELEASED | REJECTED;  RELEASED -> REVOKED
 PENDING, TRAINING, EVALUATING, AWAITING_APPROVAL -> FAILED | CANCELLED
 
+TRAINING, EVALUATING -> PENDING, where a lost gateway's attempt is repeated: charged once, queued again
+
 A derived one, which is charged nothing and has no verdict: PENDING -> SAMPLING -> RELEASED | FAILED | CANCELLED
 """
 
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from synthgate.approval import Binding
 from synthgate.derivation import Derivation
 
 
@@ -48,10 +51,12 @@ TRANSITIONS: dict[ReleaseState, frozenset[ReleaseState]] = {
     ReleaseState.PENDING: frozenset(
         {ReleaseState.TRAINING, ReleaseState.SAMPLING, ReleaseState.FAILED, ReleaseState.CANCELLED}
     ),
-    ReleaseState.TRAINING: frozenset({ReleaseState.EVALUATING, ReleaseState.FAILED, ReleaseState.CANCELLED}),
+    ReleaseState.TRAINING: frozenset(
+        {ReleaseState.EVALUATING, ReleaseState.PENDING, ReleaseState.FAILED, ReleaseState.CANCELLED}
+    ),
     ReleaseState.EVALUATING: frozenset(
-        {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.FAILED,
-         ReleaseState.CANCELLED}
+        {ReleaseState.AWAITING_APPROVAL, ReleaseState.RELEASED, ReleaseState.REJECTED, ReleaseState.PENDING,
+         ReleaseState.FAILED, ReleaseState.CANCELLED}
     ),
     ReleaseState.SAMPLING: frozenset({ReleaseState.RELEASED, ReleaseState.FAILED, ReleaseState.CANCELLED}),
     ReleaseState.AWAITING_APPROVAL: frozenset(
@@ -78,6 +83,8 @@ class Release:
     ``stage``, ``reasons`` are empty. ``epsilon``, ``delta`` are what was asked; ``share_ppm`` is what the plan takes of
     the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one. A derived
     release has a ``derivation``, which names its source, and is charged nothing: ``epsilon`` and the like are 0.
+    ``approvals`` names the officers whose approvals count now; ``binding`` is what they are asked to approve, or did,
+    and is shown to stewards and officers alone, where the policy asks for approvals.
     """
 
     id: str
@@ -100,6 +107,7 @@ class Release:
     bytes: int = 0
     rows: int = 0
     derivation: Derivation | None = None
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,9 +67,9 @@ class SystemNoise:
         return int(chosen)
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """A fresh generator; ``purpose`` names what it is for in a replayed attempt and is not used here."""
+        """A fresh generator for ``purpose``."""
         self._weaknesses.append(FLOATING_POINT)
-        return Keystream(secrets.token_bytes(32))
+        return Keystream(self._key(purpose))
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator, before it is drawn where that can be. Raises
@@ -78,6 +78,10 @@ class SystemNoise:
             self._events.append(event)
         else:
             self._filter.spend(event)
+
+    def _key(self, _purpose: str) -> bytes:
+        """The 32 bytes that key the next stream."""
+        return secrets.token_bytes(32)
 
     @contextmanager
     def filtered(self, rho: float) -> Iterator[None]:

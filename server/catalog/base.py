@@ -7,7 +7,11 @@ from typing import Any, Protocol
 
 from synthgate.dataset import Dataset, DatasetState
 from synthgate.policy import Policy
+from synthgate.record import AuditRecord
 from synthgate.release import Release, ReleaseState
+
+TENANT = "main"
+"""The tenant where there is one alone, as in the development identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,14 @@ class DatasetRecord:
     policy: Policy
     found: Mapping[str, Any] = field(default_factory=dict)
     """What ingest tells the steward (counts of clamped, null and undeclared cells). Private."""
+    tenant: str = TENANT
+    """Whose stewards and officers it belongs to: that of who registered it."""
+    fingerprint: str = ""
+    """The sha256 of its units' keyed hashes (`server.populations`), from READY on, for ever."""
+    overlaps: tuple[str, ...] = ()
+    """The accounts that it overlaps, while it is AWAITING_LINK. Private."""
+    distinct_from: tuple[str, ...] = ()
+    """Accounts that an officer said hold other people, whatever they share. Private."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,8 @@ class ReleaseRecord:
     verdict_number: int = 0
     verdicts_allowed: int = 0
     """How many the account was allowed when this one was committed."""
+    verdicts_grant: str = ""
+    """What of it officers granted, who and when, in the words of the attestation."""
     sandbox: bool = False
     """Whether the account is a sandbox: then there is no guarantee."""
     statement: Mapping[str, Any] = field(default_factory=dict)
@@ -43,8 +57,12 @@ class ReleaseRecord:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
     """Why it FAILED, in public words, for stewards and officers, and for whoever asked for a derived one."""
+    replays: int = 0
+    """How often its attempt was queued again after an infrastructure failure."""
     sampling: str = ""
     """How the rows of a derived release were drawn."""
+    approvals: tuple[str, ...] = ()
+    """The approvals that officers gave, each a signed DSSE envelope; `server.quorum` says which of them count."""
 
 
 class DatasetCatalog(Protocol):
@@ -56,8 +74,8 @@ class DatasetCatalog(Protocol):
     def get(self, name: str) -> DatasetRecord:
         """Raises NotFound; a DELETED dataset is returned as such."""
 
-    def list(self) -> tuple[DatasetRecord, ...]:
-        """All but the DELETED ones, in the order of registration."""
+    def list(self, *, deleted: bool = False) -> tuple[DatasetRecord, ...]:
+        """In the order of registration, the DELETED ones only where asked for."""
 
     def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
         """Write a changed record. Raises WrongState unless the stored one is in ``expected``."""
@@ -97,6 +115,9 @@ class PrincipalCatalog(Protocol):
 
     def replace(self, name: str, office: str, token_sha256: str) -> None:
         """Make this the principal's only token."""
+
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
 
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""
@@ -141,20 +162,6 @@ class RequestLog(Protocol):
         """Keep the answer. Raises AlreadyExists where one is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRecord:
-    """One line of the audit log: who did what to which resource, hash-chained like the ledger. Public facts only."""
-
-    sequence: int
-    at: datetime
-    principal: str
-    action: str
-    resource: str
-    detail: Mapping[str, str]
-    previous: str
-    digest: str
-
-
 class AuditLog(Protocol):
     """Append-only, hash-chained."""
 
@@ -163,3 +170,6 @@ class AuditLog(Protocol):
 
     def records(self, *, after: int = 0, limit: int = 1_000) -> tuple[AuditRecord, ...]:
         """In order."""
+
+    def newest(self) -> AuditRecord | None:
+        """The last one; None where there is none."""

@@ -35,7 +35,15 @@ def write_dataset(record: DatasetRecord) -> str:
         "failure": dataset.failure,
         "warnings": dataset.warnings,
     }
-    return chain.canonical({"dataset": document, "policy": record.policy.to_dict(), "found": dict(record.found)})
+    return chain.canonical({
+        "dataset": document,
+        "policy": record.policy.to_dict(),
+        "found": dict(record.found),
+        "tenant": record.tenant,
+        "fingerprint": record.fingerprint,
+        "overlaps": record.overlaps,
+        "distinct_from": record.distinct_from,
+    })  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -52,12 +60,15 @@ def read_dataset(text: str) -> DatasetRecord:
         "created_at": datetime.fromisoformat(stored["created_at"]),
         "warnings": tuple(stored["warnings"]),
     })  # fmt: skip
-    return DatasetRecord(dataset=dataset, policy=Policy.from_dict(document["policy"]), found=document["found"])
+    accounts = {name: tuple(document.get(name, ())) for name in ("overlaps", "distinct_from")}
+    policy = Policy.from_dict(document["policy"])
+    return DatasetRecord(**document | accounts | {"dataset": dataset, "policy": policy})
 
 
 def write_release(record: ReleaseRecord) -> str:
-    """The record as text. Raises InvalidArgument for what JSON cannot hold."""
-    release = {field.name: getattr(record.release, field.name) for field in fields(record.release)}
+    """The record as text, without the binding, which is made of the rest. Raises InvalidArgument for what JSON cannot
+    hold."""
+    release = {f.name: getattr(record.release, f.name) for f in fields(record.release) if f.name != "binding"}
     if record.release.derivation is not None:
         release["derivation"] = asdict(record.release.derivation)
     return chain.canonical({
@@ -66,11 +77,14 @@ def write_release(record: ReleaseRecord) -> str:
         "policy": record.policy.to_dict(),
         "verdict_number": record.verdict_number,
         "verdicts_allowed": record.verdicts_allowed,
+        "verdicts_grant": record.verdicts_grant,
         "sandbox": record.sandbox,
         "statement": dict(record.statement),
         "artifacts": dict(record.artifacts),
         "failure": record.failure,
         "sampling": record.sampling,
+        "replays": record.replays,
+        "approvals": record.approvals,
     })  # fmt: skip
 
 
@@ -86,7 +100,11 @@ def read_release(text: str) -> ReleaseRecord:
         "approvals": tuple(stored["approvals"]),
         "derivation": Derivation.from_dict(derivation) if (derivation := stored.get("derivation")) else None,
     })  # fmt: skip
-    return ReleaseRecord(**document | {"release": release, "policy": Policy.from_dict(document["policy"])})
+    return ReleaseRecord(**document | {
+        "release": release,
+        "policy": Policy.from_dict(document["policy"]),
+        "approvals": tuple(document.get("approvals", ())),
+    })  # fmt: skip
 
 
 def _sizes(stored: dict[str, Any] | None) -> PublicSizes | None:

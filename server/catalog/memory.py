@@ -28,10 +28,10 @@ class MemoryDatasets:
             rules.no_dataset(name)
         return codec.read_dataset(self._kept[name])
 
-    def list(self) -> tuple[DatasetRecord, ...]:
-        """All but the DELETED ones, in the order of registration."""
+    def list(self, *, deleted: bool = False) -> tuple[DatasetRecord, ...]:
+        """In the order of registration."""
         records = map(codec.read_dataset, self._kept.values())
-        return tuple(r for r in records if r.dataset.state is not DatasetState.DELETED)
+        return tuple(r for r in records if deleted or r.dataset.state is not DatasetState.DELETED)
 
     def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
         """Write a changed record."""
@@ -113,6 +113,10 @@ class MemoryPrincipals:
     def replace(self, name: str, office: str, token_sha256: str) -> None:
         """Make this the principal's only token."""
         self._kept[name] = (office, token_sha256)
+
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
+        self._kept.pop(name, None)
 
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""

@@ -51,10 +51,12 @@ class SqlDatasets:
             rules.no_dataset(name)
         return codec.read_dataset(document)
 
-    def list(self) -> tuple[DatasetRecord, ...]:
-        """All but the DELETED ones, in the order of registration."""
-        query = select(_datasets.c.document).where(_datasets.c.state != str(DatasetState.DELETED))
-        found = self._connection.scalars(query.order_by(_datasets.c.ordinal))
+    def list(self, *, deleted: bool = False) -> tuple[DatasetRecord, ...]:
+        """In the order of registration."""
+        query = select(_datasets.c.document).order_by(_datasets.c.ordinal)
+        if not deleted:
+            query = query.where(_datasets.c.state != str(DatasetState.DELETED))
+        found = self._connection.scalars(query)
         return tuple(codec.read_dataset(document) for document in found)
 
     def replace(self, record: DatasetRecord, *, expected: DatasetState) -> None:
@@ -157,9 +159,13 @@ class SqlPrincipals:
 
     def replace(self, name: str, office: str, token_sha256: str) -> None:
         """Make this the principal's only token."""
-        table = tables.principals
-        self._connection.execute(delete(table).where(table.c.name == name))
-        self._connection.execute(insert(table).values(name=name, office=office, token_sha256=token_sha256))
+        self.remove(name)
+        row = {"name": name, "office": office, "token_sha256": token_sha256}
+        self._connection.execute(insert(tables.principals).values(row))
+
+    def remove(self, name: str) -> None:
+        """Forget the principal, if it is known."""
+        self._connection.execute(delete(tables.principals).where(tables.principals.c.name == name))
 
     def list(self) -> tuple[tuple[str, str, str], ...]:
         """(name, office, sha256 of the token) of each."""

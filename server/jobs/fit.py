@@ -1,10 +1,11 @@
 """Fit: run a frozen plan on the training rows, and draw the one canonical sample that the gate will judge.
 
-Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json()), ``train`` (path of the private training rows). The
-secret keys the draw from the fitted model, which is post-processing; the noise of the fit comes from the operating
-system and from nowhere else. Writes ``sample.parquet``, and ``model.safetensors`` where the model can be stored.
-Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of its file, or empty), ``event`` (what ran),
-``weaknesses`` of the noise, ``seconds`` of fit and sample.
+Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json()), ``train`` (path of the private training rows),
+``journal`` (path of the attempt's sealed journal). Exact noise is the operating system's and is journalled before it is
+used; the streams of gradient noise and the draw from the fitted model, which is post-processing, are keyed by the
+secret. So the same attempt run again gives the same bytes. Writes ``sample.parquet``, and ``model.safetensors`` where
+the model can be stored. Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of its file, or empty), ``event``
+(what ran), ``weaknesses`` of the noise, ``seconds`` of fit and sample.
 
 The engine may be anybody's. What it raises never leaves the log, and what it returns is held to the domain.
 """
@@ -19,7 +20,8 @@ import numpy as np
 
 from dp_models.base import Plan
 from dp_models.encoding.stored import ParquetRows
-from dp_models.mechanisms.noise import SystemNoise
+from dp_models.mechanisms.attempt import AttemptNoise
+from dp_models.mechanisms.journal import Journal
 from dp_models.registry import synthesizer
 from dp_models.stored.registry import dump
 from server.jobs import canonical, worker
@@ -38,15 +40,17 @@ class EngineFault(Exception):
 
 def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progress) -> dict[str, Any]:
     """Fit what was priced, sample what was fitted. Raises FailedPrecondition where another event ran than the plan's,
-    or where the sample is not what the domain allows."""
+    where a replay does not do what its journal says, or where the sample is not what the domain allows."""
     domain, plan = Domain.from_dict(spec["domain"]), Plan.from_json(spec["plan"])
     if plan.domain != domain.digest:
         raise FailedPrecondition("the plan was made for another domain; ask for a new release")
-    engine, noise = synthesizer(plan.engine), SystemNoise()
-    start = time.perf_counter()
+    engine, start = synthesizer(plan.engine), time.perf_counter()
     progress("fitting")
-    with _foreign():
-        model = engine.fit(ParquetRows(Path(spec["train"])), domain, plan, noise=noise)
+    with Journal(Path(spec["journal"]), subkey(secret, Label.JOURNAL)) as journal:
+        noise = AttemptNoise(journal, subkey(secret, Label.STREAMS))
+        with _foreign():
+            model = engine.fit(ParquetRows(Path(spec["train"])), domain, plan, noise=noise)
+        noise.finish()
     event = noise.event
     if event != plan.event:
         raise FailedPrecondition("the engine ran other mechanisms than its plan priced; its model was thrown away")

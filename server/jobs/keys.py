@@ -18,6 +18,8 @@ class Label(StrEnum):
     ROW = "synthgate/v1/ingest/row"
     UNIT = "synthgate/v1/ingest/unit"
     CUT = "synthgate/v1/ingest/cut"
+    STREAMS = "synthgate/v1/fit/streams"
+    JOURNAL = "synthgate/v1/fit/journal"
     SAMPLE = "synthgate/v1/fit/sample"
     EVALUATION = "synthgate/v1/evaluate"
 

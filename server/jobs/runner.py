@@ -22,8 +22,9 @@ from typing import Any
 
 import psutil
 
+from server.jobs import processes
 from server.jobs.packages import lay_out
-from server.jobs.worker import EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
+from server.jobs.worker import EXIT_DISK, EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
 from synthgate.errors import SynthgateError, tree
 
 TICK_S = 0.2
@@ -52,6 +53,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     CANCELLED = "CANCELLED"
     REFUSED = "REFUSED"
+    INTERRUPTED = "INTERRUPTED"
+    """It was killed from outside, or the disk was full or broken."""
 
 
 _WORDS = {
@@ -59,7 +62,15 @@ _WORDS = {
     Reason.TIMED_OUT: "the job ran out of its time",
     Reason.OUT_OF_MEMORY: "the job needed more memory than it may use",
     Reason.CANCELLED: "the job was cancelled",
+    Reason.INTERRUPTED: "the job was killed from outside, or its disk was full or broken",
 }
+_ENDS = {
+    EXIT_OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    EXIT_DISK: Reason.INTERRUPTED,
+    -signal.SIGKILL: Reason.INTERRUPTED,
+    -signal.SIGTERM: Reason.INTERRUPTED,
+}
+"""By exit status, what a worker that nobody here killed died of; everything else is a crash of its own."""
 
 
 class JobFailed(Exception):
@@ -121,12 +132,15 @@ def run_module(
     """`run` for any importable module that calls ``worker.main``."""
     folder = folder.absolute()
     _prepare(folder, spec)
+    killed = processes.oom_kills()
     process = _start(module, folder=folder, limits=limits, python=python)
     try:
         _hand_over(process, secret)
         _watch(process, limits=limits, cancelled=cancelled, progress=progress)
     finally:
         _end(process)
+    if process.returncode == -signal.SIGKILL and processes.oom_kills() > killed:
+        raise JobFailed(Reason.OUT_OF_MEMORY)
     return _outcome(process.returncode, folder)
 
 
@@ -198,7 +212,7 @@ def _watch(
             raise JobFailed(Reason.CANCELLED)
         if time.monotonic() > deadline:
             raise JobFailed(Reason.TIMED_OUT)
-        if _resident(process.pid) > limits.memory_bytes:
+        if processes.resident(process.pid) > limits.memory_bytes:
             raise JobFailed(Reason.OUT_OF_MEMORY)
         for stage in stages.read(TICK_S):
             progress(stage)
@@ -237,26 +251,9 @@ class _Stages:
                     yield stage
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
-def _resident(pid: int) -> int:
-    """Resident bytes of a process and its descendants; pages that they share count for each."""
-    total = 0
-    for process in _tree(pid):
-        with suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Kill whatever is left of the worker's process group and of its descendants, and reap the worker."""
-    descendants = _tree(process.pid)[1:] if process.returncode is None else []
+    descendants = processes.tree(process.pid)[1:] if process.returncode is None else []
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for descendant in descendants:
@@ -276,7 +273,7 @@ def _outcome(code: int, folder: Path) -> Mapping[str, Any]:
         if kind is not None and isinstance(facts, dict):
             words = {str(key): str(value) for key, value in facts.items()}
             raise JobFailed(Reason.REFUSED, error=kind(str(failure.get("message"))[:MAX_MESSAGE], facts=words))
-    raise JobFailed(Reason.OUT_OF_MEMORY if code == EXIT_OUT_OF_MEMORY else Reason.CRASHED)
+    raise JobFailed(_ENDS.get(code, Reason.CRASHED))
 
 
 def _document(path: Path) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ Invariants:
 - The process dies with its parent: a job that nobody waits for would train on without a gate behind it.
 """
 
+import errno
 import json
 import os
 import resource
@@ -23,7 +24,9 @@ from server.jobs.keys import SECRET_BYTES
 from synthgate.errors import SynthgateError
 
 SPEC, RESULT, FAILURE, LOG = "spec.json", "result.json", "failure.json", "worker.log"
-EXIT_CRASHED, EXIT_REFUSED, EXIT_OUT_OF_MEMORY = 1, 3, 4
+EXIT_CRASHED, EXIT_REFUSED, EXIT_OUT_OF_MEMORY, EXIT_DISK = 1, 3, 4, 5
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What the system says where a disk is full or broken."""
 PARENT_CHECK_S = 0.5
 
 Progress = Callable[[str], None]
@@ -38,14 +41,19 @@ class Job(Protocol):
         """Raises a SynthgateError to refuse, in public words; anything else is a crash."""
 
 
-def main(job: Job) -> NoReturn:
-    """Run ``job`` as ``python -m MODULE FOLDER PARENT`` with the secret on standard input."""
+def main(job: Job, *, secrets: int = 1) -> NoReturn:
+    """Run ``job`` as ``python -m MODULE FOLDER PARENT`` with so many secrets, one behind the other, on standard
+    input."""
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _die_with(parent)
     secret = sys.stdin.buffer.read()
     progress = _claim_stdout()
-    code = work(job, folder=folder, secret=secret, progress=progress) if len(secret) == SECRET_BYTES else EXIT_CRASHED
+    code = (
+        work(job, folder=folder, secret=secret, progress=progress)
+        if len(secret) == secrets * SECRET_BYTES
+        else EXIT_CRASHED
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: numerical libraries are known to crash or hang while the interpreter is torn down, which must not
@@ -63,9 +71,9 @@ def work(job: Job, *, folder: Path, secret: bytes, progress: Progress) -> int:
         return EXIT_REFUSED
     except MemoryError:
         return EXIT_OUT_OF_MEMORY
-    except BaseException:  # a library's SystemExit is no success either
+    except BaseException as error:  # a library's SystemExit is no success either
         traceback.print_exc()
-        return EXIT_CRASHED
+        return EXIT_DISK if isinstance(error, OSError) and error.errno in DISK else EXIT_CRASHED
     return 0
 
 

@@ -4,8 +4,10 @@ Every method runs inside the caller's transaction (`server.store.Store.begin`): 
 together or not at all. Entries are appended, never edited.
 """
 
+from datetime import datetime
 from typing import Protocol
 
+from server.ledger.standing import Standing
 from synthgate.budget import PrivacyBudget
 from synthgate.ledger import Account, Balance, Charge, Entry, Reservation
 
@@ -43,12 +45,19 @@ class LedgerView(Protocol):
     def balance(self, account: str) -> Balance:
         """Summed from the entries. Raises NotFound."""
 
+    def standing(self, account: str) -> Standing:
+        """The balance with how many charges make it up. Raises NotFound."""
+
     def reservation(self, reservation: str) -> Reservation:
         """One reservation. Raises NotFound."""
 
     def entries(self, account: str = "", *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
         """Entries with a sequence number above ``after``, in order, of one account or of all; all of them without a
         ``limit``."""
+
+    def made(self, by: str, *, since: datetime) -> tuple[Entry, ...]:
+        """The reserve entries of ``by`` after ``since``, on all accounts, and the entries that settled them, in
+        order."""
 
     def head(self) -> str:
         """The digest of the newest entry; 64 zeros for an empty ledger."""

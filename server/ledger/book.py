@@ -9,12 +9,15 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from server.ledger import chain, rules
+from server.ledger.standing import Standing
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import NotFound
 from synthgate.ledger import Account, Balance, Charge, Entry, EntryKind, Reservation
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,9 @@ class Selection:
     account: str = ""
     reservation: str = ""
     kinds: tuple[EntryKind, ...] = ()
+    made_by: str = ""
+    """Only entries of reservations that this principal made after ``since``."""
+    since: datetime = _EVER
     after: int = 0
     limit: int | None = None
 
@@ -84,6 +90,13 @@ class Book(ABC):
         """Summed from the account's entries."""
         return rules.balance_of(account, self._select(Selection(account=account)) if account else ())
 
+    def standing(self, account: str) -> Standing:
+        """The balance with how many charges make it up."""
+        found = Standing.of(self._select(Selection(account=account)) if account else ())
+        if account not in found:
+            raise NotFound(f"there is no account {account!r}")
+        return found[account]
+
     def reservation(self, reservation: str) -> Reservation:
         """One reservation as it stands."""
         entries = self._select(Selection(reservation=reservation)) if reservation else ()
@@ -95,6 +108,10 @@ class Book(ABC):
     def entries(self, account: str = "", *, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
         """Entries with a sequence number above ``after``, of one account or of all."""
         return tuple(self._select(Selection(account=account, after=after, limit=limit)))
+
+    def made(self, by: str, *, since: datetime) -> tuple[Entry, ...]:
+        """What a principal reserved after ``since``, and how it was settled."""
+        return tuple(self._select(Selection(made_by=by, since=since)))
 
     def head(self) -> str:
         """The digest of the newest entry; 64 zeros for an empty ledger."""

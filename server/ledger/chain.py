@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from server.catalog.base import AuditRecord
 from synthgate.errors import DataCorrupted, InvalidArgument
 from synthgate.ledger import Entry
+from synthgate.record import AuditRecord
 
 GENESIS = "0" * 64
 """What the first line names as the digest before it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from server.ledger.book import Book, Selection
-from synthgate.ledger import Entry
+from synthgate.ledger import Entry, EntryKind
 
 
 class MemoryLedger(Book):
@@ -15,11 +15,17 @@ class MemoryLedger(Book):
         self._entries = entries
 
     def _select(self, selection: Selection) -> Sequence[Entry]:
+        made = {
+            entry.reservation
+            for entry in self._entries
+            if entry.kind is EntryKind.RESERVE and entry.principal == selection.made_by and entry.at > selection.since
+        }
         found = [
             entry
             for entry in self._entries[selection.after :]
             if selection.account in ("", entry.account)
             and selection.reservation in ("", entry.reservation)
+            and (not selection.made_by or entry.reservation in made)
             and (not selection.kinds or entry.kind in selection.kinds)
         ]
         return found[: selection.limit]

@@ -27,6 +27,13 @@ _IN_ORDER = (
 )
 _OF_ACCOUNT = _IN_ORDER.where(entries.c.account == bindparam("account"))
 _OF_RESERVATION = _IN_ORDER.where(entries.c.reservation == bindparam("reservation"))
+_OF_PRINCIPAL = _IN_ORDER.where(
+    entries.c.reservation.in_(
+        select(entries.c.reservation).where(
+            entries.c.kind == "reserve", entries.c.principal == bindparam("made_by"), entries.c.at > bindparam("since")
+        )
+    )
+)
 _NEWEST = select(entries).order_by(entries.c.sequence.desc()).limit(1)
 _KEEP = insert(entries)
 _STANDING = select(balances).where(balances.c.account == bindparam("name"))
@@ -75,7 +82,10 @@ class SqlLedger(Book):
         query = _IN_ORDER
         limit = _ALL if selection.limit is None else selection.limit
         values: dict[str, Any] = {"after": selection.after, "at_most": limit}
-        if selection.reservation:
+        if selection.made_by:
+            query = _OF_PRINCIPAL
+            values |= {"made_by": selection.made_by, "since": chain.moment(selection.since)}
+        elif selection.reservation:
             query, values = _OF_RESERVATION, values | {"reservation": selection.reservation}
             if selection.account:
                 query = query.where(entries.c.account == selection.account)

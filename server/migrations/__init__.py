@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from synthgate.errors import FailedPrecondition
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision: what this program reads and writes."""
 
 _FIRST = "0001"

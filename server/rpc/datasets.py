@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from server import datasets, erasure
+from server import datasets, erasure, populations
 from server.catalog.base import DatasetRecord
 from server.config import CHUNK_BYTES
 from server.gateway import Call
@@ -18,7 +18,7 @@ from synthgate.errors import InvalidTable, TooLarge
 from synthgate.v1 import dataset_service_pb2 as pb
 from synthgate.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
-STEWARD = Office.STEWARD
+STEWARD, OFFICER = Office.STEWARD, Office.OFFICER
 UPLOADERS = frozenset({STEWARD})
 
 
@@ -63,13 +63,24 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
     @answers(STEWARD)
     def DeleteDataset(self, request: pb.DeleteDatasetRequest, call: Call) -> pb.DeleteDatasetResponse:  # noqa: N802
         """Destroy the rows."""
-        return pb.DeleteDatasetResponse(dataset=shown(erasure.delete(self.gateway, call, request.name)))
+        deleted = erasure.delete(self.gateway, call, request.name)
+        return pb.DeleteDatasetResponse(dataset=shown(datasets.seen(self.gateway, deleted, call.principal)))
+
+    @answers(STEWARD, OFFICER)
+    def LinkDataset(self, request: pb.LinkDatasetRequest, call: Call) -> pb.LinkDatasetResponse:  # noqa: N802
+        """End the wait of a dataset that overlaps another account."""
+        if request.distinct:
+            populations.distinguish(self.gateway, call, request.name, reason=request.reason)
+        else:
+            populations.link(self.gateway, call, request.name)
+        return pb.LinkDatasetResponse(dataset=shown(datasets.read(self.gateway, call.principal, request.name)))
 
     @answers(STEWARD)
     def GetUpload(self, request: pb.GetUploadRequest, call: Call) -> pb.GetUploadResponse:  # noqa: N802
         """Say how much has arrived."""
         datasets.read(self.gateway, call.principal, request.dataset)
-        return pb.GetUploadResponse(upload=_shown_upload(datasets.Upload(self.gateway, request.dataset)))
+        upload = datasets.upload(self.gateway, call.principal, request.dataset)
+        return pb.GetUploadResponse(upload=_shown_upload(upload))
 
     async def UploadRows(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.UploadRowsRequest], context: Any
@@ -77,12 +88,14 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
         """Take the rows: a header, then chunks in order."""
         try:
             principal = await self.admit(context, "UploadRows", UPLOADERS)
+            self.gateway.doubt.check()
             upload: datasets.Upload | None = None
             async for request in request_iterator:
                 if upload is None:
                     if not request.HasField("header"):
                         raise InvalidTable("the first message of an upload is its header")
-                    upload = datasets.Upload(self.gateway, request.header.dataset)
+                    name = request.header.dataset
+                    upload = await asyncio.to_thread(datasets.upload, self.gateway, principal, name)
                     total_bytes, sha256 = request.header.total_bytes, request.header.sha256
                     await asyncio.to_thread(upload.begin, total_bytes=total_bytes, sha256=sha256)
                     continue

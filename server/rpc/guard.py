@@ -1,7 +1,8 @@
 """What every method does before and after its one line of work: authenticate, authorise, convert errors.
 
 `answers` makes a unary gRPC method out of a plain function ``(self, request, call) -> response`` that may block; it
-names the offices that may call it. Anybody else is told PERMISSION_DENIED before anything is read.
+names the offices that may call it. Anybody else is told PERMISSION_DENIED before anything is read. A method whose
+request carries a request id changes something, and is refused while the gateway only reads.
 """
 
 import asyncio
@@ -18,8 +19,13 @@ from server.identity import Office, Principal, Principals, authenticate
 from server.rpc import errors
 from synthgate.errors import InvalidArgument, PermissionDenied
 
+REQUEST_ID = "request_id"
+"""The field that makes a method a mutating one."""
+
 EVERYONE = frozenset(Office)
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
+TOKEN_MAX = 18
+"""Digits of a sequence number; what is longer is no number of a line and would overflow the store's integers."""
 Item = TypeVar("Item")
 
 
@@ -55,6 +61,8 @@ def answers(*offices: Office) -> Callable[[Callable[[Any, Any, Call], Message]],
         async def method(self: Guarded, request: Message, context: Any) -> Message:
             try:
                 principal = await self.admit(context, work.__name__, allowed)
+                if REQUEST_ID in request.DESCRIPTOR.fields_by_name:
+                    self.gateway.doubt.check()
                 return await asyncio.to_thread(work, self, request, _call(principal, work.__name__, request))
             except grpc.aio.AbortError:
                 raise
@@ -92,8 +100,8 @@ def streams(*offices: Office) -> Callable[[Callable[[Any, Any, Principal], Async
 def _call(principal: Principal, method: str, request: Message) -> Call:
     plain = type(request)()
     plain.CopyFrom(request)
-    if "request_id" in plain.DESCRIPTOR.fields_by_name:
-        plain.ClearField("request_id")
+    if REQUEST_ID in plain.DESCRIPTOR.fields_by_name:
+        plain.ClearField(REQUEST_ID)
     payload = hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()
     return Call(principal, method, getattr(request, "request_id", ""), payload)
 
@@ -110,3 +118,11 @@ def page(items: tuple[Item, ...], key: Callable[[Item], str], size: int, token: 
         start = found[0] + 1
     end = start + (size or PAGE_DEFAULT)
     return items[start:end], key(items[end - 1]) if end < len(items) else ""
+
+
+def numbered(size: int, token: str) -> tuple[int, int]:
+    """The size of a page of numbered lines, and the number that it comes after. Raises InvalidArgument."""
+    after = token or "0"
+    if not 0 <= size <= PAGE_MAX or len(after) > TOKEN_MAX or not (after.isascii() and after.isdecimal()):
+        raise InvalidArgument(f"page_size is at most {PAGE_MAX}, and page_token comes from the page before")
+    return size or PAGE_DEFAULT, int(after)

@@ -3,15 +3,12 @@
 from server import accounts
 from server.gateway import Call
 from server.identity import Office
-from server.rpc.guard import PAGE_DEFAULT, PAGE_MAX, Guarded, answers
+from server.rpc.guard import PAGE_DEFAULT, Guarded, answers, numbered
 from synthgate.client import convert
-from synthgate.errors import InvalidArgument
 from synthgate.v1 import ledger_service_pb2 as pb
 from synthgate.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
 STEWARD, OFFICER, AUDITOR = Office.STEWARD, Office.OFFICER, Office.AUDITOR
-TOKEN_MAX = 18
-"""Digits of a sequence number; what is longer is no number of a line and would overflow the store's integers."""
 
 
 class LedgerRpc(Guarded, LedgerServiceServicer):
@@ -56,10 +53,7 @@ class LedgerRpc(Guarded, LedgerServiceServicer):
     @answers(STEWARD, OFFICER, AUDITOR)
     def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> pb.ListEntriesResponse:  # noqa: N802
         """Read the book, in order."""
-        token = request.page_token or "0"
-        if not 0 <= request.page_size <= PAGE_MAX or len(token) > TOKEN_MAX or not token.isdecimal():
-            raise InvalidArgument(f"page_size is at most {PAGE_MAX}, and page_token comes from the page before")
-        size, after = request.page_size or PAGE_DEFAULT, int(token)
+        size, after = numbered(request.page_size, request.page_token)
         size = min(size, PAGE_DEFAULT) if request.price_plans else size
         with self.gateway.store.begin() as tx:
             if request.account:

@@ -151,7 +151,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     @answers(OFFICER)
     def ApproveRelease(self, request: pb.ApproveReleaseRequest, call: Call) -> pb.ApproveReleaseResponse:  # noqa: N802
         """Approve a release AWAITING_APPROVAL."""
-        record = approvals.approve(self.gateway, call, request.id, sha256=request.sha256, reason=request.reason)
+        record = approvals.approve(self.gateway, call, request.id, binding=request.binding, reason=request.reason)
         return pb.ApproveReleaseResponse(release=shown(record))
 
     @answers(OFFICER)
@@ -165,3 +165,9 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         """Take a RELEASED release back."""
         record = revocation.revoke(self.gateway, call, request.id, reason=request.reason)
         return pb.RevokeReleaseResponse(release=shown(record))
+
+    @answers()
+    def GetRevocations(self, request: pb.GetRevocationsRequest, call: Call) -> pb.GetRevocationsResponse:  # noqa: N802
+        """Read the signed list of what is revoked."""
+        envelope = revocation.signed_list(self.gateway)
+        return pb.GetRevocationsResponse(envelope=envelope, public_key=self.gateway.signer.public_pem.decode())

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from synthgate.cli import output
 from synthgate.cli.session import Session, command
-from synthgate.dataset import DatasetState, DatasetView
+from synthgate.dataset import OVERLAPS, DatasetState, DatasetView
 from synthgate.domain import Column
 from synthgate.errors import AlreadyExists, InvalidArgument
 
@@ -92,6 +92,26 @@ def delete(
     session.show(document(view), lambda console: console.print(f"{name} is deleted", markup=False))
 
 
+@command(app, "link")
+def link(
+    session: Session,
+    name: Name,
+    distinct: Annotated[
+        bool, typer.Option("--distinct", help="State instead that they are distinct people; officers (default: no).")
+    ] = False,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="Why they are distinct, 1 to 1,000 characters, with --distinct (default: none)."),
+    ] = "",
+) -> None:
+    """Join a dataset that is AWAITING_LINK to the account that it overlaps. The steward of both."""
+    if bool(reason) != distinct:
+        raise InvalidArgument("--distinct takes a --reason, which is kept for ever; a link takes none")
+    with session.client() as gateway:
+        view = gateway.distinguish_dataset(name, reason=reason) if distinct else gateway.link_dataset(name)
+    session.show(document(view), lambda console: draw(console, view))
+
+
 def document(view: DatasetView) -> dict[str, Any]:
     """A dataset as JSON-ready values."""
     value: dict[str, Any] = output.plain(view.dataset)
@@ -121,6 +141,8 @@ def draw(console: Console, view: DatasetView) -> None:
         found = [(f.column, f.empty, f.unparsable, f.clamped, f.undeclared) for f in view.findings]
         title = "what ingest found (exact and private; do not forward)"
         output.listing(console, title, ("column", "empty", "unparsable", "clamped", "undeclared"), found)
+    if dataset.state is DatasetState.AWAITING_LINK:
+        console.print(f"waits: {OVERLAPS}", style="yellow", markup=False)
     for warning in dataset.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
 

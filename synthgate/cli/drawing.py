@@ -1,10 +1,12 @@
 """How releases, prices and reports are drawn for people, and how a release is followed."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from synthgate.approval import Binding
 from synthgate.cli import output
 from synthgate.cli.session import Session
 from synthgate.release import Quote, Release, ReleaseState
@@ -33,12 +35,19 @@ def release(console: Console, shown: Release) -> None:
         "engine": f"{shown.engine}: {shown.because}" if shown.because else shown.engine,
         **(_priced(shown) if shown.derivation is None else output.asked_of_model(shown.derivation)),
         "approvals": approvals if shown.approvals_needed else "",
+        "binding": shown.binding.digest if shown.binding else "",
         "rows": f"{shown.rows:,}" if shown.rows else "",
         "sha256": shown.sha256,
         "requested": f"{output.moment(shown.created_at)} by {shown.requested_by}",
         "changed": output.moment(shown.updated_at),
     }
     output.facts(console, f"release {shown.id}", rows)
+
+
+def binding(shown: Binding) -> Iterator[str]:
+    """What is about to be approved, a line a field, and the digest of it all."""
+    yield f"approving the binding {shown.digest}, which is of"
+    yield from (f"{name}: {value}" for name, value in asdict(shown).items() if value != "")
 
 
 def _priced(shown: Release) -> dict[str, str]:

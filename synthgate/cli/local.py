@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from synthgate.approval import Approval
 from synthgate.attestation import NO_CHARGE, NO_VERDICT, Attestation, Derived, Judged
 from synthgate.cli import output
 from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
-from synthgate.errors import FailedPrecondition
+from synthgate.errors import FailedPrecondition, InvalidArgument
+from synthgate.revocations import RevocationList
 
 schema = typer.Typer(help="Write down what a table holds.", no_args_is_help=True)
 SERVER = "server"
@@ -59,12 +61,17 @@ def serve(
     This process becomes the gateway (`python -m server`), so signals and exit code are the gateway's.
     """
     with reported(as_json=False):
-        if importlib.util.find_spec(SERVER) is None:
-            raise FailedPrecondition("the gateway is not installed here; run: pip install 'synthgate[gateway]'")
+        need_server()
     state = state or (context.obj or {}).get("state")
     given = [*(("--state", str(state)) if state else ()), *(("--config", str(config)) if config else ())]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", SERVER, *given, *context.args])  # noqa: S606 - no shell
+
+
+def need_server() -> None:
+    """Raise FailedPrecondition where only the client is installed."""
+    if importlib.util.find_spec(SERVER) is None:
+        raise FailedPrecondition("the gateway is not installed here; run: pip install 'synthgate[gateway]'")
 
 
 def verify(
@@ -75,16 +82,28 @@ def verify(
         Path,
         typer.Option("--key", help="The gateway's public key (PEM), got from its operator."),
     ],
+    revocations: Annotated[
+        Path | None,
+        typer.Option("--revocations", help="From `revocations export`; refuse what is on it (default: not asked)."),
+    ] = None,
+    min_number: Annotated[
+        int, typer.Option("--min-number", min=0, help="Refuse a revocation list with a smaller number (default: none).")
+    ] = 0,
 ) -> None:
     """Check offline that a file is the one that a gateway released, and show what the gateway says about it."""
-    from synthgate.verify import verify as verify_release
+    from synthgate import verify as offline
 
-    attested = verify_release(file, read_file(attestation), read_file(key))
-    session.show(attested.to_statement(), lambda console: _draw(console, attested))
+    if min_number and revocations is None:
+        raise InvalidArgument("--min-number goes with --revocations")
+    given, pem = None if revocations is None else read_file(revocations), read_file(key)
+    attested = offline.verify(file, read_file(attestation), pem, revocations=given, min_number=min_number)
+    known = None if given is None else offline.read_revocations(given, pem)
+    session.show(attested.to_statement(), lambda console: _draw(console, attested, known))
 
 
-def _draw(console: Console, a: Attestation) -> None:
+def _draw(console: Console, a: Attestation, known: RevocationList | None) -> None:
     s = a.statement
+    asked = f"not on list number {known.number} of {output.moment(known.issued_at)}" if known else "not asked"
     rows = {
         "release": a.release,
         "dataset": a.dataset,
@@ -95,12 +114,19 @@ def _draw(console: Console, a: Attestation) -> None:
         "public size": f"{s.sizes.rows:,} rows, {s.sizes.units:,} units ({s.sizes.origin})",
         "engine": ", ".join([a.engine, *(f"{name} {version}" for name, version in a.versions.items())]),
         **(_judged(a.origin) if isinstance(a.origin, Judged) else _derived(a.origin)),
-        "approved by": ", ".join(a.approvals),
+        "approved by": "; ".join(_approved(approval) for approval in a.approvals),
         "released at": output.moment(a.released_at),
+        "revoked": asked,
     }
     rows |= {f"not covered {i}": text for i, text in enumerate(s.not_covered, 1)}
     rows |= {f"weakened by {i}": text for i, text in enumerate(s.weakened_by, 1)}
     output.facts(console, "verified: the file is the attested one, and the signature is the key's", rows)
+
+
+def _approved(approval: Approval | str) -> str:
+    if isinstance(approval, str):
+        return approval
+    return f"{approval.officer}, {output.moment(approval.at)}, binding {approval.binding}"
 
 
 def _judged(origin: Judged) -> dict[str, str]:

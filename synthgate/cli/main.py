@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import synthgate
-from synthgate.cli import book, dataset, ledger, local, release
+from synthgate.cli import audit, book, dataset, ledger, local, release, revocations
 from synthgate.cli.session import ADDRESS_HELP, JSON_HELP, ROLE_HELP, STATE_HELP, TIMEOUT_HELP, TOKEN_HELP
 
 EPILOG = (
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(release.app, name="release")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(audit.app, name="audit")
+app.add_typer(revocations.app, name="revocations")
 app.add_typer(local.schema, name="schema")
 book.register(ledger.app)
 local.register(app)

@@ -3,7 +3,7 @@
 0    done
 1    another failure (the gateway cannot be reached, ran out of time, or has a fault)
 2    the command or its input is invalid
-3    refused: budget, policy, state, name taken, too large; nothing was charged
+3    refused: budget, quota, policy, state, name taken, too large; nothing was charged
 4    not found, or not visible to the role
 5    no valid token, or the role may not do this
 6    verification failed, or bytes are corrupt
@@ -33,6 +33,7 @@ EXIT_CODES: tuple[tuple[type[errors.SynthgateError], int], ...] = (
     (errors.InvalidArgument, 2),
     (errors.FailedPrecondition, 3),
     (errors.AlreadyExists, 3),
+    (errors.QuotaExhausted, 3),
     (errors.TooLarge, 3),
     (errors.NotFound, 4),
     (errors.Unauthenticated, 5),

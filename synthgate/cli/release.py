@@ -228,18 +228,21 @@ def approve(
     session: Session,
     release: Id,
     reason: Reason,
-    sha256: Annotated[
-        str, typer.Option("--sha256", help="sha256 of the artifact you looked at (default: fetched and shown).")
+    binding: Annotated[
+        str, typer.Option("--binding", help="Digest of the binding you looked at (default: fetched and shown).")
     ] = "",
 ) -> None:
-    """Approve a release that awaits it. Officers who neither requested nor registered."""
+    """Approve a release that awaits it: its data, model, report, policy and all else that its binding names. Officers
+    who neither requested nor registered."""
     with session.client() as gateway:
-        if not sha256:
-            sha256 = gateway.release(release).sha256
-            if not sha256:
-                raise WrongState("the release has no artifact that could be approved")
-            session.note(f"approving the artifact with sha256 {sha256}")
-        found = gateway.approve(release, sha256=sha256, reason=reason)
+        if not binding:
+            looked_at = gateway.release(release)
+            if looked_at.binding is None:
+                raise WrongState("the release has nothing that could be approved")
+            binding = looked_at.binding.digest
+            for line in drawing.binding(looked_at.binding):
+                session.note(line)
+        found = gateway.approve(release, binding=binding, reason=reason)
     session.show(found, lambda console: drawing.release(console, found))
 
 

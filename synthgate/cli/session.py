@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_ROLE = "analyst"
 STATE_HELP = "State folder of the gateway on this machine (default: none; give this or --address)."
 ROLE_HELP = (
-    f"Role whose token in the state folder is used: steward, analyst, officer, auditor (default: {DEFAULT_ROLE})."
+    "Role whose token in the state folder is used: steward, analyst, officer, auditor, or a name of the gateway's "
+    f"principals (default: {DEFAULT_ROLE})."
 )
 ADDRESS_HELP = "HOST:PORT of the gateway on a loopback interface, instead of --state (default: none)."
 TOKEN_HELP = "File that holds the token, with --address (default: none)."  # noqa: S105 - a help text

@@ -1,4 +1,4 @@
-"""`Client`: the gateway's three services as methods on values.
+"""`Client`: the gateway's services as methods on values.
 
     with Client.from_state(Path("state"), "analyst") as gateway:
         release = gateway.create_release("people", epsilon=1.0)
@@ -11,6 +11,7 @@ with every retry, so they act once; pass ``request_id`` to carry a retry over a 
 """
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -20,11 +21,13 @@ from synthgate.client.state import read_state
 from synthgate.client.tables import PreparedTable, prepare_table
 from synthgate.client.transfer import Progress, quiet
 from synthgate.client.wire import Clock, Retry, Wire, chosen
-from synthgate.dataset import DatasetState, DatasetView
+from synthgate.dataset import OVERLAPS, DatasetState, DatasetView
 from synthgate.errors import InvalidTable, WrongState
 from synthgate.ledger import AccountView, Entry, PlanPrice
 from synthgate.policy import Policy
+from synthgate.record import AuditRecord
 from synthgate.schema import Declaration
+from synthgate.v1 import audit_service_pb2 as audit
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 
@@ -113,6 +116,19 @@ class Client(ReleaseCalls):
         entries = tuple(convert.entry_from_proto(e) for page in pages for e in page.entries)
         return entries, tuple(convert.plan_price_from_proto(p) for page in pages for p in page.plan_prices)
 
+    # audit
+
+    def audit_records(self, *, after: int = 0) -> Iterator[AuditRecord]:
+        """The audit log behind record number ``after``, in order, page by page. Stewards, officers, auditors."""
+        request = audit.ListAuditRecordsRequest(page_token=str(after))
+        for page in self._wire.pages(self._wire.audit.ListAuditRecords, request):
+            yield from map(convert.record_from_proto, page.records)
+
+    def checkpoint(self) -> tuple[bytes, bytes]:
+        """The gateway's books, signed now: a DSSE envelope, and the public key in PEM. Stewards, officers, auditors."""
+        response = self._wire.call(self._wire.audit.GetCheckpoint, audit.GetCheckpointRequest())
+        return response.envelope, response.public_key.encode()
+
     # datasets
 
     def create_dataset(
@@ -163,9 +179,19 @@ class Client(ReleaseCalls):
         request = datasets.DeleteDatasetRequest(request_id=chosen(request_id), name=name)
         return convert.dataset_from_proto(self._wire.call(self._wire.datasets.DeleteDataset, request).dataset)
 
+    def link_dataset(self, name: str, *, request_id: str = "") -> DatasetView:
+        """Join a dataset that is AWAITING_LINK to the account that it overlaps. The steward of both."""
+        request = datasets.LinkDatasetRequest(request_id=chosen(request_id), name=name)
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.LinkDataset, request).dataset)
+
+    def distinguish_dataset(self, name: str, *, reason: str, request_id: str = "") -> DatasetView:
+        """State that a dataset that is AWAITING_LINK holds other people than what it overlaps; logged. Officers."""
+        request = datasets.LinkDatasetRequest(request_id=chosen(request_id), name=name, distinct=True, reason=reason)
+        return convert.dataset_from_proto(self._wire.call(self._wire.datasets.LinkDataset, request).dataset)
+
     def wait_ready(self, name: str, *, timeout_s: float = 600.0) -> DatasetView:
         """Wait until ingest has ended. Raises InvalidTable where the upload's structure is faulty, WrongState where the
-        dataset was deleted, DeadlineExceeded."""
+        dataset was deleted or overlaps another account, DeadlineExceeded."""
         clock, pause = Clock(timeout_s), Retry(first_s=0.1, most_s=1.0)
         for asked in itertools.count(1):
             view = self.dataset(name)
@@ -175,6 +201,8 @@ class Client(ReleaseCalls):
                 raise InvalidTable(view.dataset.failure or "the structure of the upload is faulty")
             if view.dataset.state is DatasetState.DELETED:
                 raise WrongState("the dataset was deleted")
+            if view.dataset.state is DatasetState.AWAITING_LINK:
+                raise WrongState(f"dataset {name!r} waits: {OVERLAPS}")
             clock.left_s(of="ingest")
             pause.pause(asked)
         raise AssertionError("count does not end")

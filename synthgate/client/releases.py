@@ -25,6 +25,14 @@ class SignedAttestation:
     public_key: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRevocations:
+    """The same of a revocation list, for `synthgate.verify`."""
+
+    envelope: bytes
+    public_key: bytes
+
+
 class ReleaseCalls:
     """The methods of `synthgate.Client` on releases."""
 
@@ -131,10 +139,11 @@ class ReleaseCalls:
         response = self._wire.call(self._wire.releases.GetAttestation, releases.GetAttestationRequest(id=release))
         return SignedAttestation(envelope=bytes(response.envelope), public_key=response.public_key.encode())
 
-    def approve(self, release: str, *, sha256: str, reason: str, request_id: str = "") -> Release:
-        """Approve a release AWAITING_APPROVAL; ``sha256`` is that of the artifact looked at. Officers."""
+    def approve(self, release: str, *, binding: str, reason: str, request_id: str = "") -> Release:
+        """Approve a release AWAITING_APPROVAL; ``binding`` is the digest of the ``binding`` that was looked at. Raises
+        WrongState where that is another by now. Officers."""
         request = releases.ApproveReleaseRequest(
-            request_id=chosen(request_id), id=release, sha256=sha256, reason=reason
+            request_id=chosen(request_id), id=release, binding=binding, reason=reason
         )
         return convert.release_from_proto(self._wire.call(self._wire.releases.ApproveRelease, request).release)
 
@@ -147,3 +156,8 @@ class ReleaseCalls:
         """Take a RELEASED release back, and all that was derived from it; their data are destroyed. Officers."""
         request = releases.RevokeReleaseRequest(request_id=chosen(request_id), id=release, reason=reason)
         return convert.release_from_proto(self._wire.call(self._wire.releases.RevokeRelease, request).release)
+
+    def revocations(self) -> SignedRevocations:
+        """The signed list of all releases that are revoked, for `synthgate.verify.verify`."""
+        response = self._wire.call(self._wire.releases.GetRevocations, releases.GetRevocationsRequest())
+        return SignedRevocations(envelope=bytes(response.envelope), public_key=response.public_key.encode())

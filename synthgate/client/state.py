@@ -1,17 +1,18 @@
-"""A gateway's state folder, as its clients on the same machine read it: ``endpoint`` and ``tokens/<role>``."""
+"""A gateway's state folder, as its clients on the same machine read it: ``endpoint`` and ``tokens/<name>``."""
 
+import re
 from pathlib import Path
 
 from synthgate.errors import InvalidArgument, Unauthenticated, Unavailable
 
-ROLES = ("steward", "analyst", "officer", "auditor")
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 
 
 def read_state(state: Path, role: str) -> tuple[str, str]:
-    """The address and the role's development token. Raises Unavailable where no gateway runs on the folder,
-    Unauthenticated where the role has no token."""
-    if role not in ROLES:
-        raise InvalidArgument(f"a role is one of {', '.join(ROLES)}")
+    """The address and the development token of a role, or of a principal that the gateway's settings name. Raises
+    Unavailable where no gateway runs on the folder, Unauthenticated where there is no such token."""
+    if not _NAME.fullmatch(role):
+        raise InvalidArgument("a role is steward, analyst, officer, auditor, or a name of the gateway's principals")
     try:
         address = (state / "endpoint").read_text().strip()
     except (OSError, ValueError):
@@ -24,4 +25,4 @@ def read_token(file: Path) -> str:
     try:
         return file.read_text().strip()
     except (OSError, ValueError):
-        raise Unauthenticated(f"{file} holds no readable token") from None
+        raise Unauthenticated(f"{file} holds no readable token; see the names in its folder") from None

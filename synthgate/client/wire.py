@@ -14,7 +14,12 @@ import grpc
 
 from synthgate.client.faults import error_of
 from synthgate.errors import Cancelled, DeadlineExceeded, InvalidArgument, SynthgateError, Unavailable
-from synthgate.v1 import dataset_service_pb2_grpc, ledger_service_pb2_grpc, release_service_pb2_grpc
+from synthgate.v1 import (
+    audit_service_pb2_grpc,
+    dataset_service_pb2_grpc,
+    ledger_service_pb2_grpc,
+    release_service_pb2_grpc,
+)
 
 Message = TypeVar("Message")
 STREAM_TIMEOUT_S = 3_600.0
@@ -73,7 +78,7 @@ class Patience:
 
 
 class Wire:
-    """The three services behind one channel."""
+    """The services behind one channel."""
 
     def __init__(self, address: str, token: str, *, timeout_s: float, retry: Retry) -> None:
         check_loopback(address)
@@ -88,6 +93,8 @@ class Wire:
         self.datasets: Any = dataset_service_pb2_grpc.DatasetServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self.releases: Any = release_service_pb2_grpc.ReleaseServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self.ledger: Any = ledger_service_pb2_grpc.LedgerServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+        self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Close the channel; running calls are cancelled."""

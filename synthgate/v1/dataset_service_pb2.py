@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from synthgate.v1 import types_pb2 as synthgate_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"synthgate/v1/dataset_service.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18synthgate/v1/types.proto\"\x8d\x03\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06\x64omain\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Domain\x12\'\n\x04unit\x18\x03 \x01(\x0b\x32\x19.synthgate.v1.PrivacyUnit\x12(\n\x05sizes\x18\x04 \x01(\x0b\x32\x19.synthgate.v1.PublicSizes\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12$\n\x06policy\x18\x06 \x01(\x0b\x32\x14.synthgate.v1.Policy\x12)\n\x05state\x18\x07 \x01(\x0e\x32\x1a.synthgate.v1.DatasetState\x12\x15\n\rregistered_by\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12.\n\x08\x66indings\x18\x0c \x03(\x0b\x32\x1c.synthgate.v1.ColumnFindings\"h\n\x0e\x43olumnFindings\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05\x65mpty\x18\x02 \x01(\x03\x12\x12\n\nunparsable\x18\x03 \x01(\x03\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x03\x12\x12\n\nundeclared\x18\x05 \x01(\x03\"\xe8\x01\n\x14\x43reateDatasetRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x06\x64omain\x18\x03 \x01(\x0b\x32\x14.synthgate.v1.Domain\x12\'\n\x04unit\x18\x04 \x01(\x0b\x32\x19.synthgate.v1.PrivacyUnit\x12(\n\x05sizes\x18\x05 \x01(\x0b\x32\x19.synthgate.v1.PublicSizes\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\t\x12$\n\x06policy\x18\x07 \x01(\x0b\x32\x14.synthgate.v1.Policy\"?\n\x15\x43reateDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x14ListDatasetsResponse\x12\'\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x15.synthgate.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x14\x44\x65leteDatasetRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x15\x44\x65leteDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"D\n\x0cUploadHeader\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"+\n\x0bUploadChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"u\n\x11UploadRowsRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.synthgate.v1.UploadHeaderH\x00\x12*\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x19.synthgate.v1.UploadChunkH\x00\x42\x06\n\x04part\"V\n\x06Upload\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\":\n\x12UploadRowsResponse\x12$\n\x06upload\x18\x01 \x01(\x0b\x32\x14.synthgate.v1.Upload\"#\n\x10GetUploadRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"9\n\x11GetUploadResponse\x12$\n\x06upload\x18\x01 \x01(\x0b\x32\x14.synthgate.v1.Upload*\xb3\x01\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TASET_STATE_CREATED\x10\x01\x12\x1b\n\x17\x44\x41TASET_STATE_INGESTING\x10\x02\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x03\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x04\x12\x19\n\x15\x44\x41TASET_STATE_DELETED\x10\x05\x32\x8d\x04\n\x0e\x44\x61tasetService\x12X\n\rCreateDataset\x12\".synthgate.v1.CreateDatasetRequest\x1a#.synthgate.v1.CreateDatasetResponse\x12O\n\nGetDataset\x12\x1f.synthgate.v1.GetDatasetRequest\x1a .synthgate.v1.GetDatasetResponse\x12U\n\x0cListDatasets\x12!.synthgate.v1.ListDatasetsRequest\x1a\".synthgate.v1.ListDatasetsResponse\x12X\n\rDeleteDataset\x12\".synthgate.v1.DeleteDatasetRequest\x1a#.synthgate.v1.DeleteDatasetResponse\x12Q\n\nUploadRows\x12\x1f.synthgate.v1.UploadRowsRequest\x1a .synthgate.v1.UploadRowsResponse(\x01\x12L\n\tGetUpload\x12\x1e.synthgate.v1.GetUploadRequest\x1a\x1f.synthgate.v1.GetUploadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"synthgate/v1/dataset_service.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18synthgate/v1/types.proto\"\x8d\x03\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06\x64omain\x18\x02 \x01(\x0b\x32\x14.synthgate.v1.Domain\x12\'\n\x04unit\x18\x03 \x01(\x0b\x32\x19.synthgate.v1.PrivacyUnit\x12(\n\x05sizes\x18\x04 \x01(\x0b\x32\x19.synthgate.v1.PublicSizes\x12\x0f\n\x07\x61\x63\x63ount\x18\x05 \x01(\t\x12$\n\x06policy\x18\x06 \x01(\x0b\x32\x14.synthgate.v1.Policy\x12)\n\x05state\x18\x07 \x01(\x0e\x32\x1a.synthgate.v1.DatasetState\x12\x15\n\rregistered_by\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12.\n\x08\x66indings\x18\x0c \x03(\x0b\x32\x1c.synthgate.v1.ColumnFindings\"h\n\x0e\x43olumnFindings\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05\x65mpty\x18\x02 \x01(\x03\x12\x12\n\nunparsable\x18\x03 \x01(\x03\x12\x0f\n\x07\x63lamped\x18\x04 \x01(\x03\x12\x12\n\nundeclared\x18\x05 \x01(\x03\"\xe8\x01\n\x14\x43reateDatasetRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x06\x64omain\x18\x03 \x01(\x0b\x32\x14.synthgate.v1.Domain\x12\'\n\x04unit\x18\x04 \x01(\x0b\x32\x19.synthgate.v1.PrivacyUnit\x12(\n\x05sizes\x18\x05 \x01(\x0b\x32\x19.synthgate.v1.PublicSizes\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\t\x12$\n\x06policy\x18\x07 \x01(\x0b\x32\x14.synthgate.v1.Policy\"?\n\x15\x43reateDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x14ListDatasetsResponse\x12\'\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x15.synthgate.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x14\x44\x65leteDatasetRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x15\x44\x65leteDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"X\n\x12LinkDatasetRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x64istinct\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"=\n\x13LinkDatasetResponse\x12&\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x15.synthgate.v1.Dataset\"D\n\x0cUploadHeader\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"+\n\x0bUploadChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"u\n\x11UploadRowsRequest\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.synthgate.v1.UploadHeaderH\x00\x12*\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x19.synthgate.v1.UploadChunkH\x00\x42\x06\n\x04part\"V\n\x06Upload\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\":\n\x12UploadRowsResponse\x12$\n\x06upload\x18\x01 \x01(\x0b\x32\x14.synthgate.v1.Upload\"#\n\x10GetUploadRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"9\n\x11GetUploadResponse\x12$\n\x06upload\x18\x01 \x01(\x0b\x32\x14.synthgate.v1.Upload*\xd4\x01\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TASET_STATE_CREATED\x10\x01\x12\x1b\n\x17\x44\x41TASET_STATE_INGESTING\x10\x02\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x03\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x04\x12\x19\n\x15\x44\x41TASET_STATE_DELETED\x10\x05\x12\x1f\n\x1b\x44\x41TASET_STATE_AWAITING_LINK\x10\x06\x32\xe1\x04\n\x0e\x44\x61tasetService\x12X\n\rCreateDataset\x12\".synthgate.v1.CreateDatasetRequest\x1a#.synthgate.v1.CreateDatasetResponse\x12O\n\nGetDataset\x12\x1f.synthgate.v1.GetDatasetRequest\x1a .synthgate.v1.GetDatasetResponse\x12U\n\x0cListDatasets\x12!.synthgate.v1.ListDatasetsRequest\x1a\".synthgate.v1.ListDatasetsResponse\x12X\n\rDeleteDataset\x12\".synthgate.v1.DeleteDatasetRequest\x1a#.synthgate.v1.DeleteDatasetResponse\x12Q\n\nUploadRows\x12\x1f.synthgate.v1.UploadRowsRequest\x1a .synthgate.v1.UploadRowsResponse(\x01\x12R\n\x0bLinkDataset\x12 .synthgate.v1.LinkDatasetRequest\x1a!.synthgate.v1.LinkDatasetResponse\x12L\n\tGetUpload\x12\x1e.synthgate.v1.GetUploadRequest\x1a\x1f.synthgate.v1.GetUploadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synthgate.v1.dataset_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATASETSTATE']._serialized_start=1768
-  _globals['_DATASETSTATE']._serialized_end=1947
+  _globals['_DATASETSTATE']._serialized_start=1921
+  _globals['_DATASETSTATE']._serialized_end=2133
   _globals['_DATASET']._serialized_start=112
   _globals['_DATASET']._serialized_end=509
   _globals['_COLUMNFINDINGS']._serialized_start=511
@@ -55,20 +55,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEDATASETREQUEST']._serialized_end=1222
   _globals['_DELETEDATASETRESPONSE']._serialized_start=1224
   _globals['_DELETEDATASETRESPONSE']._serialized_end=1287
-  _globals['_UPLOADHEADER']._serialized_start=1289
-  _globals['_UPLOADHEADER']._serialized_end=1357
-  _globals['_UPLOADCHUNK']._serialized_start=1359
-  _globals['_UPLOADCHUNK']._serialized_end=1402
-  _globals['_UPLOADROWSREQUEST']._serialized_start=1404
-  _globals['_UPLOADROWSREQUEST']._serialized_end=1521
-  _globals['_UPLOAD']._serialized_start=1523
-  _globals['_UPLOAD']._serialized_end=1609
-  _globals['_UPLOADROWSRESPONSE']._serialized_start=1611
-  _globals['_UPLOADROWSRESPONSE']._serialized_end=1669
-  _globals['_GETUPLOADREQUEST']._serialized_start=1671
-  _globals['_GETUPLOADREQUEST']._serialized_end=1706
-  _globals['_GETUPLOADRESPONSE']._serialized_start=1708
-  _globals['_GETUPLOADRESPONSE']._serialized_end=1765
-  _globals['_DATASETSERVICE']._serialized_start=1950
-  _globals['_DATASETSERVICE']._serialized_end=2475
+  _globals['_LINKDATASETREQUEST']._serialized_start=1289
+  _globals['_LINKDATASETREQUEST']._serialized_end=1377
+  _globals['_LINKDATASETRESPONSE']._serialized_start=1379
+  _globals['_LINKDATASETRESPONSE']._serialized_end=1440
+  _globals['_UPLOADHEADER']._serialized_start=1442
+  _globals['_UPLOADHEADER']._serialized_end=1510
+  _globals['_UPLOADCHUNK']._serialized_start=1512
+  _globals['_UPLOADCHUNK']._serialized_end=1555
+  _globals['_UPLOADROWSREQUEST']._serialized_start=1557
+  _globals['_UPLOADROWSREQUEST']._serialized_end=1674
+  _globals['_UPLOAD']._serialized_start=1676
+  _globals['_UPLOAD']._serialized_end=1762
+  _globals['_UPLOADROWSRESPONSE']._serialized_start=1764
+  _globals['_UPLOADROWSRESPONSE']._serialized_end=1822
+  _globals['_GETUPLOADREQUEST']._serialized_start=1824
+  _globals['_GETUPLOADREQUEST']._serialized_end=1859
+  _globals['_GETUPLOADRESPONSE']._serialized_start=1861
+  _globals['_GETUPLOADRESPONSE']._serialized_end=1918
+  _globals['_DATASETSERVICE']._serialized_start=2136
+  _globals['_DATASETSERVICE']._serialized_end=2745
 # @@protoc_insertion_point(module_scope)

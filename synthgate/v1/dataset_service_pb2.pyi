@@ -19,12 +19,14 @@ class DatasetState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DATASET_STATE_READY: _ClassVar[DatasetState]
     DATASET_STATE_FAILED: _ClassVar[DatasetState]
     DATASET_STATE_DELETED: _ClassVar[DatasetState]
+    DATASET_STATE_AWAITING_LINK: _ClassVar[DatasetState]
 DATASET_STATE_UNSPECIFIED: DatasetState
 DATASET_STATE_CREATED: DatasetState
 DATASET_STATE_INGESTING: DatasetState
 DATASET_STATE_READY: DatasetState
 DATASET_STATE_FAILED: DatasetState
 DATASET_STATE_DELETED: DatasetState
+DATASET_STATE_AWAITING_LINK: DatasetState
 
 class Dataset(_message.Message):
     __slots__ = ("name", "domain", "unit", "sizes", "account", "policy", "state", "registered_by", "create_time", "failure", "warnings", "findings")
@@ -129,6 +131,24 @@ class DeleteDatasetRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class DeleteDatasetResponse(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ...) -> None: ...
+
+class LinkDatasetRequest(_message.Message):
+    __slots__ = ("request_id", "name", "distinct", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    distinct: bool
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., distinct: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LinkDatasetResponse(_message.Message):
     __slots__ = ("dataset",)
     DATASET_FIELD_NUMBER: _ClassVar[int]
     dataset: Dataset

@@ -60,6 +60,11 @@ class DatasetServiceStub:
                 request_serializer=synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsRequest.SerializeToString,
                 response_deserializer=synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsResponse.FromString,
                 _registered_method=True)
+        self.LinkDataset = channel.unary_unary(
+                '/synthgate.v1.DatasetService/LinkDataset',
+                request_serializer=synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetRequest.SerializeToString,
+                response_deserializer=synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetResponse.FromString,
+                _registered_method=True)
         self.GetUpload = channel.unary_unary(
                 '/synthgate.v1.DatasetService/GetUpload',
                 request_serializer=synthgate_dot_v1_dot_dataset__service__pb2.GetUploadRequest.SerializeToString,
@@ -106,6 +111,14 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LinkDataset(self, request, context):
+        """Ends AWAITING_LINK: the steward of both joins the dataset to the account that it overlaps, or an officer states that
+        they are distinct people. Stewards, officers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUpload(self, request, context):
         """Says how much of an upload has arrived. Stewards.
         """
@@ -140,6 +153,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.UploadRows,
                     request_deserializer=synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsRequest.FromString,
                     response_serializer=synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsResponse.SerializeToString,
+            ),
+            'LinkDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkDataset,
+                    request_deserializer=synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetRequest.FromString,
+                    response_serializer=synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetResponse.SerializeToString,
             ),
             'GetUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUpload,
@@ -283,6 +301,33 @@ class DatasetService:
             '/synthgate.v1.DatasetService/UploadRows',
             synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsRequest.SerializeToString,
             synthgate_dot_v1_dot_dataset__service__pb2.UploadRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synthgate.v1.DatasetService/LinkDataset',
+            synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetRequest.SerializeToString,
+            synthgate_dot_v1_dot_dataset__service__pb2.LinkDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,

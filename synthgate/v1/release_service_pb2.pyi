@@ -83,7 +83,7 @@ class Derivation(_message.Message):
     def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation")
+    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class Release(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DERIVATION_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
     id: str
     dataset: str
     account: str
@@ -124,7 +125,48 @@ class Release(_message.Message):
     bytes: int
     rows: int
     derivation: Derivation
-    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ...) -> None: ...
+    binding: Binding
+    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ...) -> None: ...
+
+class Binding(_message.Message):
+    __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    REPORT_PAGE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    REGISTRAR_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    dataset: str
+    domain: str
+    account: str
+    engine: str
+    requester: str
+    data: str
+    model: str
+    report: str
+    report_page: str
+    policy: str
+    policy_digest: str
+    plan: str
+    statement: str
+    verdict: int
+    verdicts_allowed: int
+    salt: str
+    registrar: str
+    def __init__(self, release: _Optional[str] = ..., dataset: _Optional[str] = ..., domain: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., requester: _Optional[str] = ..., data: _Optional[str] = ..., model: _Optional[str] = ..., report: _Optional[str] = ..., report_page: _Optional[str] = ..., policy: _Optional[str] = ..., policy_digest: _Optional[str] = ..., plan: _Optional[str] = ..., statement: _Optional[str] = ..., verdict: _Optional[int] = ..., verdicts_allowed: _Optional[int] = ..., salt: _Optional[str] = ..., registrar: _Optional[str] = ...) -> None: ...
 
 class CreateReleaseRequest(_message.Message):
     __slots__ = ("request_id", "dataset", "engine", "epsilon", "delta", "derivation")
@@ -293,16 +335,16 @@ class GetAttestationResponse(_message.Message):
     def __init__(self, envelope: _Optional[bytes] = ..., public_key: _Optional[str] = ...) -> None: ...
 
 class ApproveReleaseRequest(_message.Message):
-    __slots__ = ("request_id", "id", "sha256", "reason")
+    __slots__ = ("request_id", "id", "reason", "binding")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
-    SHA256_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     id: str
-    sha256: str
     reason: str
-    def __init__(self, request_id: _Optional[str] = ..., id: _Optional[str] = ..., sha256: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    binding: str
+    def __init__(self, request_id: _Optional[str] = ..., id: _Optional[str] = ..., reason: _Optional[str] = ..., binding: _Optional[str] = ...) -> None: ...
 
 class ApproveReleaseResponse(_message.Message):
     __slots__ = ("release",)
@@ -341,3 +383,15 @@ class RevokeReleaseResponse(_message.Message):
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     release: Release
     def __init__(self, release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+
+class GetRevocationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetRevocationsResponse(_message.Message):
+    __slots__ = ("envelope", "public_key")
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    envelope: bytes
+    public_key: str
+    def __init__(self, envelope: _Optional[bytes] = ..., public_key: _Optional[str] = ...) -> None: ...

@@ -115,6 +115,11 @@ class ReleaseServiceStub:
                 request_serializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.SerializeToString,
                 response_deserializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.FromString,
                 _registered_method=True)
+        self.GetRevocations = channel.unary_unary(
+                '/synthgate.v1.ReleaseService/GetRevocations',
+                request_serializer=synthgate_dot_v1_dot_release__service__pb2.GetRevocationsRequest.SerializeToString,
+                response_deserializer=synthgate_dot_v1_dot_release__service__pb2.GetRevocationsResponse.FromString,
+                _registered_method=True)
 
 
 class ReleaseServiceServicer:
@@ -206,7 +211,7 @@ class ReleaseServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRelease(self, request, context):
-        """Approves a release AWAITING_APPROVAL. Officers who neither requested nor registered.
+        """Approves a release AWAITING_APPROVAL, by the digest of its binding. Officers who neither requested nor registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +226,13 @@ class ReleaseServiceServicer:
 
     def RevokeRelease(self, request, context):
         """Takes a RELEASED release back, and every release derived from it: nothing of them is given out any more. Officers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRevocations(self, request, context):
+        """Reads the signed list of all releases that are revoked, of whomever. Everyone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -288,6 +300,11 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.RevokeRelease,
                     request_deserializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.FromString,
                     response_serializer=synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.SerializeToString,
+            ),
+            'GetRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRevocations,
+                    request_deserializer=synthgate_dot_v1_dot_release__service__pb2.GetRevocationsRequest.FromString,
+                    response_serializer=synthgate_dot_v1_dot_release__service__pb2.GetRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -635,6 +652,33 @@ class ReleaseService:
             '/synthgate.v1.ReleaseService/RevokeRelease',
             synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseRequest.SerializeToString,
             synthgate_dot_v1_dot_release__service__pb2.RevokeReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synthgate.v1.ReleaseService/GetRevocations',
+            synthgate_dot_v1_dot_release__service__pb2.GetRevocationsRequest.SerializeToString,
+            synthgate_dot_v1_dot_release__service__pb2.GetRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

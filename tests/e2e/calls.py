@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from synthgate.v1 import audit_service_pb2 as audit
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 from synthgate.v1 import release_service_pb2 as releases
@@ -38,6 +39,9 @@ RPCS = (
     _rpc("datasets", "GetDataset", EVERYONE, lambda r, d: datasets.GetDatasetRequest(name=d)),
     _rpc("datasets", "ListDatasets", EVERYONE, lambda r, d: datasets.ListDatasetsRequest()),
     _rpc("datasets", "DeleteDataset", {STEWARD}, lambda r, d: datasets.DeleteDatasetRequest(request_id="x", name=d)),
+    _rpc(
+        "datasets", "LinkDataset", {STEWARD, OFFICER}, lambda r, d: datasets.LinkDatasetRequest(request_id="x", name=d)
+    ),
     _rpc("datasets", "UploadRows", {STEWARD}, lambda r, d: _upload(d)),
     _rpc("datasets", "GetUpload", {STEWARD}, lambda r, d: datasets.GetUploadRequest(dataset=d)),
     _rpc("releases", "CreateRelease", {ANALYST, STEWARD}, lambda r, d: releases.CreateReleaseRequest(dataset=d)),
@@ -59,7 +63,7 @@ RPCS = (
     _rpc("releases", "GetAttestation", EVERYONE, lambda r, d: releases.GetAttestationRequest(id=r)),
     _rpc(
         "releases", "ApproveRelease", {OFFICER},
-        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, sha256="0" * 64, reason="looked"),
+        lambda r, d: releases.ApproveReleaseRequest(request_id=f"approve {r}", id=r, binding="0" * 64, reason="looked"),
     ),
     _rpc(
         "releases", "RejectRelease", {OFFICER},
@@ -69,9 +73,12 @@ RPCS = (
         "releases", "RevokeRelease", {OFFICER},
         lambda r, d: releases.RevokeReleaseRequest(request_id=f"revoke {r}", id=r, reason="looked"),
     ),
+    _rpc("releases", "GetRevocations", EVERYONE, lambda r, d: releases.GetRevocationsRequest()),
     _rpc("ledger", "OpenAccount", {STEWARD, OFFICER}, lambda r, d: ledger.OpenAccountRequest(name=d)),
     _rpc("ledger", "AmendAccount", {OFFICER}, lambda r, d: ledger.AmendAccountRequest(name=d, reason="why")),
     _rpc("ledger", "ListAccounts", EVERYONE, lambda r, d: ledger.ListAccountsRequest()),
     _rpc("ledger", "GetBalance", EVERYONE, lambda r, d: ledger.GetBalanceRequest(name=d)),
+    _rpc("audit", "ListAuditRecords", {STEWARD, OFFICER, AUDITOR}, lambda r, d: audit.ListAuditRecordsRequest()),
+    _rpc("audit", "GetCheckpoint", {STEWARD, OFFICER, AUDITOR}, lambda r, d: audit.GetCheckpointRequest()),
     _rpc("ledger", "ListEntries", {STEWARD, OFFICER, AUDITOR}, lambda r, d: ledger.ListEntriesRequest(account=d)),
 )  # fmt: skip

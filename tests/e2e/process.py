@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import grpc
@@ -20,7 +21,12 @@ from synthgate.client.faults import error_of
 from synthgate.ledger import PPM, AccountView
 from synthgate.policy import Policy
 from synthgate.release import Release, ReleaseState
-from synthgate.v1 import dataset_service_pb2_grpc, ledger_service_pb2_grpc, release_service_pb2_grpc
+from synthgate.v1 import (
+    audit_service_pb2_grpc,
+    dataset_service_pb2_grpc,
+    ledger_service_pb2_grpc,
+    release_service_pb2_grpc,
+)
 from tests.e2e.people import LENIENT, declaration, people
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +36,11 @@ CERTIFIED = (
     "stalling", "talkative", "bursting", "overspending", "discounting", "resizing",
 )  # fmt: skip
 ROLES = ("steward", "analyst", "officer", "auditor")
+SECOND = "second-officer"
 TICK_S = 0.2
 WORDS = "Mrs Private"
 """What an engine or a cell says that nobody may ever be told."""
-FRESH_SEED, UPLOADED_SEED = 2, 1
+FRESH_SEED = 2
 
 
 def install(folder: Path) -> Path:
@@ -57,7 +64,9 @@ def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SYNTHGATE_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
+        "SYNTHGATE_VERDICTS_PER_ACCOUNT": "100",
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
+        "SYNTHGATE_PRINCIPALS": json.dumps({role: role for role in ROLES} | {SECOND: "officer"}),
     }
     with log.open("a") as stderr:
         return subprocess.Popen(
@@ -83,6 +92,7 @@ class Served:
         self.channel = grpc.insecure_channel(self.address)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
         self.releases = release_service_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.ledger = ledger_service_pb2_grpc.LedgerServiceStub(self.channel)
 
     def token(self, role: str) -> tuple[tuple[str, str], ...]:
@@ -114,7 +124,7 @@ class Served:
         self.steward.open_account(name, epsilon=cap, delta=1e-6, sandbox=sandbox)
         self.steward.create_dataset(name, declaration(rows), account=name, policy=policy)
         file = self.state.with_name(f"{name}.parquet")
-        pq.write_table(people(rows, seed=UPLOADED_SEED), file)
+        pq.write_table(people(rows, seed=zlib.crc32(name.encode())), file)  # nobody is in two accounts
         self.steward.upload(name, file)
         return name
 
@@ -124,6 +134,13 @@ class Served:
             if seen.state in states or seen.stage in states:
                 return seen
         return seen
+
+    def approve(self, release: Release, *, reason: str, client: Client | None = None) -> Release:
+        """Let an officer look at what awaits approval, and approve it."""
+        officer = client or self.officer
+        looked_at = officer.release(release.id).binding
+        assert looked_at is not None
+        return officer.approve(release.id, binding=looked_at.digest, reason=reason)
 
     def ended(self, release: Release) -> Release:
         """The release at rest, as the steward sees it."""

@@ -47,7 +47,8 @@ def test_a_killed_worker_fails_the_release_and_keeps_the_charge(served: Served) 
     (worker,) = served.workers()
     worker.kill()
     release = served.ended(asked)
-    assert (release.state, release.stage) == (ReleaseState.FAILED, "the job stopped unexpectedly")
+    assert release.state is ReleaseState.FAILED
+    assert "killed from outside" in release.stage
     assert [e.kind for e in served.steward.entries(name)] == [EntryKind.OPEN, EntryKind.RESERVE, EntryKind.COMMIT]
     assert tuple(served.analyst.watch(asked.id))[-1].state is ReleaseState.CLOSED
 
@@ -78,8 +79,7 @@ def test_a_killed_gateway_comes_back_with_everything_at_rest_or_in_its_queue(doo
         assert again.analyst.create_release("crash", epsilon=1.0, engine="fresh", request_id="queued").id == queued.id
         assert again.until(queued, ReleaseState.AWAITING_APPROVAL).state is ReleaseState.AWAITING_APPROVAL
         assert again.balance("crash").balance.committed.epsilon == 3 * 10**9
-        digest = again.officer.release(approving.id).sha256
-        assert again.officer.approve(approving.id, sha256=digest, reason="looked").state is ReleaseState.RELEASED
+        assert again.approve(approving, reason="looked").state is ReleaseState.RELEASED
         verify_chain(again.steward.entries())
     finally:
         again.kill()
@@ -106,7 +106,8 @@ def test_a_gateway_killed_while_it_judges_leaves_no_sample_behind(doomed: Served
     last = again.restarted()
     try:
         release = last.steward.release(stopped.id)
-        assert (release.state, release.stage) == (ReleaseState.FAILED, "the gateway was stopped")
+        assert release.state is ReleaseState.FAILED
+        assert "restarted" in release.stage
         assert last.balance("crash").balance.committed.epsilon == 2 * 10**9
     finally:
         last.kill()
@@ -139,8 +140,8 @@ def test_a_second_gateway_on_the_same_state_is_refused(served: Served, plugin: P
 
 
 def test_what_a_crash_left_between_two_writes_is_closed(doomed: Served) -> None:
-    """The moments that no kill hits on purpose: committed but not yet training; stored but not yet released; deleted
-    but not yet destroyed."""
+    """The moments that no kill hits on purpose: committed and queued again; stored but not yet released; deleted but
+    not yet destroyed."""
     stalled = doomed.analyst.create_release("crash", epsilon=1.0, engine="stalling")
     doomed.until(stalled, "fitting")
     asked = doomed.analyst.create_release("crash", epsilon=1.0, engine="fresh")
@@ -158,14 +159,14 @@ def test_what_a_crash_left_between_two_writes_is_closed(doomed: Served) -> None:
         (gateway.settings.uploads / left).write_bytes(b"left")
     assert (gateway.settings.rows / "crash" / "train.parquet").exists()
 
-    assert set(recover(gateway)) == {stalled.id, asked.id}
+    assert recover(gateway) == (stalled.id,)
     assert recover(gateway) == ()
     assert orphan not in gateway.artifacts.digests()
     assert not (gateway.settings.rows / "crash").exists()
     assert list(gateway.settings.uploads.glob("*")) == []
     with gateway.store.begin() as tx:
-        assert {tx.releases.get(r.id).release.state for r in (asked, stalled)} == {ReleaseState.FAILED}
-        assert tx.releases.get(waiting.id).release.state is ReleaseState.CANCELLED
+        assert tx.releases.get(stalled.id).release.state is ReleaseState.FAILED
+        assert {tx.releases.get(r.id).release.state for r in (asked, waiting)} == {ReleaseState.CANCELLED}
         balance = tx.ledger.balance("crash")
         assert (balance.committed.epsilon, balance.reserved.epsilon) == (2 * 10**9, 0)
     steward = Principal("steward", Office.STEWARD)

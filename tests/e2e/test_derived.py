@@ -147,7 +147,7 @@ def test_a_model_goes_with_what_it_was_made_of(served: Served, tmp_path: Path) -
     assert len(models() - before) == 2
     served.officer.reject(rejected.id, reason="no")
     assert len(models() - before) == 1
-    served.officer.approve(approved.id, sha256=served.officer.release(approved.id).sha256, reason="looked")
+    served.approve(approved, reason="looked")
     tuple(served.analyst.watch(approved.id))
     derived = served.analyst.derive_release(approved.id, rows=10)
     assert served.ended(derived).state is ReleaseState.RELEASED

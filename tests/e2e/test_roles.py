@@ -8,11 +8,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from synthgate.errors import Unauthenticated
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 from tests.e2e.calls import ANALYST, AUDITOR, EVERYONE, OFFICER, RPCS, STEWARD, Rpc
 from tests.e2e.process import ROLES, ROOT, Served
 
-FILES = (dataset_service_pb2, release_service_pb2, ledger_service_pb2)
+FILES = (audit_service_pb2, dataset_service_pb2, release_service_pb2, ledger_service_pb2)
 SERVICES = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 
 

@@ -89,8 +89,8 @@ def test_a_cancelled_request_on_an_untouched_account_leaves_it_empty(served: Ser
 def test_deletion_destroys_rows_and_what_was_not_released_and_keeps_the_books(served: Served, tmp_path: Path) -> None:
     name = served.dataset("erased", rows=1_200, policy=replace(LENIENT, approvals=1), cap=10.0)
     released, kept = (served.analyst.create_release(name, epsilon=1.0, engine="fresh") for _ in range(2))
-    ready = served.until(released, ReleaseState.AWAITING_APPROVAL)
-    served.officer.approve(released.id, sha256=ready.sha256, reason="looked")
+    served.until(released, ReleaseState.AWAITING_APPROVAL)
+    served.approve(released, reason="looked")
     awaiting = served.until(kept, ReleaseState.AWAITING_APPROVAL)
     training = served.analyst.create_release(name, epsilon=1.0, engine="stalling")
     served.until(training, "fitting")

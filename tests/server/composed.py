@@ -11,7 +11,7 @@ from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import DEFAULT_POLICY, Policy
 
 TICK_S = 15.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,10 +41,12 @@ def call(principal: Principal) -> Call:
     return Call(principal, "test", f"r{next(_ids)}", "payload")
 
 
-def registered(gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY) -> DatasetRecord:
+def registered(
+    gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY, *, policy: Policy = DEFAULT_POLICY
+) -> DatasetRecord:
     datasets.register(
         gateway, call(STEWARD), name=name, domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
-        policy=DEFAULT_POLICY,
+        policy=policy,
     )  # fmt: skip
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
@@ -55,9 +57,9 @@ def registered(gateway: Gateway, name: str = "table", state: DatasetState = Data
         return tx.datasets.get(name)
 
 
-def asked(gateway: Gateway) -> str:
+def asked(gateway: Gateway, dataset: str = "table") -> str:
     return requests.create(
-        gateway, call(ANALYST), dataset="table", engine="independent", epsilon=0.1, delta=None
+        gateway, call(ANALYST), dataset=dataset, engine="independent", epsilon=0.1, delta=None
     ).release.id
 
 

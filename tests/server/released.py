@@ -15,10 +15,11 @@ from server.catalog.base import ReleaseRecord
 from server.ciphertext import Key, Stored
 from server.config import Settings
 from server.derived import create
-from server.gateway import Gateway
+from server.gateway import Doubt, Gateway
 from server.keys import Keys
 from server.publication import publish
 from server.releases import move
+from server.sealed import Sealed
 from server.storage import Bucket, Storage
 from server.store import Transaction
 from server.store_memory import MemoryStore
@@ -74,7 +75,16 @@ def forked(gateway: Gateway, clock: Clock) -> Gateway:
     copied = bucket()
     for name in storage.names():
         storage.system.cp_file(f"{storage.root}/{name}", f"{copied.root}/{name}")
-    return replace(gateway, store=ForkedStore(store, clock), artifacts=replace(gateway.artifacts, storage=copied))
+    return replace(
+        gateway, store=ForkedStore(store, clock), artifacts=replace(gateway.artifacts, storage=copied), doubt=Doubt(),
+        settings=_apart(gateway.settings),
+    )  # fmt: skip
+
+
+def _apart(settings: Settings) -> Settings:
+    """The settings with checkpoints of their own: another store has other books."""
+    folder = settings.state / f"checkpoints-{next(_buckets)}"
+    return settings.model_copy(update={"checkpoint_folder": folder})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +103,9 @@ class Maker:
     def gateway(self) -> tuple[Gateway, Clock]:
         clock = Clock()
         made = Gateway(
-            settings=Settings(state=self.folder, verdict_tick_s=TICK_S), store=MemoryStore(clock=clock),
+            settings=_apart(Settings(state=self.folder, verdict_tick_s=TICK_S)), store=MemoryStore(clock=clock),
             artifacts=Artifacts(bucket(), (Key(bytes(32)),)), keys=self.keys, signer=self.signer, now=clock,
+            sealed=Sealed(self.folder / "attempts", self.keys),
         )  # fmt: skip
         accounts.open_account(made, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
         registered(made)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dp_models.base import Plan
-from server import attempts, datasets, pipeline
+from server import attempts, ingestion, pipeline
 from server.attestation import statement
 from server.catalog.base import ReleaseRecord
 from server.derived import run_derived
@@ -167,13 +167,13 @@ def test_a_zombie_of_an_ingest_moves_no_rows(several: Several) -> None:
     zombie, other = paused(several), several.gateway("other")
     opened(other, several.clock)
     registered(other, "late", state=DatasetState.INGESTING)
-    job, made = datasets.ingest_job("late"), several.folder / "made"
+    job, made = ingestion.ingest_job("late"), several.folder / "made"
     made.mkdir()
     leased(zombie, job)
     several.clock.seconds += TTL_S
     leased(other, job)
     with pytest.raises(Fenced):
-        datasets._settle(zombie, "late", found={"rows": 1, "units": 1}, folder=made)
+        ingestion._settle(zombie, "late", found={"rows": 1, "units": 1}, folder=made)
     with other.store.begin() as tx:
         assert tx.datasets.get("late").dataset.state is DatasetState.INGESTING
     assert not (other.settings.rows / "late").exists()

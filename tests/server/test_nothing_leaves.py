@@ -12,11 +12,13 @@ from google.protobuf.message import Message
 
 from server.gateway import Gateway
 from server.identity import Office, Principal, digest
+from server.rpc.audit import AuditRpc
 from server.rpc.datasets import DatasetRpc
 from server.rpc.ledger import LedgerRpc
 from server.rpc.releases import ReleaseRpc
 from synthgate.release import ReleaseState
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.verify import read_revocations
 from tests.e2e.calls import RPCS, Rpc
 from tests.server.composed import ANALYST, STEWARD, TICK_S
 from tests.server.released import DERIVED_PATHS, PATHS, Maker, charged, derived
@@ -32,7 +34,7 @@ CONTENTS = {
     kind: f"marker of the {kind}, in every state".encode() for kind in ("data", "model", "report_json", "report_html")
 }
 PLANTED_ATTESTATION = b"marker of an attestation that nobody may read yet"
-SERVICES = {"datasets": DatasetRpc, "releases": ReleaseRpc, "ledger": LedgerRpc}
+SERVICES = {"datasets": DatasetRpc, "releases": ReleaseRpc, "ledger": LedgerRpc, "audit": AuditRpc}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,10 @@ async def answered(gateway: Gateway, rpc: Rpc, request: Any, caller: str) -> byt
 
 
 def test_the_table_of_calls_has_every_rpc() -> None:
-    modules = {"datasets": dataset_service_pb2, "releases": release_service_pb2, "ledger": ledger_service_pb2}
+    modules = {
+        "audit": audit_service_pb2, "datasets": dataset_service_pb2, "releases": release_service_pb2,
+        "ledger": ledger_service_pb2,
+    }  # fmt: skip
     declared = {
         (service, method.name)
         for service, module in modules.items()
@@ -163,7 +168,7 @@ def test_every_rpc_in_every_state_gives_every_caller_what_is_theirs_and_no_more(
             before = _held(gateway, release)
             for caller, rpc in itertools.product(CALLERS, RPCS):
                 for request in requests(rpc, release):
-                    _judge(cell, caller, rpc, request, markers, await answered(gateway, rpc, request, caller))
+                    _judge(maker, cell, caller, rpc, request, markers, await answered(gateway, rpc, request, caller))
                     tried += 1
                     if _held(gateway, release) != before:  # a call that was allowed: the next meets it anew
                         gateway, release, markers = cell.made(maker)
@@ -175,14 +180,21 @@ def test_every_rpc_in_every_state_gives_every_caller_what_is_theirs_and_no_more(
     record_property("reached", figure)
 
 
-def _judge(cell: Cell, caller: str, rpc: Rpc, request: Any, markers: dict[str, bytes], found: bytes) -> None:
+def _judge(
+    maker: Maker, cell: Cell, caller: str, rpc: Rpc, request: Any, markers: dict[str, bytes], found: bytes
+) -> None:
     """What left is what this call gives and this caller is entitled to; and whoever may not have the data is not told
-    their digest either."""
+    their digest either, except by the list of what is revoked, which names the data of that alone to everybody."""
     gives = {"DownloadRelease": {"data"}, "GetAttestation": {"attestation"}}.get(rpc.name, set())
     if rpc.name == "GetReport":
         gives = {"report_html" if request.format == release_service_pb2.REPORT_FORMAT_HTML else "report_json"}
     entitled = cell.entitled(caller)
     assert {kind for kind, marker in markers.items() if marker in found} == gives & entitled, (cell, caller, rpc.name)
+    if rpc.name == "GetRevocations" and CALLERS[caller] is not None:
+        envelope = release_service_pb2.GetRevocationsResponse.FromString(found).envelope
+        known = read_revocations(envelope, maker.signer.public_pem)
+        data = hashlib.sha256(markers["data"]).hexdigest() if "data" in markers else ""
+        assert [e.sha256 for e in known.entries] == ([data] if cell.state is ReleaseState.REVOKED else []), cell
     if caller not in ("steward", "officer", "auditor") and not entitled:
         digests = [hashlib.sha256(marker).hexdigest().encode() for marker in markers.values()]
         assert not any(name in found for name in digests), (cell, caller, rpc.name)

@@ -37,7 +37,7 @@ def plan(epsilon: float = 1.0, sizes: PublicSizes = SIZES) -> Plan:
 
 
 def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes: object) -> tuple[str, ...]:
-    facts: dict[str, object] = {"certified": True, "sandbox": False, "verdicts": 0, "granted": 0}
+    facts: dict[str, object] = {"certified": True, "sandbox": False, "verdicts": 0, "allowed": 3}
     asked = changes.pop("plan", plan())
     return admit(policy, asked, domain, **(facts | changes))  # type: ignore[arg-type]
 
@@ -51,7 +51,7 @@ def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes
         ({"certified": False, "sandbox": True}, "`certified_only`"),
         ({"certified": False, "policy": replace(DEFAULT_POLICY, certified_only=False)}, "no sandbox"),
         ({"verdicts": 3}, "3 of 3 unaccounted verdicts"),
-        ({"verdicts": 4, "granted": 1}, "4 of 4 unaccounted verdicts"),
+        ({"verdicts": 4, "allowed": 4}, "4 of 4 unaccounted verdicts"),
         ({"plan": plan(sizes=PublicSizes(rows=800, units=800))}, "holdout of 160 units"),
         ({"domain": Domain(columns=(SEX, AGE))}, "secret: true"),
         ({"domain": Domain(columns=(SEX, ILL))}, "two groups of columns"),
@@ -76,7 +76,7 @@ def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -
     [
         {},
         {"plan": plan(3.0)},
-        {"verdicts": 3, "granted": 1},
+        {"verdicts": 3, "allowed": 4},
         {"certified": False, "sandbox": True, "policy": replace(DEFAULT_POLICY, certified_only=False)},
     ],
 )

@@ -1,9 +1,12 @@
 """Revocation on a composed gateway: the release, what was derived from it, and a download that is under way."""
 
 import asyncio
+import base64
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,11 +14,14 @@ from server import releases, revocation
 from server.config import CHUNK_BYTES
 from server.gateway import Gateway
 from server.identity import Office, Principal
+from server.publication import next_tick
 from server.releases import move
 from server.rpc.releases import ReleaseRpc
-from synthgate.errors import InvalidArgument, NotFound, WrongState
+from synthgate.errors import InvalidArgument, NotFound, VerificationFailed, WrongState
 from synthgate.release import ReleaseState
+from synthgate.revocations import RevocationList
 from synthgate.v1 import release_service_pb2 as pb
+from synthgate.verify import check_revocations, read_revocations, verify_envelope
 from tests.server.composed import ANALYST, TICK_S, Clock, call
 from tests.server.released import attested
 from tests.server.test_derived import derive, ran, source, stored
@@ -116,3 +122,33 @@ def test_bytes_that_another_release_serves_stay(gateway: Gateway, source: str) -
             move(gateway, tx, tx.releases.get("r-twin"), state)
     revocation.revoke(gateway, call(OFFICER), source, reason="a mistake")
     assert data in gateway.artifacts.digests()
+
+
+def known(gateway: Gateway) -> RevocationList:
+    return read_revocations(revocation.signed_list(gateway), gateway.signer.public_pem)
+
+
+def test_what_is_revoked_stands_on_the_signed_list_from_the_tick_on_for_ever(
+    gateway: Gateway, source: str, clock: Clock
+) -> None:
+    made, other = (ran(gateway, derive(gateway, source, rows=10)).release for _ in range(2))
+    assert known(gateway).number == 0
+    revocation.revoke(gateway, call(OFFICER), other.id, reason="words that nobody is told")
+    assert known(gateway).entries == ()
+    clock.seconds += TICK_S
+    first = known(gateway)
+    assert [(e.release, e.sha256, e.reason) for e in first.entries] == [(other.id, other.sha256, "OFFICER_REVOKED")]
+    revocation.revoke(gateway, call(OFFICER), source, reason="words that nobody is told")
+    clock.seconds += TICK_S
+    second = known(gateway)
+    assert (first.number, second.number) == (1, 3)
+    assert second.entries[0] == first.entries[0]
+    assert {e.release: e.reason for e in second.entries[1:]} == {source: "OFFICER_REVOKED", made.id: "SOURCE_REVOKED"}
+    assert {e.revoked_at for e in second.entries[1:]} == {
+        next_tick(second.issued_at - timedelta(seconds=TICK_S), TICK_S)
+    }
+    assert b"nobody is told" not in base64.b64decode(json.loads(revocation.signed_list(gateway))["payload"])
+    with gateway.artifacts.open(stored(gateway, made.id).artifacts["attestation"]) as file:
+        attestation = verify_envelope(file.read(), gateway.signer.public_pem)
+    with pytest.raises(VerificationFailed, match="was revoked on"):
+        check_revocations(attestation, revocation.signed_list(gateway), gateway.signer.public_pem)

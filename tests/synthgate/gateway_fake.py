@@ -12,14 +12,17 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from synthgate.approval import Binding
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView
-from synthgate.errors import NotFound, PermissionDenied, SynthgateError, Unauthenticated
+from synthgate.errors import NotFound, SynthgateError, Unauthenticated, WrongState
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.report import Better, Report, Score
 from synthgate.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     dataset_service_pb2,
     dataset_service_pb2_grpc,
     ledger_service_pb2,
@@ -30,6 +33,11 @@ from synthgate.v1 import (
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTHING = Charge(epsilon=0, delta=0, rdp=0)
+BINDING = Binding(
+    release="r1", dataset="demo", registrar="steward", domain="d" * 64, account="people", engine="tree",
+    requester="analyst", data="ab" * 32, model="", report="e" * 64, report_page="f" * 64, policy="two",
+    policy_digest="c" * 64, plan="a" * 64, statement="b" * 64, verdict=1, verdicts_allowed=3, salt="0" * 64,
+)  # fmt: skip
 
 
 @dataclass
@@ -39,9 +47,11 @@ class Gateway:
     accounts: dict = field(default_factory=dict)
     entries: list = field(default_factory=list)
     plan_prices: tuple = ()
+    records: tuple = ()
     datasets: dict = field(default_factory=dict)
     releases: dict = field(default_factory=dict)
     uploads: dict = field(default_factory=dict)
+    linked: list = field(default_factory=list)
     answers: dict = field(default_factory=dict)
     faults: dict = field(default_factory=dict)
     calls: Counter = field(default_factory=Counter)
@@ -192,6 +202,22 @@ class Ledger(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
 
 
+class Audit(audit_service_pb2_grpc.AuditServiceServicer):
+    def __init__(self, gateway):
+        self.g = gateway
+
+    def ListAuditRecords(self, request, context):  # noqa: N802 - gRPC names it
+        after = int(request.page_token or 0)
+        found = self.g.records[after : after + self.g.page]
+        token = str(after + self.g.page) if after + self.g.page < len(self.g.records) else ""
+        return audit_service_pb2.ListAuditRecordsResponse(
+            records=map(convert.record_to_proto, found), next_page_token=token
+        )
+
+    def GetCheckpoint(self, request, context):  # noqa: N802
+        return audit_service_pb2.GetCheckpointResponse(envelope=self.g.envelope, public_key=self.g.public_key)
+
+
 class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
     def __init__(self, gateway):
         self.g = gateway
@@ -216,6 +242,12 @@ class Datasets(dataset_service_pb2_grpc.DatasetServiceServicer):
         self.seen(request.name)
         self.move(request.name, state=DatasetState.DELETED)
         return dataset_service_pb2.DeleteDatasetResponse(dataset=self.seen(request.name))
+
+    def LinkDataset(self, request, context):  # noqa: N802
+        self.seen(request.name)
+        self.g.linked.append((request.name, request.distinct, request.reason))
+        self.move(request.name, state=DatasetState.INGESTING)
+        return dataset_service_pb2.LinkDatasetResponse(dataset=self.seen(request.name))
 
     def GetUpload(self, request, context):  # noqa: N802
         self.seen(request.dataset)
@@ -344,8 +376,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
         return release_service_pb2.GetAttestationResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
     def ApproveRelease(self, request, context):  # noqa: N802
-        if request.sha256 != self.g.releases[request.id].sha256:
-            raise PermissionDenied("look at the artifact first")
+        binding = self.g.releases[request.id].binding
+        if binding is None or request.binding != binding.digest:
+            raise WrongState("look at it first")
         self.move(request.id, state=ReleaseState.RELEASED, approvals=("officer",))
         return release_service_pb2.ApproveReleaseResponse(release=self.seen(request.id))
 
@@ -356,6 +389,9 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
     def RevokeRelease(self, request, context):  # noqa: N802
         self.move(request.id, state=ReleaseState.REVOKED)
         return release_service_pb2.RevokeReleaseResponse(release=self.seen(request.id))
+
+    def GetRevocations(self, request, context):  # noqa: N802
+        return release_service_pb2.GetRevocationsResponse(envelope=self.g.envelope, public_key=self.g.public_key)
 
     def move(self, name, **change):
         self.g.releases[name] = replace(self.g.releases[name], **change)
@@ -376,6 +412,7 @@ def convert_json(document):
 def serving(gateway):
     """The fake on an ephemeral port; its address is on ``gateway.address``."""
     server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=[Checks(gateway)])
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(Audit(gateway), server)
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(gateway), server)
     dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(Datasets(gateway), server)
     release_service_pb2_grpc.add_ReleaseServiceServicer_to_server(Releases(gateway), server)

@@ -3,11 +3,13 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gateway_fake import BINDING
 
 import synthgate
 from synthgate import Client, Retry, errors
@@ -17,7 +19,7 @@ from synthgate.domain import Column, Domain, Kind
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import ReleaseState
 from synthgate.schema import Declaration
-from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2
+from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 
 DECLARATION = Declaration(
     domain=Domain(columns=(Column(name="a", kind=Kind.INTEGER, low=0, high=9),)),
@@ -26,13 +28,14 @@ DECLARATION = Declaration(
 )
 METHODS = {
     "CreateDataset": "create_dataset", "GetDataset": "dataset", "ListDatasets": "datasets",
-    "DeleteDataset": "delete_dataset", "UploadRows": "upload", "GetUpload": "upload",
+    "DeleteDataset": "delete_dataset", "LinkDataset": "link_dataset", "UploadRows": "upload", "GetUpload": "upload",
     "CreateRelease": "create_release", "QuoteRelease": "quote_release", "GetRelease": "release",
     "ListReleases": "releases", "WatchRelease": "watch", "CancelRelease": "cancel", "DownloadRelease": "download",
     "GetReport": "report", "GetAttestation": "attestation", "ApproveRelease": "approve", "RejectRelease": "reject",
-    "RevokeRelease": "revoke",
+    "RevokeRelease": "revoke", "GetRevocations": "revocations",
     "OpenAccount": "open_account", "AmendAccount": "amend_account", "ListAccounts": "accounts",
     "GetBalance": "balance", "ListEntries": "entries",
+    "ListAuditRecords": "audit_records", "GetCheckpoint": "checkpoint",
 }  # fmt: skip
 
 PUBLIC_NAMES = """
@@ -50,7 +53,7 @@ def table(tmp_path):
 
 
 def test_every_rpc_has_a_method():
-    files = (dataset_service_pb2, release_service_pb2, ledger_service_pb2)
+    files = (audit_service_pb2, dataset_service_pb2, release_service_pb2, ledger_service_pb2)
     rpcs = {m.name for f in files for s in f.DESCRIPTOR.services_by_name.values() for m in s.methods}
     assert rpcs == set(METHODS)
     assert all(callable(getattr(Client, name)) for name in METHODS.values())
@@ -191,11 +194,15 @@ def test_report_attestation_and_decisions(gateway, client):
     assert client.report(release.id)["risk.copies"].high == 0.004
     assert client.report_file(release.id) == b"<html></html>"
     assert client.attestation(release.id).public_key == b"PEM"
-    with pytest.raises(errors.PermissionDenied):
-        client.approve(release.id, sha256="0" * 64, reason="fine")
-    assert client.approve(release.id, sha256="", reason="fine").approvals == ("officer",)
+    with pytest.raises(errors.WrongState):
+        client.approve(release.id, binding=BINDING.digest, reason="fine")
+    gateway.releases[release.id] = replace(gateway.releases[release.id], binding=BINDING)
+    assert client.release(release.id).binding == BINDING
+    assert client.approve(release.id, binding=BINDING.digest, reason="fine").approvals == ("officer",)
     assert client.reject(release.id, reason="no").state is ReleaseState.REJECTED
     assert client.revoke(release.id, reason="no more").state is ReleaseState.REVOKED
+    gateway.envelope = b'{"payload": ""}'
+    assert client.revocations().envelope == gateway.envelope
 
 
 @pytest.mark.parametrize("kind", errors.tree().values(), ids=errors.tree().keys())
@@ -304,3 +311,15 @@ def test_the_face_is_light():
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dataset_that_waits_is_linked_or_told_apart(gateway, client):
+    client.open_account("people", epsilon=3.0, delta=1e-6)
+    client.create_dataset("people", DECLARATION, account="people")
+    view = gateway.datasets["people"]
+    gateway.datasets["people"] = replace(view, dataset=replace(view.dataset, state=DatasetState.AWAITING_LINK))
+    with pytest.raises(errors.WrongState, match="dataset link"):
+        client.wait_ready("people")
+    assert client.link_dataset("people").dataset.state is DatasetState.INGESTING
+    client.distinguish_dataset("people", reason="two hospitals")
+    assert gateway.linked == [("people", False, ""), ("people", True, "two hospitals")]

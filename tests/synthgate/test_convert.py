@@ -1,11 +1,13 @@
 """Every value survives the wire; every message that is no value raises the vocabulary's own error."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgate.approval import Binding
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView, PrivacyUnit, PublicSizes, SizeOrigin
@@ -97,11 +99,12 @@ DERIVATIONS = st.builds(
     Derivation, source=TEXT, conditions=CONDITIONS.map(tuple), rows=AMOUNTS,
     rebalance=st.none() | st.builds(Rebalance, column=st.just("the last"), shares=SHARES),
 )  # fmt: skip
+BINDINGS = st.builds(Binding, **{f.name: AMOUNTS if f.name.startswith("verdict") else TEXT for f in fields(Binding)})
 RELEASES = st.builds(
     Release, id=TEXT, dataset=TEXT, account=TEXT, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS,
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,
     stage=TEXT, reasons=TEXTS, approvals=TEXTS, approvals_needed=SMALL, sha256=TEXT, bytes=AMOUNTS, rows=AMOUNTS,
-    derivation=st.none() | DERIVATIONS,
+    derivation=st.none() | DERIVATIONS, binding=st.none() | BINDINGS,
 )  # fmt: skip
 QUOTES = st.builds(
     Quote, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS, plan_epsilon=REALS, share_ppm=AMOUNTS,

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgate.approval import Approval
 from synthgate.attestation import (
     NO_CHARGE,
     NO_VERDICT,
@@ -63,7 +64,14 @@ ATTESTATION = Attestation(
     ),
     released_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     versions={"synthgate": "0.1.0"},
-    approvals=("olga",),
+    approvals=(
+        Approval(
+            officer="olga",
+            binding="c" * 64,
+            at=datetime(2026, 1, 2, tzinfo=UTC),
+            expires_at=datetime(2026, 1, 9, tzinfo=UTC),
+        ),
+    ),
 )
 
 
@@ -101,6 +109,13 @@ def step(table, sealed=ENVELOPE, key=KEY):
 
 def test_the_whole_holds(table):
     assert verify(table, ENVELOPE, KEY) == ATTESTATION
+
+
+def test_an_attestation_from_before_approvals_were_bound_reads_as_it_did(table):
+    document = json.loads(ATTESTATION.to_statement_bytes())
+    document["predicate"]["approvals"] = ["olga"]
+    found = verify(table, sealed(canonical_json(document)), KEY)
+    assert found == replace(ATTESTATION, approvals=("olga",))
 
 
 def test_a_derived_sample_is_attested_as_one(table):
@@ -191,6 +206,9 @@ def test_spare_bits_of_base64_are_no_hiding_place(table):
         lambda d: d.update(predicateType="https://example.org/other"),
         lambda d: d.update(extra=1),
         lambda d: d["predicate"].update(score=0.04),
+        lambda d: d["predicate"].update(approvals=[1]),
+        lambda d: d["predicate"]["approvals"][0].update(reason="fine"),
+        lambda d: d["predicate"]["approvals"][0].update(at="2026-01-02T00:00:00"),
         lambda d: d["predicate"].update(released_at="soon"),
         lambda d: d["predicate"]["privacy"].update(scope="everything"),
         lambda d: d["predicate"]["privacy"]["events"].update(version=2),

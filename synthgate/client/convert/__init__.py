@@ -1,5 +1,6 @@
 """Conversions both ways between the vocabulary and the contract's messages, for the client and for the gateway."""
 
+from synthgate.client.convert.audit import record_from_proto, record_to_proto
 from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
 from synthgate.client.convert.records import (
     account_from_proto,
@@ -62,6 +63,8 @@ __all__ = [
     "policy_to_proto",
     "quote_from_proto",
     "quote_to_proto",
+    "record_from_proto",
+    "record_to_proto",
     "release_from_proto",
     "release_to_proto",
     "requested_policy",

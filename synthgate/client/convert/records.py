@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from synthgate.budget import PrivacyBudget
+from synthgate.client.convert.bindings import binding_from_proto, binding_to_proto
 from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
 from synthgate.client.convert.values import (
     domain_from_proto,
@@ -113,6 +114,7 @@ def release_to_proto(release: Release) -> releases.Release:
         reasons=release.reasons,
         approvals=release.approvals,
         derivation=None if release.derivation is None else derivation_to_proto(release.derivation),
+        binding=None if release.binding is None else binding_to_proto(release.binding),
     )
 
 
@@ -126,6 +128,7 @@ def release_from_proto(message: releases.Release) -> Release:
         reasons=tuple(message.reasons),
         approvals=tuple(message.approvals),
         derivation=derivation_from_proto(message.derivation) if message.HasField("derivation") else None,
+        binding=binding_from_proto(message.binding) if message.HasField("binding") else None,
     )
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from dp_models.encoding.table import arrow_schema
 from dp_models.engines.gan import Gan
 from dp_models.engines.vae import Vae
 from dp_models.mechanisms.accounting import epsilon, epsilon_by_rdp, rdp
+from dp_models.mechanisms.attempt import AttemptNoise
+from dp_models.mechanisms.journal import Journal
 from dp_models.mechanisms.noise import SystemNoise
+from dp_models.stored.registry import dump
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain, Kind
@@ -51,6 +55,23 @@ def _release(engine: str, rows: pa.Table, sizes: PublicSizes, *, n: int = 300, d
     model = synthesizer.fit(rows, domain, plan, noise=noise)
     assert noise.event == plan.event
     return model.sample(n, generator=np.random.default_rng(1))
+
+
+@pytest.mark.guarantee("same-draw")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_secret_and_one_journal_give_one_model(engine: str, tmp_path: Path) -> None:
+    """The sample and the stored model of a repeated fit are those of the first, to the byte."""
+    synthesizer, rows = _engine(engine), people(600)
+    plan, made = synthesizer.plan(DOMAIN, sizes_of(600), BUDGET), []
+    for _ in range(2):
+        with Journal(tmp_path / "journal", bytes(32)) as journal:
+            noise = AttemptNoise(journal, bytes(range(32)))
+            model = synthesizer.fit(rows, DOMAIN, plan, noise=noise)
+            noise.finish()
+        assert noise.event == plan.event
+        made.append((model.sample(300, generator=np.random.default_rng(1)), dump(model)))
+    assert made[0][0].equals(made[1][0])
+    assert made[0][1] == made[1][1]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

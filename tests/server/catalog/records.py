@@ -53,5 +53,5 @@ def release(id: str = "r1", **changes: object) -> ReleaseRecord:  # noqa: A002
         release=replace(made, **changes),  # type: ignore[arg-type]
         plan={"version": 1, "parameters": {"sigma": 1.5440000000000003, "order": [1, 2]}},
         policy=DEFAULT_POLICY, verdict_number=2, statement={"epsilon": 1.0},
-        artifacts={"data": "cd"}, failure="out of memory",
+        artifacts={"data": "cd"}, failure="out of memory", approvals=('{"payload":"größe"}', "another"),
     )  # fmt: skip

@@ -27,7 +27,10 @@ from tests.server.stores import EPOCH, EPS1, MAKERS, account
 @pytest.mark.parametrize("state", DatasetState)
 @pytest.mark.parametrize("sizes", [None, PublicSizes(rows=5, units=5)])
 def test_a_dataset_comes_back_as_it_was(store: Store, state: DatasetState, sizes: PublicSizes | None) -> None:
-    record = dataset(state=state, sizes=sizes, failure="no header")
+    record = replace(
+        dataset(state=state, sizes=sizes, failure="no header"), tenant="abroad", fingerprint="ab", overlaps=("a", "b"),
+        distinct_from=("c",),
+    )  # fmt: skip
     with store.begin() as tx:
         tx.datasets.add(record)
     with store.begin() as tx:
@@ -41,6 +44,7 @@ def test_datasets_are_listed_in_order_without_the_deleted(store: Store) -> None:
         tx.datasets.replace(dataset("ant", state=DatasetState.DELETED), expected=DatasetState.CREATED)
         tx.datasets.replace(dataset("zebra", state=DatasetState.READY), expected=DatasetState.CREATED)
         assert [r.dataset.name for r in tx.datasets.list()] == ["zebra", "bee"]
+        assert [r.dataset.name for r in tx.datasets.list(deleted=True)] == ["zebra", "ant", "bee"]
         assert tx.datasets.get("ant").dataset.state is DatasetState.DELETED
         with pytest.raises(AlreadyExists):
             tx.datasets.add(dataset("ant"))

@@ -1,6 +1,7 @@
 """Jobs that misbehave on purpose, one per ``do`` of the spec; run as a worker by the tests of the runner."""
 
 import ctypes
+import errno
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ def misbehave(spec, *, folder, secret, progress):
         "leave": _leave,
         "segfault": _segfault,
         "exhaust": _exhaust,
+        "fill": _fill,
         "forge": _forge,
     }[spec["do"]](spec, folder, secret, progress)
 
@@ -51,6 +53,10 @@ def _chat(spec, folder, secret, progress):
     for stage in ("one", PRIVATE * 100, "two\x1b[31m", "three"):
         progress(stage)
     return {}
+
+
+def _fill(spec, folder, secret, progress):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _loop(spec, folder, secret, progress):

@@ -9,6 +9,7 @@ from server.jobs.ingest import HOLDOUT, TRAIN, ingest
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind
 
 KEY = bytes(range(32))
+TENANT_KEY = bytes(range(100, 132))
 OTHER_KEY = bytes(range(1, 33))
 
 COLOUR = Column(name="colour", kind=Kind.CATEGORICAL, categories=("red", "blue"))
@@ -25,7 +26,7 @@ EVERY_KIND = Domain(
 )
 
 
-def spec(folder, content, *, domain=DOMAIN, column=None, max_rows=1):
+def spec(folder, content, *, domain=DOMAIN, column=None, max_rows=1, known=()):
     """The spec of an upload of these bytes (or this text)."""
     content = content.encode() if isinstance(content, str) else content
     path = folder / "upload.csv"
@@ -36,13 +37,14 @@ def spec(folder, content, *, domain=DOMAIN, column=None, max_rows=1):
         "file": str(path),
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
+        "known": list(known),
     }
 
 
-def store(folder, content, *, key=KEY, **kwargs):
+def store(folder, content, *, key=KEY, tenant=TENANT_KEY, **kwargs):
     """Ingest in this process: the result, the training table and the holdout table."""
     folder.mkdir(exist_ok=True)
-    result = ingest(spec(folder, content, **kwargs), folder=folder, secret=key, progress=lambda stage: None)
+    result = ingest(spec(folder, content, **kwargs), folder=folder, secret=key + tenant, progress=lambda stage: None)
     return result, pq.read_table(folder / TRAIN), pq.read_table(folder / HOLDOUT)
 
 

@@ -1,5 +1,6 @@
 """Fit: what was priced is what runs, and whatever an engine returns or raises, only the declared leaves the job."""
 
+import itertools
 import threading
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from tests.server.jobs.tables import DOMAIN, EVERY_KIND, KEY, OTHER_KEY, store
 
 SIZES = PublicSizes(rows=60, units=60)
 UPLOAD = "colour,age\n" + "".join(f"{('red', 'blue')[i % 2]},{i}\n" for i in range(60))
+_journals = itertools.count()
 
 
 @pytest.fixture
@@ -35,7 +37,10 @@ def foreign(tmp_path, monkeypatch):
 def fit_spec(folder, engine, *, domain=DOMAIN, epsilon=1.0):
     store(folder / "rows", UPLOAD)
     plan = registry.synthesizer(engine).plan(DOMAIN, SIZES, PrivacyBudget.spend(epsilon, 1e-6))
-    return {"domain": domain.to_dict(), "plan": plan.to_json(), "train": str(folder / "rows" / "train.parquet")}
+    return {
+        "domain": domain.to_dict(), "plan": plan.to_json(), "train": str(folder / "rows" / "train.parquet"),
+        "journal": str(folder / f"journal-{next(_journals)}"),
+    }  # fmt: skip
 
 
 def fitted(folder, engine, *, secret=KEY, **kwargs):

@@ -1,14 +1,16 @@
 """Ingest: faults of structure are errors, the content of cells never is, and columns that nobody declared are gone."""
 
 import csv
+import hashlib
 import io
 
 import pytest
 
+from server.jobs.fingerprint import FINGERPRINT
 from server.jobs.ingest import ingest
 from synthgate.domain import OTHER, UNIT_COLUMN, Column, Domain, Kind, Role
 from synthgate.errors import DataCorrupted, InvalidTable
-from tests.server.jobs.tables import AGE, DOMAIN, EVERY_KIND, KEY, cells, spec, store
+from tests.server.jobs.tables import AGE, DOMAIN, EVERY_KIND, KEY, TENANT_KEY, cells, spec, store
 
 PRIVATE = "Mrs Private"
 
@@ -56,7 +58,9 @@ def test_the_units_column_must_be_there(tmp_path):
 @pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"bytes": 3}])
 def test_other_bytes_than_were_sent_are_refused(tmp_path, change):
     with pytest.raises(DataCorrupted, match="is not what was sent"):
-        ingest(spec(tmp_path, b"colour,age\nred,3\n") | change, folder=tmp_path, secret=KEY, progress=print)
+        ingest(
+            spec(tmp_path, b"colour,age\nred,3\n") | change, folder=tmp_path, secret=KEY + TENANT_KEY, progress=print
+        )
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,8 @@ def test_every_kind_is_stored_in_its_type_and_counted(tmp_path):
         "holdout_rows": 3 - train.num_rows,
         "holdout_units": 3 - train.num_rows,
         "dropped_columns": 1,
+        "fingerprint": hashlib.sha256((tmp_path / FINGERPRINT).read_bytes()).hexdigest(),
+        "overlaps": [],
         "columns": {
             "colour": {"null": 1, "other": 1, "clamped": 0, "unparsable": 0},
             "age": {"null": 0, "other": 0, "clamped": 1, "unparsable": 1},

@@ -12,6 +12,7 @@ import time
 import psutil
 import pytest
 
+from server.jobs import processes
 from server.jobs.runner import JobFailed, Limits, Reason, run, run_module
 from server.jobs.worker import EXIT_REFUSED
 from synthgate.errors import FailedPrecondition, InvalidTable
@@ -90,6 +91,7 @@ def test_prints_stay_in_the_log_and_only_stages_come_out(tmp_path):
         ("raise", None, Reason.CRASHED),
         ("leave", None, Reason.CRASHED),
         ("segfault", None, Reason.CRASHED),
+        ("fill", None, Reason.INTERRUPTED),
         ("no such thing", None, Reason.CRASHED),
     ],
 )
@@ -98,6 +100,26 @@ def test_failures_have_a_reason_and_public_words(tmp_path, do, limits, reason):
     assert (failed.reason, failed.error) == (reason, None)
     assert "Private" not in str(failed)
     assert not list(tmp_path.glob("core*"))
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_worker_that_was_killed_from_outside_was_interrupted(tmp_path, name):
+    def killed(_stage):
+        (worker,) = [p for p in psutil.Process().children() if str(tmp_path) in p.cmdline()]
+        os.kill(worker.pid, getattr(signal, name))
+
+    assert failure(tmp_path, "spawn", progress=killed).reason is Reason.INTERRUPTED
+
+
+def test_a_kill_for_want_of_memory_is_the_jobs_own_failure(tmp_path, monkeypatch):
+    counts = iter((3, 4))
+    monkeypatch.setattr(processes, "oom_kills", lambda: next(counts))
+
+    def killed(_stage):
+        (worker,) = [p for p in psutil.Process().children() if str(tmp_path) in p.cmdline()]
+        os.kill(worker.pid, signal.SIGKILL)
+
+    assert failure(tmp_path, "spawn", progress=killed).reason is Reason.OUT_OF_MEMORY
 
 
 def test_a_refusal_comes_back_as_the_error_that_was_raised(tmp_path):
@@ -187,6 +209,14 @@ def test_only_known_kinds_run(tmp_path):
 
 def test_a_kind_runs_as_a_module_by_its_name(tmp_path):
     with pytest.raises(JobFailed) as caught:
-        run("ingest", {}, folder=tmp_path, secret=SECRET, limits=Limits(), cancelled=threading.Event(), progress=print)
+        run(
+            "ingest",
+            {},
+            folder=tmp_path,
+            secret=2 * SECRET,
+            limits=Limits(),
+            cancelled=threading.Event(),
+            progress=print,
+        )
     assert caught.value.reason is Reason.CRASHED
     assert "KeyError: 'domain'" in (tmp_path / "worker.log").read_text()

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from server.catalog.base import AuditRecord
 from server.ledger import chain, rules
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import DataCorrupted, InvalidArgument
 from synthgate.ledger import Entry
+from synthgate.record import AuditRecord
 from tests.server.stores import EPOCH, EPS1, account
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from gateway_fake import BINDING
 from typer.testing import CliRunner
 
 from synthgate import errors
@@ -28,9 +29,12 @@ rows: 2
 """
 COMMANDS = {
     "serve", "schema draft", "verify", "dataset create", "dataset show", "dataset list", "dataset delete",
+    "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
+    "revocations export",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
+    "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
 }  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def test_the_commands_are_these_and_every_option_has_help_and_a_default():
             assert parameter.help, f"{name} {parameter.name}"
             told = parameter.required or parameter.default is not None or "default" in parameter.help
             assert told, f"{name} {parameter.name} tells no default"
-        assert name in ("serve", "synthgate") or any(p.name == "as_json" for p in child.params)
+        assert name in ("serve", "audit accept", "synthgate") or any(p.name == "as_json" for p in child.params)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -120,6 +124,18 @@ def test_a_dataset_is_created_sent_and_shown(gateway, run, files):
     assert (value["state"], value["policy"]["approvals"], value["findings"][0]["clamped"]) == ("READY", 1, 2)
     assert [d["name"] for d in json.loads(run("dataset", "list", "--json").output)] == ["demo"]
     assert "demo" in run("dataset", "list").output
+
+
+def test_a_dataset_that_waits_is_linked_or_told_apart(gateway, run, files):
+    create_dataset(run, files)
+    view = gateway.datasets["demo"]
+    gateway.datasets["demo"] = replace(view, dataset=replace(view.dataset, state=DatasetState.AWAITING_LINK))
+    assert "its units overlap another account's" in run("dataset", "show", "demo").output
+    run("dataset", "link", "demo", "--distinct", code=2)
+    run("dataset", "link", "demo", "--reason", "why", code=2)
+    run("dataset", "link", "demo", "--role", "steward")
+    run("dataset", "link", "demo", "--distinct", "--reason", "two hospitals", "--role", "officer")
+    assert gateway.linked == [("demo", False, ""), ("demo", True, "two hospitals")]
 
 
 def test_a_dataset_upload_that_broke_off_is_resumed_by_the_same_command(gateway, run, files):
@@ -268,11 +284,20 @@ def test_a_report_is_private(run, tmp_path):
 def test_officers_decide(gateway, run):
     run("release", "create", "demo", "--epsilon", 1)
     assert "WRONG_STATE" in run("release", "approve", "r1", "--reason", "fine", "--role", "officer", code=3).output
-    gateway.releases["r1"] = type(gateway.releases["r1"])(
-        **{f: getattr(gateway.releases["r1"], f) for f in gateway.releases["r1"].__slots__} | {"sha256": "ab" * 32}
-    )
-    run("release", "approve", "r1", "--sha256", "cd" * 32, "--reason", "fine", code=5)
-    assert "ab" * 32 in run("release", "approve", "r1", "--reason", "fine", "--role", "officer").output
+    gateway.releases["r1"] = replace(gateway.releases["r1"], binding=BINDING, approvals_needed=2)
+    shown = run("release", "show", "r1", "--role", "officer").output
+    assert BINDING.digest in shown
+    value = json.loads(run("release", "show", "r1", "--role", "officer", "--json").output)["binding"]
+    assert (value["report"], value["digest"]) == (BINDING.report, BINDING.digest)
+    run("release", "approve", "r1", "--binding", "cd" * 32, "--reason", "fine", code=3)
+    told = run("release", "approve", "r1", "--reason", "fine", "--role", "officer").output
+    for text in (
+        f"binding {BINDING.digest}",
+        f"data: {BINDING.data}",
+        f"report: {BINDING.report}",
+        "requester: analyst",
+    ):
+        assert text in told
     assert "REJECTED" in run("release", "reject", "r1", "--reason", "no").output
     assert "REVOKED" in run("release", "revoke", "r1", "--reason", "no more").output
 
@@ -297,7 +322,8 @@ def test_a_gateway_is_named_before_or_after_or_by_the_environment(gateway, run, 
     run("--state", tmp_path, "ledger", "list", "--state", state)
     assert "no gateway runs" in run("--state", tmp_path, "ledger", "list", code=1).output
     run("ledger", "list", env={"SYNTHGATE_ROLE": "auditor"}, code=5)
-    run("ledger", "list", "--role", "king", code=2)
+    run("ledger", "list", "--role", "king", code=5)
+    run("ledger", "list", "--role", "../king", code=2)
     run("ledger", "list", "--address", "example.org:1", "--token-file", token, code=2)
 
 

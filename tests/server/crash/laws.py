@@ -1,0 +1,88 @@
+"""What must be true of a gateway's books and files after its lives, whatever struck it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from server.gateway import Gateway
+from server.ledger.chain import verify as verify_chain
+from synthgate.ledger import EntryKind
+from synthgate.release import ReleaseState
+from tests.server.crash.lives import composed
+from tests.server.crash.nursery import Nursery
+from tests.server.crash.strikes import Life, Log
+
+LIVES = 5
+"""Lives until everything must be at rest: the one that is struck, two that replay, and two more."""
+ENDS = {
+    "released": ReleaseState.RELEASED,
+    "rejected": ReleaseState.REJECTED,
+    "awaiting": ReleaseState.AWAITING_APPROVAL,
+    "failed": ReleaseState.FAILED,
+    "cancelled": ReleaseState.CANCELLED,
+    "derived": ReleaseState.RELEASED,
+}
+
+
+def lived(nursery: Nursery, life: Life) -> list[str]:
+    """The states of the releases once lives that nothing strikes change nothing more; the laws hold after
+    every one of them."""
+    state, log = Path(life.state), Log(Path(life.state))
+    charges: list[int] = []
+    for number in range(LIVES):
+        quiet = {} if number == 0 else {"at": "", "killed_after_s": 0.0}
+        status = nursery.live(replace(life, start=life.start + 1_000 * number, **quiet))
+        assert status in (0, 9, -9) if number == 0 else status == 0, f"life {number} ended with {status}"
+        charges.append(_charges(state))
+        assert charges == sorted(charges), "a charge was taken back"
+        left = log.read("left")
+        if number and len(left) > 1 and left[-1] == left[-2]:
+            break
+    else:
+        raise AssertionError(f"not at rest after {LIVES} lives: {left}")
+    touched = log.read("touched")
+    assert all(touched), "a row was opened before the charge was durable"
+    assert not touched or charges[-1] == 1, "rows were opened, and not for one charge"
+    assert charges[-1] <= 1, "charged twice"
+    assert len(set(log.read("fitted"))) <= 1, "a replay drew other bytes"
+    assert len(set(log.read("model"))) <= 1, "a replay made another model"
+    assert len(set(log.read("keyed"))) <= 1, "a replay was judged with other draws"
+    _at_rest(state)
+    return list(left[-1])
+
+
+def _charges(state: Path) -> int:
+    gateway, _ = composed(state)
+    try:
+        with gateway.store.begin() as tx:
+            entries, releases = tx.ledger.entries(), tx.releases.list()
+        verify_chain(entries)
+        assert sum(record.release.derivation is None for record in releases) <= 1, "two releases of one request"
+        kinds = [entry.kind for entry in entries]
+        assert not {EntryKind.COMMIT, EntryKind.VOID} <= set(kinds), "a charge was given back after the rows were open"
+        return kinds.count(EntryKind.COMMIT)
+    finally:
+        gateway.store.close()
+
+
+def _at_rest(state: Path) -> None:
+    """Nothing is kept that only an attempt under way needs."""
+    gateway, _ = composed(state)
+    try:
+        assert gateway.sealed.releases() == (), "a secret and a journal outlived their attempt"
+        assert list(gateway.settings.work.glob("*")) == [], "a job's folder outlived it"
+        _check_artifacts(gateway)
+    finally:
+        gateway.store.close()
+
+
+def _check_artifacts(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        records = tx.releases.list()
+    for record in records:
+        state = record.release.state
+        assert state.terminal or state is ReleaseState.AWAITING_APPROVAL, f"left {state}"
+        if state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL):
+            for digest in record.artifacts.values():
+                gateway.artifacts.open(digest).close()
+        else:
+            assert record.artifacts.get("data") not in gateway.artifacts.digests(), "a sample outlived its rejection"

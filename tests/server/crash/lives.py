@@ -1,0 +1,238 @@
+"""Lives of one gateway on one state folder, each in a process of its own, which a fault at a durable step may end.
+
+A life recovers, asks for the one release (again, under the same request id), and runs what its queue has. Jobs run in
+the process itself: the real fit of 1,000 rows, and an evaluation and a rendering that stand in for the real ones. What
+a life sees goes line by line into a log beside the state folder.
+"""
+
+import hashlib
+import itertools
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from server import accounts, datasets, releases, requests
+from server.app import compose
+from server.config import Settings
+from server.derived import create as create_derived
+from server.gateway import Call, Gateway
+from server.identity import provision
+from server.jobs import runner
+from server.jobs.derive import derive
+from server.jobs.fit import MODEL, fit
+from server.jobs.keys import Label, subkey
+from server.jobs.worker import write_json
+from server.queue import Queue
+from server.recovery import recover
+from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
+from synthgate.derivation import Derivation
+from synthgate.domain import UNIT_COLUMN
+from synthgate.errors import SynthgateError
+from synthgate.policy import COPIES, Policy, Rule
+from synthgate.report import Better, Report, Score
+from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call
+from tests.server.crash.strikes import Life, Log, Strike
+
+ROWS, TRAINED, EPSILON = 1_000, 800, 0.1
+SIZES = PublicSizes(rows=ROWS, units=ROWS)
+ASKED = Call(ANALYST, "CreateRelease", "the one request", "payload")
+
+
+def prepare(state: Path, *, scenario: str = "released") -> None:
+    """A state folder with an account and a dataset that is READY, its rows on disk."""
+    state.mkdir(parents=True)
+    gateway, _ = composed(state)
+    provision(gateway.store, gateway.settings.tokens)
+    accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
+    policy = Policy(
+        name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
+        approvals=1 if scenario == "awaiting" else 0,
+    )  # fmt: skip
+    datasets.register(
+        gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
+        sizes=SIZES, account="people", policy=policy,
+    )  # fmt: skip
+    with gateway.store.begin() as tx:
+        record = tx.datasets.get("table")
+        found = {datasets.READY_AT: gateway.now().isoformat()}
+        ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
+        tx.datasets.replace(ready, expected=DatasetState.CREATED)
+    gateway.store.close()
+    write_rows(state, seed=1)
+
+
+def write_rows(state: Path, *, seed: int) -> None:
+    """The private rows of the dataset, other ones for each seed."""
+    draw, folder = np.random.default_rng(seed), state / "rows" / "table"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, rows in (("train", TRAINED), ("holdout", ROWS - TRAINED)):
+        table = {
+            "age": pa.array(draw.integers(0, 100, rows), pa.int64()),
+            "sex": pa.array(draw.choice(["f", "m"], rows, p=[0.7, 0.3]), pa.string()),
+            "ill": pa.array(draw.random(rows) < 0.1 * seed, pa.bool_()),
+            UNIT_COLUMN: pa.array(range(rows), pa.int64()),
+        }
+        pq.write_table(pa.table(table), folder / f"{part}.parquet")
+
+
+def composed(state: Path, start: int = 0) -> tuple[Gateway, Clock]:
+    clock = Clock()
+    clock.seconds = float(start)
+    return replace(compose(Settings(state=state, verdict_tick_s=TICK_S, lease_s=300.0)), now=clock), clock
+
+
+def live(life: Life) -> None:
+    """Live it to its end, or to the fault's."""
+    from tests.server.crash.plants import PLANTS
+
+    state = Path(life.state)
+    log = Log(state)
+    made, clock = composed(state, life.start)
+    strike = Strike(life, log)
+    gateway = replace(made, at=strike.step, job=Jobs(life, log, strike, state))
+    if life.plant:
+        gateway = PLANTS[life.plant](gateway, state)
+    with _watching(state, log):
+        if not _tried(log, recover, gateway):  # it does not start, and whoever runs it starts it again
+            log.write(struck=strike.struck)
+            return
+        log.write(recovered=_states(gateway))
+        clock.seconds += TICK_S
+        queue = Queue(gateway, start=lambda job, name: job(name))
+        _tried(log, _ask, gateway)
+        if life.scenario == "cancelled":
+            _ = _tried(log, _cancel, gateway) or _tried(log, _cancel, gateway)
+        clock.seconds += TICK_S
+        queue.take()
+        if life.scenario == "derived":
+            clock.seconds += TICK_S
+            _tried(log, _derive, gateway)
+            clock.seconds += TICK_S
+            queue.take()
+    log.write(left=_states(gateway), struck=strike.struck)
+
+
+def _tried(log: Log, act: Callable[[Gateway], object], gateway: Gateway) -> bool:
+    """What a caller does, who may ask again after an error; tells whether there was none."""
+    try:
+        act(gateway)
+    except (SynthgateError, RuntimeError, OSError) as error:
+        log.write(refused=type(error).__name__)
+        return False
+    return True
+
+
+def _ask(gateway: Gateway) -> None:
+    requests.create(gateway, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None)
+
+
+def _cancel(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        (release,) = tx.releases.list()
+    releases.cancel(gateway, replace(ASKED, method="CancelRelease"), release.release.id)
+
+
+def _derive(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        source = tx.releases.list()[0].release.id
+    create_derived(gateway, replace(ASKED, method="DeriveRelease"), Derivation(source=source))
+
+
+def _states(gateway: Gateway) -> list[str]:
+    with gateway.store.begin() as tx:
+        return [str(record.release.state) for record in tx.releases.list()]
+
+
+def charged(state: Path) -> bool:
+    """Whether the COMMIT entry is durable, by the eyes of another connection."""
+    with closing(sqlite3.connect(f"file:{state / 'gateway.db'}?mode=ro", uri=True)) as other:
+        return bool(other.execute("SELECT count(*) FROM entries WHERE kind = 'commit'").fetchone()[0])
+
+
+@contextmanager
+def _watching(state: Path, log: Log) -> Iterator[None]:
+    """Log every opening of a private row file in this process, with whether the charge was durable at that moment."""
+    rows, watching = str(state / "rows"), [True]
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and watching[0] and str(arguments[0]).startswith(rows):
+            log.write(touched=charged(state))
+
+    sys.addaudithook(hook)
+    try:
+        yield
+    finally:
+        watching[0] = False
+
+
+@contextmanager
+def _syncs(strike: Strike) -> Iterator[None]:
+    """Tell ``strike`` of every file that the fit made durable: the system's own call, after which a crash may come."""
+    sync, count = os.fsync, itertools.count(1)
+
+    def counted(descriptor: int) -> None:
+        sync(descriptor)
+        strike.at(f"sync {next(count)}")
+
+    os.fsync = counted
+    try:
+        yield
+    finally:
+        os.fsync = sync
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Stands where `server.jobs.runner.run` does."""
+
+    life: Life
+    log: Log
+    strike: Strike
+    state: Path
+
+    def __call__(
+        self, kind: str, spec: Mapping[str, Any], *, folder: Path, secret: bytes, cancelled: threading.Event,
+        progress: Callable[[str], None], limits: runner.Limits, python: Path | None,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        folder.mkdir()
+        return getattr(self, f"_{kind}")(spec, folder, secret)
+
+    def _fit(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        self.log.write(touched=charged(self.state))  # from here on the worker may open them, unseen by this process
+        if self.life.scenario == "failed":
+            raise runner.JobFailed(runner.Reason.CRASHED)
+        try:
+            with _syncs(self.strike):
+                done = fit(spec, folder=folder, secret=secret, progress=self.strike.stage)
+        except SynthgateError as error:
+            raise runner.JobFailed(runner.Reason.REFUSED, error=error) from error
+        self.log.write(fitted=done["sha256"], model=_sha256(folder / MODEL))
+        return done
+
+    def _derive(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        return derive(spec, folder=folder, secret=secret, progress=self.strike.stage)
+
+    def _evaluate(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        self.log.write(touched=charged(self.state), keyed=subkey(secret, Label.EVALUATION).hex())
+        bad = 0.9 if self.life.scenario == "rejected" else 0.0
+        report = Report(scores=(Score(name=COPIES, value=bad, low=bad, high=bad, better=Better.LOWER),))
+        write_json(folder / "report.json", report.to_dict())
+        return {"sample_sha256": self.log.read("fitted")[-1]}
+
+    def _render(self, _spec: Mapping[str, Any], folder: Path, _secret: bytes) -> Mapping[str, Any]:
+        (folder / "report.html").write_text("<p>a report</p>")
+        return {}

@@ -1,0 +1,72 @@
+"""Planted bugs, which the laws of `tests.server.crash.laws` must convict."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from server import binding
+from server.failpoints import Step
+from server.gateway import Gateway
+from server.sealed import Sealed
+
+
+class Early(Sealed):
+    """Opens the rows before the charge is durable."""
+
+    __slots__ = ()
+
+    def make(self, release: str, *, facts: bytes) -> None:
+        binding.rows(self.folder.parent / "rows" / "table")
+        super().make(release, facts=facts)
+
+
+class Fresh(Sealed):
+    """Gives a repeated attempt a secret and a journal that the first one did not have."""
+
+    __slots__ = ()
+
+    def attempt(self, release: str, *, facts: bytes, rows: Path) -> bytes:
+        super().attempt(release, facts=facts, rows=rows)
+        return secrets.token_bytes(32)
+
+    def journal(self, release: str, *, fence: int) -> Path:
+        return self.folder / release / f"journal.{fence}"
+
+
+class Forgotten(Sealed):
+    """Shreds nothing."""
+
+    __slots__ = ()
+
+    def destroy(self, release: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Takes the charge of a release that FAILED out of the books."""
+
+    gateway: Gateway
+    state: Path
+
+    def __call__(self, step: Step) -> None:
+        if step is Step.FAILED:
+            with closing(sqlite3.connect(self.state / "gateway.db")) as database, database:
+                database.execute("DROP TRIGGER entries_no_delete")
+                database.execute("DELETE FROM entries WHERE kind = 'commit'")
+        self.gateway.at(step)
+
+
+def _sealed(kind: type[Sealed]) -> Callable[[Gateway, Path], Gateway]:
+    return lambda gateway, _state: replace(gateway, sealed=kind(gateway.sealed.folder, gateway.keys))
+
+
+PLANTS: dict[str, Callable[[Gateway, Path], Gateway]] = {
+    "touch before charge": _sealed(Early),
+    "fresh noise": _sealed(Fresh),
+    "left behind": _sealed(Forgotten),
+    "refund": lambda gateway, state: replace(gateway, at=Refund(gateway, state)),
+}

@@ -1,0 +1,98 @@
+"""A fault at every durable step: the charge comes before the touch, is never given back, and pays for one draw."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from server.app import compose
+from server.config import Settings
+from server.failpoints import Step, passed
+from synthgate.release import ReleaseState
+from tests.server.crash.conftest import States
+from tests.server.crash.laws import ENDS, lived
+from tests.server.crash.nursery import Nursery
+from tests.server.crash.strikes import FAULTS, Life, Log
+
+LEDGER = (
+    Step.RESERVE_WRITING, Step.RESERVED, Step.VOID_WRITING, Step.VOIDED, Step.SECRET_MAKING, Step.SECRET_MADE,
+    Step.COMMIT_WRITING, Step.COMMITTED,
+)  # fmt: skip
+"""The steps at which money is moved, or just was: every fault strikes them by default."""
+SCENARIOS = {
+    "cancelled": (Step.VOID_WRITING, Step.VOIDED),
+    "rejected": (Step.REJECTED_WRITING, Step.REJECTED),
+    "awaiting": (Step.AWAITING_APPROVAL_WRITING, Step.AWAITING_APPROVAL),
+    "failed": (Step.FAILED_WRITING, Step.FAILED),
+    "derived": (Step.SAMPLING_WRITING, Step.SAMPLING, Step.DERIVED),
+    "interrupted": (Step.REPLAY_WRITING, Step.REPLAY),
+}
+"""What a release must do to come to a step; every other step is on the way of one that is RELEASED."""
+WAYS = {step: next((name for name, steps in SCENARIOS.items() if step in steps), "released") for step in Step}
+CASES = [(step, fault) for step in Step for fault in FAULTS]
+DEFAULT = [
+    (step, fault) for number, step in enumerate(Step) for fault in FAULTS
+    if step in LEDGER or fault == FAULTS[number % len(FAULTS)]
+]  # fmt: skip
+REST = [case for case in CASES if case not in DEFAULT]
+
+
+def check(nursery: Nursery, state: States, step: Step, fault: str) -> None:
+    way = WAYS[step]
+    life = Life(state=str(state(way)), scenario=way, at=step, fault=fault)
+    if way == "interrupted":  # a life before it, which leaves something to be repeated
+        life = replace(life, scenario="released")
+        assert nursery.live(replace(life, at="stage sampling", fault="kill")) == 9
+        life = replace(life, start=500)
+    states = lived(nursery, life)
+    log, end = Log(Path(life.state)), ENDS[life.scenario]
+    assert fault == "kill" or log.read("struck")[0], "the step was never reached"
+    if way == "derived":
+        assert states[0] == ReleaseState.RELEASED
+        assert states[1] in (ReleaseState.RELEASED, ReleaseState.FAILED)
+    elif fault == "exception":  # a fault of the program, which would come again
+        assert states in ([end], [ReleaseState.FAILED])
+    else:
+        assert states == [end]
+
+
+@pytest.mark.guarantee("charge-before-touch")
+@pytest.mark.guarantee("no-lost-spend")
+@pytest.mark.parametrize(("step", "fault"), DEFAULT)
+def test_a_fault_at_a_step(nursery: Nursery, state: States, step: Step, fault: str, record_property) -> None:
+    check(nursery, state, step, fault)
+    record_property("reached", f"{len(DEFAULT)} faults at {len(Step)} steps, all four at each of {len(LEDGER)}")
+
+
+@pytest.mark.soak
+@pytest.mark.guarantee("charge-before-touch")
+@pytest.mark.guarantee("no-lost-spend")
+@pytest.mark.parametrize(("step", "fault"), REST)
+def test_every_other_fault_at_a_step(nursery: Nursery, state: States, step: Step, fault: str, record_property) -> None:
+    check(nursery, state, step, fault)
+    record_property("reached", f"all {len(CASES)} faults at {len(Step)} steps, with those of the default run")
+
+
+@pytest.mark.guarantee("charge-before-touch")
+def test_rows_that_are_opened_before_the_charge_are_seen(nursery: Nursery, state: States) -> None:
+    life = Life(state=str(state("released")), plant="touch before charge")
+    with pytest.raises(AssertionError, match="before the charge was durable"):
+        lived(nursery, life)
+
+
+@pytest.mark.guarantee("no-lost-spend")
+def test_a_refund_after_the_touch_is_seen(nursery: Nursery, state: States) -> None:
+    life = Life(state=str(state("failed")), scenario="failed", plant="refund")
+    with pytest.raises(AssertionError, match="rows were opened, and not for one charge"):
+        lived(nursery, life)
+
+
+def test_no_setting_reaches_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that is composed from its settings, whatever the environment says, has an empty function there."""
+    for step in Step:
+        for name in ("AT", "STEP", "FAILPOINT", "FAILPOINTS"):
+            monkeypatch.setenv(f"SYNTHGATE_{name}", str(step))
+    gateway = compose(Settings(state=tmp_path))
+    gateway.store.close()
+    assert gateway.at is passed
+    assert not [name for name in Settings.model_fields if "fail" in name or "step" in name]
