@@ -188,7 +188,7 @@ def accept_restore(settings: Settings, *, token: str, reason: str) -> Accepted:
     with only_one(settings):
         gateway = compose(settings)
         try:
-            principal = authenticate(on_disk(settings.tokens), f"Bearer {token}")
+            principal = authenticate(on_disk(settings.tokens, settings.principals), f"Bearer {token}")
             if principal.office is not Office.OFFICER:
                 raise PermissionDenied(
                     f"the role {principal.office} may not accept a restored database; an officer may"

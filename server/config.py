@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from server.identity import DEVELOPMENT, Appointment
+from server.identity import DEVELOPMENT, GATEWAY, Appointment
 from synthgate.errors import InvalidArgument
 
 MIB = 1024 * 1024
@@ -24,8 +24,6 @@ BUILT_IN_ENGINES = (
 
 
 _PRINCIPAL = re.compile(r"[a-z][a-z0-9._-]{0,62}")
-_OWN = "gateway"
-"""What the gateway calls itself in its books."""
 
 
 class Quota(BaseModel):
@@ -134,8 +132,8 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, principals: dict[str, Appointment]) -> dict[str, Appointment]:
         for name in principals:
-            if not _PRINCIPAL.fullmatch(name) or name == _OWN:
-                raise ValueError(f"a principal's name matches {_PRINCIPAL.pattern} and is not {_OWN!r}")
+            if not _PRINCIPAL.fullmatch(name) or name == GATEWAY:
+                raise ValueError(f"a principal's name matches {_PRINCIPAL.pattern} and is not {GATEWAY!r}")
         return principals
 
     @classmethod

@@ -78,8 +78,8 @@ def provision(store: Store, folder: Path, appointed: Mapping[str, Appointment] =
         return {token: Principal(name, Office(office)) for name, office, token in tx.principals.list()}
 
 
-def on_disk(folder: Path, appointed: Mapping[str, Appointment] = DEVELOPMENT) -> Principals:
-    """Whoever has a token on disk: what is known without the store, whose own list may be an old one."""
+def on_disk(folder: Path, appointed: Mapping[str, Appointment]) -> Principals:
+    """Whoever is appointed and has a token on disk: what is known without the store, whose own list may be an old one."""
     found = {Principal(name, Office(appointment.office)): folder / name for name, appointment in appointed.items()}
     return {digest(path.read_text().strip()): who for who, path in found.items() if path.exists()}
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from server import datasets
 from server.config import Settings
 from server.gateway import Gateway
-from server.identity import DEVELOPMENT, Appointment, Office, Principal, authenticate, provision
+from server.identity import DEVELOPMENT, Appointment, Office, Principal, authenticate, on_disk, provision
 from server.store import Store
 from synthgate.dataset import PrivacyUnit
 from synthgate.errors import InvalidPolicy, Unauthenticated
@@ -34,6 +34,15 @@ def test_each_principal_has_a_token_and_whoever_is_named_no_more_has_none(store:
         tx.principals.remove("nobody")
     moved = provision(store, folder, PRINCIPALS | {"oda": Appointment(Office.AUDITOR)})
     assert authenticate(moved, tokens["oda"]).office is Office.AUDITOR
+
+
+def test_without_the_store_too_nobody_is_known_but_who_is_appointed(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "tokens"
+    former = provision(store, folder)
+    known = provision(store, folder, PRINCIPALS)
+    assert on_disk(folder, PRINCIPALS) == known
+    officer = next(token for token, who in former.items() if who.name == "officer")
+    assert (folder / "officer").exists() and officer not in on_disk(folder, PRINCIPALS)
 
 
 def test_principals_are_read_in_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
