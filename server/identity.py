@@ -79,7 +79,7 @@ def provision(store: Store, folder: Path, appointed: Mapping[str, Appointment] =
 
 
 def on_disk(folder: Path, appointed: Mapping[str, Appointment]) -> Principals:
-    """Whoever is appointed and has a token on disk: what is known without the store, whose own list may be an old one."""
+    """Whoever is appointed and has a token on disk: what is known without the store, whose list may be an old one."""
     found = {Principal(name, Office(appointment.office)): folder / name for name, appointment in appointed.items()}
     return {digest(path.read_text().strip()): who for who, path in found.items() if path.exists()}
 
