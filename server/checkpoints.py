@@ -10,7 +10,6 @@ database, and never replaced: the largest number is the newest.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ import structlog
 from server.gateway import Gateway
 from server.keys import write_once
 from server.ledger import chain
+from server.storage import sync
 from server.store import Transaction
 from synthgate.checkpoint import AUDIT, LEDGER, Amounts, Checkpoint, Head, Standing
 from synthgate.errors import NotFound, SynthgateError, VerificationFailed
@@ -49,11 +49,7 @@ class Checkpoints:
     def put(self, number: int, envelope: bytes) -> None:
         """Keep an envelope durably."""
         write_once(self._path(number), envelope)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(self.folder)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012d}.json"
