@@ -80,6 +80,7 @@ def run(lives: list[Served], kills: int, seed: int) -> str:
     assert {release.state for release in releases} <= {ReleaseState.RELEASED, ReleaseState.FAILED}
     for release in releases:
         assert found[release.id] == [EntryKind.RESERVE, EntryKind.COMMIT], "a charge was lost, doubled or given back"
+    gateway.stop()  # a release is seen at rest a moment before its secret is shredded; who goes down leaves none
     assert list((gateway.state / "attempts").glob("*")) == []
     assert list((gateway.state / "work").glob("*")) == []
     served = sum(release.state is ReleaseState.RELEASED for release in releases)
