@@ -100,7 +100,7 @@ def test_spikes_and_tails_survive_noise() -> None:
     cells = np.where(rng.random(20_000) < 0.9, 0, np.exp(rng.normal(7.5, 0.8, 20_000)).astype(np.int64).clip(1, 50_000))
     cells[:200] = 99_999
     domain, rows = _one(GAIN, cells)
-    drawn = _drawn(_bought(domain, rows, sigma=20.0, noise=SystemNoise()), 20_000)
+    drawn = _drawn(_bought(domain, rows, sigma=6.0, noise=SystemNoise()), 20_000)
     assert (drawn == 0).mean() == pytest.approx((cells == 0).mean(), abs=0.01)
     assert (drawn == 99_999).mean() == pytest.approx(0.01, abs=0.004)
     inside = (cells > 0) & (cells < 99_999)
