@@ -77,7 +77,8 @@ class Queue:
         since = self._gateway.leases.monotonic()
         chosen: list[tuple[Job, str, Lease]] = []
         with self._gateway.store.begin() as tx:
-            waiting = tx.releases.list(states=(ReleaseState.PENDING,)) if due else ()
+            most = free + len(self._gateway.running) + len(self._gateway.leases.live(tx))  # those may not be free
+            waiting = tx.releases.list(states=(ReleaseState.PENDING,), limit=most) if due else ()
             arrived = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.INGESTING]
             runs = [(run_release if r.release.derivation is None else run_derived, r.release.id) for r in waiting]
             work: list[tuple[Job, str, str]] = [(job, release, release) for job, release in runs]

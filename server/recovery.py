@@ -16,7 +16,6 @@ import shutil
 
 from server import erasure
 from server.attempts import fail
-from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Gateway
 from server.leases import folder
 from server.releases import GENERATED
@@ -25,7 +24,7 @@ from server.store import Transaction
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound
 from synthgate.ledger import ReservationState
-from synthgate.release import ACTIVE, ReleaseState
+from synthgate.release import ACTIVE, WORKING, ReleaseState
 
 JOB = "recovery"
 """The lease of the one gateway that looks through the files."""
@@ -39,7 +38,7 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
     Later than at the start, files are looked through only where something was found.
     """
     with gateway.store.begin() as tx:
-        found = [r.release.id for r in tx.releases.list(states=ACTIVE) if _interrupted(r)]
+        found = [r.release.id for r in tx.releases.list(states=WORKING)]
     ends = {release: _settle(gateway, release) for release in found}
     _shred(gateway)
     if starting or any(ends.values()):
@@ -59,18 +58,13 @@ def _settle(gateway: Gateway, release: str) -> str:
         if not free:
             return ""
         with gateway.store.begin() as tx:
-            if not _interrupted(tx.releases.get(release)):
+            if tx.releases.get(release).release.state not in WORKING:
                 return ""
         queued = queue_again(gateway, release)
         if not queued:
             fail(gateway, release, RESTARTED)
     gateway.news.publish(release)
     return QUEUED if queued else CLOSED
-
-
-def _interrupted(record: ReleaseRecord) -> bool:
-    """Whether work on it has begun."""
-    return record.release.state in ACTIVE and record.release.state is not ReleaseState.PENDING
 
 
 def _shred(gateway: Gateway) -> None:

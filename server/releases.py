@@ -14,7 +14,7 @@ from server.publication import next_tick
 from server.store import Transaction
 from synthgate.errors import NotFound, WrongState
 from synthgate.ledger import ReservationState
-from synthgate.release import ACTIVE, ReleaseState
+from synthgate.release import ACTIVE, WORKING, ReleaseState
 
 GENERATED = ("data", "model")
 """The kinds of artifacts that a fit made and that go where their release closes."""
@@ -102,7 +102,7 @@ def stop(gateway: Gateway, release: str, *, by: str, reason: str) -> None:
         record = tx.releases.get(release)
         state = record.release.state
         here = gateway.leases.has(tx, release)
-        elsewhere = state in ACTIVE and state is not ReleaseState.PENDING and not here
+        elsewhere = state in WORKING and not here
         if elsewhere:
             revoke(tx, release)
         if state is ReleaseState.PENDING and record.release.derivation is None and _untouched(tx, release):

@@ -45,7 +45,8 @@ class ReleaseState(StrEnum):
         return ReleaseState.CLOSED if self.terminal else ReleaseState.PENDING
 
 
-ACTIVE = (ReleaseState.PENDING, ReleaseState.TRAINING, ReleaseState.EVALUATING, ReleaseState.SAMPLING)
+WORKING = (ReleaseState.TRAINING, ReleaseState.EVALUATING, ReleaseState.SAMPLING)
+ACTIVE = (ReleaseState.PENDING, *WORKING)
 _OPEN = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 TRANSITIONS: dict[ReleaseState, frozenset[ReleaseState]] = {
     ReleaseState.PENDING: frozenset(

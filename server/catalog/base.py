@@ -90,8 +90,10 @@ class ReleaseCatalog(Protocol):
     def get(self, release: str) -> ReleaseRecord:
         """Raises NotFound."""
 
-    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
-        """In the order of creation, of one dataset and in some states where given."""
+    def list(
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+    ) -> tuple[ReleaseRecord, ...]:
+        """In the order of creation, of one dataset and in some states where given; the first ``limit`` of them."""
 
     def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
         """Write a changed record. Raises WrongState unless the stored one is in ``expected`` and

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 
 from server.catalog import codec, rules
 from server.catalog.base import Answer, DatasetRecord, Lease, ReleaseRecord
@@ -62,12 +63,13 @@ class MemoryReleases:
             rules.no_release(release)
         return codec.read_release(self._kept[release])
 
-    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
+    def list(
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+    ) -> tuple[ReleaseRecord, ...]:
         """In the order of creation."""
         records = map(codec.read_release, self._kept.values())
-        return tuple(
-            r for r in records if dataset in ("", r.release.dataset) and (not states or r.release.state in states)
-        )
+        found = (r for r in records if dataset in ("", r.release.dataset) and (not states or r.release.state in states))
+        return tuple(islice(found, limit))
 
     def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
         """Write a changed record."""

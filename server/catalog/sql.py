@@ -95,9 +95,11 @@ class SqlReleases:
             rules.no_release(release)
         return codec.read_release(document)
 
-    def list(self, *, dataset: str = "", states: tuple[ReleaseState, ...] = ()) -> tuple[ReleaseRecord, ...]:
+    def list(
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+    ) -> tuple[ReleaseRecord, ...]:
         """In the order of creation."""
-        query = select(_releases.c.document).order_by(_releases.c.ordinal)
+        query = select(_releases.c.document).order_by(_releases.c.ordinal).limit(limit)
         if dataset:
             query = query.where(_releases.c.dataset == dataset)
         if states:

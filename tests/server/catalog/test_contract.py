@@ -87,6 +87,8 @@ def test_releases_are_listed_in_order_and_filtered(registered: Store) -> None:
         assert listed(states=(ReleaseState.PENDING,)) == ["a", "m"]
         assert listed(dataset="randhie", states=(ReleaseState.TRAINING, ReleaseState.FAILED)) == ["z"]
         assert listed(dataset="nowhere") == []
+        assert listed(states=(ReleaseState.PENDING,), limit=1) == ["a"]
+        assert listed(limit=2) == ["z", "a"] and listed(limit=9) == ["z", "a", "m"]
 
 
 @pytest.mark.parametrize("new", ReleaseState)
