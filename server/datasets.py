@@ -1,12 +1,14 @@
 """Datasets: declared, uploaded, read. No method gives rows back."""
 
 import hashlib
+import hmac
 import json
 import os
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from server import populations
 from server.accounts import check_name
 from server.catalog.base import DatasetRecord
 from server.gateway import Call, Gateway
@@ -84,7 +86,8 @@ def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...
 def seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
     """The record as the caller may see it: what ingest found is for its steward, what it overlaps for nobody."""
     state = state_seen(gateway, record, principal)
-    shown = replace(record, dataset=replace(record.dataset, state=state), overlaps=(), distinct_from=(), fingerprint="")
+    hidden: dict[str, Any] = {"overlaps": (), "distinct_from": (), "fingerprint": "", "taken": ""}
+    shown = replace(record, dataset=replace(record.dataset, state=state), **hidden)
     if is_steward(record, principal):
         return shown
     return replace(shown, dataset=replace(shown.dataset, failure=""), found={})
@@ -155,11 +158,15 @@ class Upload:
         """How much is durable."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def begin(self, *, total_bytes: int, sha256: str) -> None:
-        """Take the promise; another one starts the upload anew. Raises WrongState, TooLarge, InvalidTable."""
+    def begin(self, *, total_bytes: int, sha256: str) -> bool:
+        """Take the promise; another one starts the upload anew. False where this very upload was taken in before: it is
+        answered as it was, and nothing is read again. Raises WrongState, TooLarge, InvalidTable."""
         with self._gateway.store.begin() as tx:
-            state = tx.datasets.get(self.dataset).dataset.state
-        if state not in AWAITING_ROWS:
+            record = tx.datasets.get(self.dataset)
+            taken = record.taken == self._named(tx, record, total_bytes, sha256)
+        if record.dataset.state not in AWAITING_ROWS:
+            if taken:
+                return False
             raise WrongState(f"dataset {self.dataset!r} awaits no rows; they are uploaded once, after it was created")
         if total_bytes > self._gateway.settings.upload_bytes:
             raise TooLarge(f"an upload has at most {self._gateway.settings.upload_bytes:,} bytes")
@@ -169,6 +176,7 @@ class Upload:
         if self.promise != promise:
             self.discard()
             write_once(self._promise, json.dumps(promise).encode())
+        return True
 
     def append(self, offset: int, data: bytes) -> None:
         """Add a chunk. Raises InvalidTable where it does not start at what has arrived or goes beyond the promise."""
@@ -198,11 +206,19 @@ class Upload:
             raise InvalidTable("the file's sha256 is not the promised one; upload it again")
         with self._gateway.store.begin() as tx:
             record = tx.datasets.get(self.dataset)
+            named = self._named(tx, record, promise["total_bytes"], digest)
             if record.dataset.state not in AWAITING_ROWS:
+                if record.taken == named:
+                    return
                 raise WrongState(f"dataset {self.dataset!r} awaits no rows by now; nothing was taken")
-            move(tx, record, DatasetState.INGESTING, failure="")
+            move(tx, replace(record, taken=named), DatasetState.INGESTING, failure="")
             tx.audit.append(principal=principal.name, action="UploadRows", resource=self.dataset, detail={})
         self._gateway.wake.set()
+
+    def _named(self, tx: Transaction, record: DatasetRecord, total_bytes: int, sha256: str) -> str:
+        """The upload's name for ever. Keyed, since whoever reads the database must not test guesses of a file by it."""
+        key = populations.key(self._gateway, tx, record.tenant)
+        return hmac.digest(key, f"upload 1 {self.dataset} {total_bytes} {sha256}".encode(), "sha256").hex()
 
     def discard(self) -> None:
         """Forget what arrived."""

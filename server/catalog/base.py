@@ -26,6 +26,8 @@ class DatasetRecord:
     """Whose stewards and officers it belongs to: that of who registered it."""
     fingerprint: str = ""
     """The sha256 of its units' keyed hashes (`server.populations`), from READY on, for ever."""
+    taken: str = ""
+    """The keyed digest of the upload that was taken in last: the same one again is answered as it was, for ever."""
     overlaps: tuple[str, ...] = ()
     """The accounts that it overlaps, while it is AWAITING_LINK. Private."""
     distinct_from: tuple[str, ...] = ()

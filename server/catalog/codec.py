@@ -41,6 +41,7 @@ def write_dataset(record: DatasetRecord) -> str:
         "found": dict(record.found),
         "tenant": record.tenant,
         "fingerprint": record.fingerprint,
+        "taken": record.taken,
         "overlaps": record.overlaps,
         "distinct_from": record.distinct_from,
     })  # fmt: skip

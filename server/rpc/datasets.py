@@ -97,7 +97,8 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
                     name = request.header.dataset
                     upload = await asyncio.to_thread(datasets.upload, self.gateway, principal, name)
                     total_bytes, sha256 = request.header.total_bytes, request.header.sha256
-                    await asyncio.to_thread(upload.begin, total_bytes=total_bytes, sha256=sha256)
+                    if not await asyncio.to_thread(upload.begin, total_bytes=total_bytes, sha256=sha256):
+                        return pb.UploadRowsResponse(upload=_whole(upload, total_bytes, sha256))
                     continue
                 if not request.HasField("chunk"):
                     raise InvalidTable("an upload has one header, and chunks after it")
@@ -114,6 +115,10 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
             raise
         except Exception as error:
             await refuse(context, error, "UploadRows")
+
+
+def _whole(upload: datasets.Upload, total_bytes: int, sha256: str) -> pb.Upload:
+    return pb.Upload(dataset=upload.dataset, received_bytes=total_bytes, total_bytes=total_bytes, sha256=sha256)
 
 
 def _shown_upload(upload: datasets.Upload) -> pb.Upload:

@@ -376,7 +376,9 @@ def test_an_upload_resumes_where_it_broke_off_and_a_mended_file_is_taken(served:
     view = served.steward.wait_ready(awaiting)
     assert view.dataset.state is DatasetState.READY
     assert {f.unparsable for f in view.findings} == {0}
-    assert type(sent(served, awaiting, parts(awaiting, ROWS))) is WrongState
+    assert sent(served, awaiting, parts(awaiting, ROWS)) is None, "the same upload again is answered as it was"
+    assert served.steward.dataset(awaiting).findings == view.findings
+    assert type(sent(served, awaiting, parts(awaiting, ROWS + b"1,north,0.0,no,1\n"))) is WrongState
 
 
 AWKWARD = b"""age,region,income,smoker,visits

@@ -13,7 +13,15 @@ from server.identity import Office, Principal
 from server.populations import Known
 from server.store import Transaction
 from synthgate.dataset import DatasetState
-from synthgate.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, SynthgateError, WrongState
+from synthgate.errors import (
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    SynthgateError,
+    WrongState,
+)
 from tests.server.composed import ANALYST, STEWARD, TICK_S, Clock, call
 from tests.server.uploading import COLLEAGUE, FOREIGNER, OFFICER, declared, ingested, people, sent, uploaded
 
@@ -262,6 +270,8 @@ def _lease(gateway: Gateway, name: str) -> Lease:
 
 def test_a_lost_key_stops_every_upload_of_its_tenant(first: Gateway) -> None:
     (first.settings.keys / "tenant-main.key").unlink()
-    record = uploaded(first, "second", "new", people(5_000, 7_000))
-    assert (record.dataset.state, record.dataset.failure) == (DatasetState.FAILED, ingestion.FAULT)
+    declared(first, "second", "new")
+    with pytest.raises(InternalError, match="restore it from its copy"):
+        sent(first, "second", people(5_000, 7_000))
+    assert state(first, "second") is DatasetState.CREATED
     assert not (first.settings.keys / "tenant-main.key").exists()
