@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dp_models.base import Plan
-from server import pricing
+from server import checkpoints, pricing
 from server.gateway import Call, Gateway, checked_reason
 from server.identity import Principal
 from server.ledger import meter
@@ -29,6 +29,7 @@ def open_account(
             gateway.keys.create_account(name)
             tx.ledger.open(account, reason="opened")
             call.answer(tx, name, epsilon=f"{epsilon:g}", delta=f"{delta:g}", sandbox=str(sandbox).lower())
+    checkpoints.take(gateway)
     return view(gateway, name)
 
 
@@ -56,6 +57,7 @@ def amend_account(
             tx.ledger.amend(name, cap=cap, verdicts_granted=granted, by=call.principal.name, reason=reason)
             amounts = {"epsilon": f"{cap.epsilon:g}", "delta": f"{cap.delta:g}", "verdicts_granted": str(granted)}
             call.answer(tx, name, reason=reason, **amounts)
+    checkpoints.take(gateway)  # a cap that was lowered is not raised again by a backup
     return view(gateway, name)
 
 

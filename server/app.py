@@ -115,18 +115,19 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
         gateway = compose(settings)
         principals = await asyncio.to_thread(opened, gateway)
         queue, heartbeat, follower = Queue(gateway), Heartbeat(gateway), Follower(gateway)
-        server, port = await _listen(gateway, principals)
+        server, port, checks = await _listen(gateway, principals)
         await server.start()
         heartbeat.start()
         queue.start()
         if settings.shared:
             follower.start()
         (settings.state / "endpoint").write_text(f"{settings.host}:{port}")
-        taking = asyncio.create_task(checkpoints.keep_taking(gateway))
+        beside = [asyncio.create_task(work) for work in (checkpoints.keep_taking(gateway), _tell(gateway, checks))]
         try:
             yield gateway, port
         finally:
-            taking.cancel()
+            for task in beside:
+                task.cancel()
             await server.stop(GRACE_S)
             await asyncio.to_thread(queue.stop)
             await asyncio.to_thread(follower.stop)
@@ -149,7 +150,7 @@ def opened(gateway: Gateway) -> Principals:
     """Verify the books, and begin to write only where they contain their newest checkpoint. Returns who may call."""
     check(gateway.store)
     with gateway.store.begin() as tx:
-        checkpoints.compare(gateway, tx)
+        checkpoints.compare(gateway, tx, starting=True)
     if gateway.doubt.reason:
         log.error("read-only", why=gateway.doubt.reason)
         return on_disk(gateway.settings.tokens, gateway.settings.principals)
@@ -160,7 +161,15 @@ def opened(gateway: Gateway) -> Principals:
     return principals
 
 
-async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Server, int]:
+async def _tell(gateway: Gateway, checks: health.aio.HealthServicer) -> None:
+    """Say by `WRITES`, every second, whether the gateway changes anything."""
+    status = health_pb2.HealthCheckResponse
+    while True:
+        await checks.set(WRITES, status.NOT_SERVING if gateway.doubt.reason else status.SERVING)
+        await asyncio.sleep(1.0)
+
+
+async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Server, int, health.aio.HealthServicer]:
     options = (
         ("grpc.max_receive_message_length", REQUEST_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -179,7 +188,7 @@ async def _listen(gateway: Gateway, principals: Principals) -> tuple[grpc.aio.Se
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if gateway.settings.reflection:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    return server, server.add_insecure_port(f"{gateway.settings.host}:{gateway.settings.port}")
+    return server, server.add_insecure_port(f"{gateway.settings.host}:{gateway.settings.port}"), checks
 
 
 def accept_restore(settings: Settings, *, token: str, reason: str) -> Accepted:

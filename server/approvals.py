@@ -4,6 +4,7 @@ must, is in `server.quorum`."""
 from dataclasses import replace
 from datetime import timedelta
 
+from server import checkpoints
 from server.catalog.base import ReleaseRecord
 from server.gateway import GATEWAY, Call, Gateway, checked_reason
 from server.publication import publish
@@ -42,6 +43,7 @@ def approve(gateway: Gateway, call: Call, release: str, *, binding: str, reason:
             call.answer(tx, release, reason=reason, binding=binding)
             if found.reached:
                 publish(gateway, tx, record)
+    checkpoints.take(gateway)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
 
@@ -56,6 +58,7 @@ def reject(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
             move(gateway, tx, record, ReleaseState.REJECTED, reasons=(OFFICER_REJECTED,))
             call.answer(tx, release, reason=reason)
     destroy_data(gateway, record)
+    checkpoints.take(gateway)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
 

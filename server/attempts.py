@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from server import checkpoints
 from server.catalog.base import ReleaseRecord
 from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
@@ -63,6 +64,7 @@ def at_rest_afterwards(gateway: Gateway, release: str) -> Iterator[None]:
     finally:
         gateway.news.publish(release, stage="")
     forget(gateway, release)
+    checkpoints.take(gateway)
 
 
 @contextmanager

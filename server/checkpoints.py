@@ -2,8 +2,9 @@
 
 The database cannot show by itself that it was put back from a backup. A file beside it can, as long as whoever restores
 the database does not restore the file as well (setting ``checkpoint_folder``). One is written after every charge that
-became final and before a row is opened for it, after every revocation, every ``checkpoint_s`` where the books changed,
-and when the gateway goes down. So whatever was spent on rows, a checkpoint knows of it.
+became final and before a row is opened for it, after every decision (released, rejected, revoked, an account opened or
+amended, a dataset deleted), every ``checkpoint_s`` where the books changed, and when the gateway goes down. So whatever
+was spent on rows, a checkpoint knows of it. Books with an account and no checkpoint at all have lost theirs.
 
 Files are numbered from 1, written by rename after fsync inside a transaction that serialises all gateways of one
 database, and never replaced: the largest number is the newest.
@@ -66,10 +67,9 @@ def take(gateway: Gateway) -> bytes:
         gateway.doubt.check()
         compare(gateway, tx)
         gateway.doubt.check()
-        numbers = files.numbers()
-        newest = read(gateway, numbers[0]) if numbers else None
-        if newest is not None and (newest.ledger, newest.audit) == heads(tx):
-            return files.read(newest.number)
+        known = newest(gateway)
+        if known is not None and (known.ledger, known.audit) == heads(tx):
+            return files.read(known.number)
         return write(gateway, tx)
 
 
@@ -108,14 +108,34 @@ def valid(gateway: Gateway) -> Iterator[Checkpoint]:
             log.warning("a checkpoint does not verify and is passed over", number=number)
 
 
-def compare(gateway: Gateway, tx: Transaction) -> None:
-    """Compare the books with their newest checkpoint; where they do not contain it, the gateway only reads from now on
-    (``gateway.doubt``). Without any checkpoint there is nothing to compare."""
+def compare(gateway: Gateway, tx: Transaction, *, starting: bool = False) -> None:
+    """Compare the books with their newest checkpoint; where they do not contain it, or it is gone, the gateway only
+    reads from now on (``gateway.doubt``). Before a gateway that is ``starting`` can open an account it writes a
+    checkpoint, so books with an account have one."""
+    try:
+        known = newest(gateway)
+    except VerificationFailed as error:
+        gateway.doubt.reason = error.message
+        return
+    number, folder = 0 if known is None else known.number, gateway.settings.checkpoints
+    if number < gateway.doubt.newest:
+        gateway.doubt.reason = f"checkpoint {gateway.doubt.newest} is gone from {folder}"
+    elif known is not None:
+        gateway.doubt.newest, gateway.doubt.reason = number, lacking(tx, known)
+    elif starting and tx.ledger.accounts():
+        gateway.doubt.reason = f"the database has accounts, but there is no checkpoint in {folder}"
+
+
+def newest(gateway: Gateway) -> Checkpoint | None:
+    """The checkpoint of the highest number; None where there is none. Raises VerificationFailed where it is not this
+    gateway's own: an older one would not know what was spent since."""
     for number in Checkpoints(gateway.settings.checkpoints).numbers()[:1]:
         try:
-            gateway.doubt.reason = lacking(tx, read(gateway, number))
-        except VerificationFailed:
-            gateway.doubt.reason = f"checkpoint {number} was altered or is another gateway's: its signature fails"
+            return read(gateway, number)
+        except VerificationFailed as error:
+            why = f"checkpoint {number} was altered or is another gateway's: its signature fails"
+            raise VerificationFailed(why) from error
+    return None
 
 
 def lacking(tx: Transaction, checkpoint: Checkpoint) -> str:

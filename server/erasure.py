@@ -1,6 +1,7 @@
 """Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports,
 stored models, sealed secrets and journals included; the books stay."""
 
+from server import checkpoints
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import Upload, move
@@ -30,6 +31,7 @@ def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
             move(tx, record, DatasetState.DELETED)
             call.answer(tx, name)
         record = tx.datasets.get(name)
+    checkpoints.take(gateway)
     destroy(gateway, name, by=call.principal.name)
     return record
 

@@ -89,6 +89,8 @@ class Doubt:
     """Why the gateway only reads: its books do not contain what it signed before. Empty while they do."""
 
     reason: str = ""
+    newest: int = 0
+    """The highest number of a checkpoint that was seen."""
 
     def check(self) -> None:
         """Raise ReadOnly where there is a reason."""

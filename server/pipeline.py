@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dp_models.base import Plan
-from server import checkpoints
+from dp_models.mechanisms.accounting import epsilon
+from server import checkpoints, pricing
 from server.accounts import grant
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
@@ -30,6 +31,7 @@ from server.publication import publish
 from server.releases import move
 from server.replays import seal, unsealed
 from server.store import Transaction
+from synthgate.errors import WrongState
 from synthgate.ledger import EntryKind, ReservationState
 from synthgate.policy import Verdict
 from synthgate.release import ReleaseState
@@ -54,7 +56,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         gateway.at(Step.COMMIT_WRITING)
     with (
         at_rest_afterwards(gateway, release),
-        attempt(gateway, release, unsealed(gateway, record, dataset)) as (work, run),
+        attempt(gateway, release, _secret(gateway, record, dataset)) as (work, run),
     ):
         checkpoints.take(gateway)  # no backup of the database can take back what rows are opened for
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
@@ -88,6 +90,19 @@ def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Relea
         record, verdict_number=commits, sandbox=opened.sandbox, verdicts_grant=grant(entries),
         verdicts_allowed=verdicts_allowed(record.policy, limit=limit, granted=granted),
     )  # fmt: skip
+
+
+def _secret(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> bytes:
+    """What keys the attempt. Raises WrongState, before a row is opened, where the plan is not what its charge was
+    reserved for, or is for another domain: then the catalog was edited."""
+    plan = Plan.from_json(record.plan)
+    with gateway.store.begin() as tx:
+        kept = tx.ledger.reservation(record.release.id).charge
+        account = tx.ledger.balance(record.release.account).account
+    within = epsilon(plan.event, plan.budget.delta) <= plan.budget.epsilon
+    if pricing.charge(plan, account) != kept or plan.domain != dataset.dataset.domain.digest or not within:
+        raise WrongState("the plan is not the one that its charge was reserved for; nothing was opened for it")
+    return unsealed(gateway, record, dataset)
 
 
 def _rows(gateway: Gateway, dataset: DatasetRecord, part: str) -> str:

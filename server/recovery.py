@@ -13,11 +13,14 @@ version before encryption are encrypted.
 """
 
 import shutil
+from collections.abc import Callable
+
+import structlog
 
 from server import erasure
 from server.attempts import fail
 from server.gateway import GATEWAY, Gateway
-from server.leases import folder
+from server.leases import Fenced, folder
 from server.releases import GENERATED
 from server.replays import queue_again
 from server.store import Transaction
@@ -26,6 +29,7 @@ from synthgate.errors import NotFound
 from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, WORKING, ReleaseState
 
+log = structlog.get_logger()
 JOB = "recovery"
 """The lease of the one gateway that looks through the files."""
 QUEUED, CLOSED = "queued again", "closed"
@@ -35,11 +39,14 @@ RESTARTED = "the gateway was restarted while the work was under way"
 def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
     """Queue again what can be repeated, and close the rest. Returns the releases that were closed. Idempotent.
 
-    Later than at the start, files are looked through only where something was found.
+    Later than at the start, files are looked through only where something was found. A job that still runs here is left
+    alone, even where its lease has run out because this process stood still: it would take a lease that recovery holds
+    for its own. It is told to stop, and what it leaves is found the next time.
     """
     with gateway.store.begin() as tx:
-        found = [r.release.id for r in tx.releases.list(states=WORKING)]
-    ends = {release: _settle(gateway, release) for release in found}
+        working = [r.release.id for r in tx.releases.list(states=WORKING)]
+    found = [release for release in working if release not in gateway.running]
+    ends = {release: _alone(_settle, gateway, release) for release in found}
     _shred(gateway)
     if starting or any(ends.values()):
         _clear(gateway)
@@ -49,6 +56,17 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
                 _sweep(gateway)
                 gateway.artifacts.encrypt_plain()
     return tuple(release for release, end in ends.items() if end == CLOSED)
+
+
+def _alone(work: Callable[[Gateway, str], str], gateway: Gateway, release: str) -> str:
+    """What ``work`` returns, empty where it failed: one that cannot be brought to rest keeps no other from it."""
+    try:
+        return work(gateway, release)
+    except Fenced:
+        log.warning("fenced while it was recovered", release=release)
+    except Exception:
+        log.exception("could not be recovered; trying again", release=release)
+    return ""
 
 
 def _settle(gateway: Gateway, release: str) -> str:
@@ -71,9 +89,15 @@ def _shred(gateway: Gateway) -> None:
     """Shred the secrets and journals of what is at rest, and of what was not charged in the end; each under its lease,
     since a new attempt makes its secret under that."""
     for release in gateway.sealed.releases():
-        with gateway.leases.under(gateway.store, release) as free:
-            if free and not _needed(gateway, release):
-                gateway.sealed.destroy(release)
+        if release not in gateway.running:
+            _alone(_shred_one, gateway, release)
+
+
+def _shred_one(gateway: Gateway, release: str) -> str:
+    with gateway.leases.under(gateway.store, release) as free:
+        if free and not _needed(gateway, release):
+            gateway.sealed.destroy(release)
+    return ""
 
 
 def _needed(gateway: Gateway, release: str) -> bool:

@@ -4,7 +4,8 @@ What was charged after the backup is gone from the database, but the newest chec
 written after every charge that became final and before a row is opened for it. So, account by account, what the newest
 checkpoint has committed beyond the newest checkpoint that the database still contains is reserved and committed again.
 Where that is not known exactly it is more: charges between those two checkpoints that the backup still holds count
-twice, and with no checkpoint in the chain all of them do. Where the cap does not admit it, both meters are filled.
+twice, and with no checkpoint in the chain all of them do. Where the cap does not admit it, both meters are filled. So
+are those of every account where the newest checkpoint is lost, altered or another key's, since then nobody knows.
 
 What the backup left unfinished is closed, since nobody knows what became of it; what was revoked is revoked again.
 """
@@ -19,7 +20,7 @@ from server.ledger import meter
 from server.releases import destroy_data, move
 from server.store import Transaction
 from synthgate.checkpoint import Amounts, Checkpoint, Standing
-from synthgate.errors import AlreadyExists, FailedPrecondition
+from synthgate.errors import AlreadyExists, FailedPrecondition, VerificationFailed
 from synthgate.ledger import Balance, Charge, ReservationState
 from synthgate.release import ACTIVE, ReleaseState
 
@@ -45,7 +46,7 @@ def accept(gateway: Gateway, *, by: str, reason: str) -> Accepted:
     """
     reason = checked_reason(reason)
     with gateway.store.begin() as tx:
-        checkpoints.compare(gateway, tx)
+        checkpoints.compare(gateway, tx, starting=True)
         why = gateway.doubt.reason
         if not why:
             raise FailedPrecondition("the database contains its newest checkpoint: there is nothing to accept")
@@ -57,6 +58,8 @@ def accept(gateway: Gateway, *, by: str, reason: str) -> Accepted:
         again = _revoke(gateway, tx, newest.revoked if newest else (), by=by)
         label = f"restored-{newest.number if newest else 0}-{tx.ledger.head()[:12]}"
         charged, filled = _charge(gateway, tx, newest, held, label=label, by=by, reason=reason)
+        if not _trusted(gateway):
+            filled = tuple(_fill(tx, a.name, label=label, by=by) for a in tx.ledger.accounts())
         accepted = Accepted(
             why=why, charged=charged, filled=filled, closed=tuple(r.release.id for r in unfinished),
             revoked=tuple(r.release.id for r in again),
@@ -104,12 +107,25 @@ def _charge(
             for number, charge in enumerate(charges, 1):
                 _commit(tx, known.account, f"{label}-{known.account}-{number}", charge, by=by)
         except FailedPrecondition:  # the cap that it had, or what is left of it, is too small
-            filled.append(known.account)
-            if left := rest(tx.ledger.balance(known.account)):
-                _commit(tx, known.account, f"{label}-{known.account}-rest", left, by=by)
+            filled.append(_fill(tx, known.account, label=label, by=by))
         if charges:
             charged.append(known.account)
     return tuple(charged), tuple(filled)
+
+
+def _trusted(gateway: Gateway) -> bool:
+    """Whether the newest checkpoint that was ever made is there, as far as its folder tells."""
+    try:
+        return checkpoints.newest(gateway) is not None
+    except VerificationFailed:
+        return False
+
+
+def _fill(tx: Transaction, account: str, *, label: str, by: str) -> str:
+    """Leave nothing on either meter of the account. Returns its name."""
+    if left := rest(tx.ledger.balance(account)):
+        _commit(tx, account, f"{label}-{account}-rest", left, by=by)
+    return account
 
 
 def _reinstate(gateway: Gateway, tx: Transaction, known: Standing, *, by: str, reason: str) -> None:

@@ -91,6 +91,38 @@ def test_another_gateway_repeats_what_a_lost_one_began(state: States, kind: str)
         one.store.close()
 
 
+@pytest.mark.guarantee("same-draw")
+@pytest.mark.parametrize("planted", [False, True])
+def test_recovery_takes_no_lease_from_a_job_that_runs_in_the_same_process(state: States, planted: bool) -> None:
+    """The process stood still for longer than its lease; its own recovery and its own job go on side by side."""
+    folder, clock = state("released"), Clock()
+    made = gateway(folder, "a", clock)
+    clock.seconds = TICK_S
+    release = requests.create(
+        made, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None
+    ).release.id
+
+    def overtake() -> None:
+        clock.seconds += 2 * TTL_S
+        recover(replace(made, running={}) if planted else made, starting=False)
+
+    first, later = queue(replace(made, job=Overtaken(made.job, "fit", overtake))), queue(made)
+    clock.seconds += TICK_S
+    first.take()
+    found = state_of(made, release)
+    assert found is (ReleaseState.PENDING if planted else ReleaseState.TRAINING)
+    clock.seconds += 2 * TTL_S
+    recover(made, starting=False)
+    clock.seconds += TICK_S
+    later.take()
+    with made.store.begin() as tx:
+        record = tx.releases.get(release)
+        commits = [entry for entry in tx.ledger.entries() if entry.kind is EntryKind.COMMIT]
+    assert (record.release.state, record.replays, len(commits)) == (ReleaseState.RELEASED, 1, 1)
+    assert {*Log(folder).read("fitted")} == {record.release.sha256}
+    made.store.close()
+
+
 def state_of(of: Gateway, release: str) -> ReleaseState:
     with of.store.begin() as tx:
         return tx.releases.get(release).release.state
