@@ -35,6 +35,8 @@ class SqlDatasets:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._known: dict[str, str] = {}
+        """Documents that were read: nobody else writes meanwhile, and requests that share a commit ask for the same."""
 
     def add(self, record: DatasetRecord) -> None:
         """Register a new name."""
@@ -65,9 +67,15 @@ class SqlDatasets:
         rules.check_dataset_state(name, self.get(name).dataset.state, expected)
         row = {"state": str(record.dataset.state), "document": codec.write_dataset(record)}
         self._connection.execute(update(_datasets).where(_datasets.c.name == name).values(row))
+        self._known.pop(name, None)
 
     def _document(self, name: str) -> str | None:
-        return self._connection.scalar(_DATASET, {"name": name})
+        if name not in self._known:
+            document = self._connection.scalar(_DATASET, {"name": name})
+            if document is None:
+                return None
+            self._known[name] = document
+        return self._known[name]
 
 
 class SqlReleases:
