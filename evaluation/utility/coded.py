@@ -1,4 +1,4 @@
-"""The three tables of a comparison as codes of declared bins and categories, and joint counts over groups of columns."""
+"""The three tables of a comparison as codes of declared bins and categories, and joint cells of several columns."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ DENSE = 2**18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coded:
-    """One array of shape (rows,) a modelled column and table; codes lie in 0 .. size - 1, the last is missing or other."""
+    """One array of shape (rows,) a modelled column and table; codes lie in 0 .. size - 1, the last is no value."""
 
     names: list[str]
     sizes: list[int]
@@ -43,7 +43,7 @@ def coded(comparison: Comparison) -> Coded:
 
 
 def cells(sides: list[list[Codes]], sizes: list[int], group: Group) -> tuple[list[Codes], int]:
-    """The joint cell of every row of every table over the columns of ``group``, numbered alike, and how many there are."""
+    """The joint cell of every row of every table over the columns of ``group``, numbered alike; and how many cells."""
     joint = np.zeros(sum(len(side[0]) for side in sides), dtype=np.int64)
     width = 1
     for i in group:

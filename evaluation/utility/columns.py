@@ -4,7 +4,8 @@ The details hold under ``columns`` an entry for every column, in declared order:
 
     column, kind             as declared
     tv                       total variation of declared bins, 0 to 1
-    missing                  ``sample`` and ``train``: shares of rows without a declared value, to the next hundredth
+    missing                  ``sample`` and ``train``: shares of rows without a declared value; the latter null where
+                             fewer than ten training rows have none, or have one
     shares                   labels and shares of merged bins (`evaluation.utility.shares`)
     tails or categories      coverage (`evaluation.utility.coverage`); ``tails`` null where fewer than ten rows
     mean, spread             numeric columns: ``sample`` and ``train``, as shares of the declared range; null below ten
@@ -66,8 +67,11 @@ def _entry(comparison: Comparison, tables: Coded, i: int, column: Column) -> dic
     sample, train, size = tables.sample[i], tables.train[i], tables.sizes[i]
     entry: dict[str, Any] = {"column": column.name, "kind": str(column.kind)}
     entry["tv"] = distance(share(sample, size), share(train, size))
+    gone = [int((side == size - 1).sum()) for side in (sample, train)]
+    told = MIN_CELL <= gone[1] <= len(train) - MIN_CELL
     entry["missing"] = {
-        name: round(float((side == size - 1).mean()), 2) for name, side in (("sample", sample), ("train", train))
+        "sample": round(gone[0] / len(sample), 6),
+        "train": round(gone[1] / len(train), 6) if told else None,
     }
     entry["shares"] = {k: v for k, v in shares(column, sample, train).items() if k != "column"}
     if column.kind not in NUMERIC:
@@ -75,9 +79,9 @@ def _entry(comparison: Comparison, tables: Coded, i: int, column: Column) -> dic
     numbers = [frame[column.name].to_numpy() for frame in (comparison.sample, comparison.train)]
     inside = [s[~np.isnan(s)] for s in (scaled(n, column) for n in numbers)]
     for name, figure in (("mean", np.mean), ("spread", np.std)):
-        told = [round(float(figure(s)), 4) if len(s) >= MIN_CELL else None for s in inside]
-        entry[name] = {"sample": told[0], "train": told[1]}
-    return entry | covered(column, *numbers, size)
+        figures = [round(float(figure(s)), 4) if len(s) >= MIN_CELL else None for s in inside]
+        entry[name] = {"sample": figures[0], "train": figures[1]}
+    return entry | covered(column, numbers[0], numbers[1], size)
 
 
 def _worst_pairs(tables: Coded, generator: np.random.Generator) -> list[list[list[Any]]]:

@@ -6,10 +6,10 @@ Diverse Community Data for Benchmarking Data Privacy Algorithms, arXiv 2306.1321
 themselves.
 
 The reading "equals a sample of x %" compares with keyed subsamples of the training rows against all of them, three
-nested draws for each of sixteen shares, with straight lines between. Subsamples are part of what they are compared with,
-and fresh people are not: in expectation a table of m fresh rows beside n training rows reads as the share f for which
-(1 - f) / f = 1 + n / m, a third where both are as large (`fresh_percent`). More than that is fitted to the training rows
-in particular.
+nested draws for each of sixteen shares, with straight lines between. Subsamples are part of what they are compared
+with, and fresh people are not: in expectation a table of m fresh rows beside n training rows reads as the share f for
+which (1 - f) / f = 1 + n / m, a third where both are as large (`fresh_percent`). More than that is fitted to the
+training rows in particular.
 """
 
 import numpy as np

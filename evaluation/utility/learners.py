@@ -4,7 +4,7 @@ Settings are fixed and the work is limited by counts: rows by their number, the 
 tables in equal order give equal models.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,8 +33,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Features, shape (rows, columns - 1), NaN where missing; the target (class codes or shares of the range); and where
-    in the frame each row stood."""
+    """Features, shape (rows, columns - 1), NaN where missing; the target (class codes or shares of the range); and
+    where in the frame each row stood."""
 
     features: Floats
     target: Floats
@@ -78,8 +78,8 @@ def limited(frame: pd.DataFrame, *, generator: np.random.Generator) -> pd.DataFr
     return frame if len(frame) <= MAX_ROWS else choose(frame, MAX_ROWS, generator=generator)
 
 
-def tasks(domain: Domain, target: str, frames: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]) -> Tasks:
-    """One target in sample, training rows and holdout."""
+def tasks(domain: Domain, target: str, frames: Sequence[pd.DataFrame]) -> Tasks:
+    """One target in the three ``frames``: sample, training rows, holdout."""
     column = domain[target]
     classify = classified(column)
     known = [c for c in domain.modelled if c.name != target]
@@ -87,9 +87,7 @@ def tasks(domain: Domain, target: str, frames: tuple[pd.DataFrame, pd.DataFrame,
     if classify:
         wanted = _fewer_classes(wanted)
     sides = [_task(frame, known, w) for frame, w in zip(frames, wanted, strict=True)]
-    return Tasks(
-        target=column, classify=classify, columns=known, sample=sides[0], train=sides[1], holdout=sides[2]
-    )
+    return Tasks(target=column, classify=classify, columns=known, sample=sides[0], train=sides[1], holdout=sides[2])
 
 
 def classified(column: Column) -> bool:

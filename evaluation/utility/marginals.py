@@ -4,8 +4,8 @@ Half the sum of absolute differences, for every column, every pair (at most 2,00
 each), the rest by keyed choice. Some distance is the price of any fresh sample: ``utility.tv2_excess`` subtracts what
 the holdout, real people whom nobody trained on, shows against the same training rows.
 
-The details hold distances of pairs under ``tv2``, and under ``shares`` those of bins whose training counts are merged to
-at least ten (`evaluation.utility.shares`).
+The details hold distances of pairs under ``tv2``, and under ``shares`` those of bins whose training counts are merged
+to at least ten (`evaluation.utility.shares`).
 """
 
 from math import nan

@@ -8,9 +8,10 @@ n-th, else a model would know a copy by its twin and score below a half. 0.5 can
 exchangeable (Snoke, Raab, Nowok, Dibben, Slavkovic, General and specific utility measures for synthetic data, JRSS A
 2018). The propensity is a linear model's of indicator columns and the products of pairs of columns: for it the
 expectation over all permutations of the labels is exact, rank * c (1 - c) / (N - 1) with c the released share of the N
-rows, and nothing diverges where a category occurs on one side alone. So the ratio is R squared (N - 1) / rank: 0 for the
-training rows themselves, 1 in expectation for fresh real rows (with a standard deviation of sqrt(2 / rank)), a half for
-a sample of a perfect model of the training rows. Several rows of one person are not exchangeable: expect more than 1.
+rows, and nothing diverges where a category occurs on one side alone. So the ratio is R squared (N - 1) / rank: 0 for
+the training rows themselves, 1 in expectation for fresh real rows (with a standard deviation of sqrt(2 / rank)), a half
+for a sample of a perfect model of the training rows. Several rows of one person are not exchangeable: expect more than
+1.
 """
 
 from itertools import combinations
@@ -97,18 +98,18 @@ def _score(column: Column, cells: Floats) -> Floats:
         return np.asarray(ranks - 0.5, dtype=np.float64)
     found, counts = np.unique(cells[~np.isnan(cells)], return_counts=True)
     first = found[np.argmax(counts)] if len(found) else -1.0
-    hit = (cells == first).astype(np.float64)
-    return hit - hit.mean()
+    hit = cells == first
+    return np.asarray(hit - hit.mean(), dtype=np.float64)
 
 
 def _folds(frames: list[pd.DataFrame], generator: np.random.Generator) -> Codes:
-    """A keyed fold for every row; the n-th of several equal rows of either table has the fold of the n-th of the other."""
+    """A keyed fold for every row; of several equal rows the n-th of one table has the fold of the other's n-th."""
     named = []
     for frame in frames:
         content = pd.util.hash_pandas_object(frame, index=False)
         named.append(pd.DataFrame({"row": content, "number": content.groupby(content).cumcount()}))
     places = pd.concat(named, ignore_index=True).groupby(["row", "number"]).ngroup().to_numpy()
-    return generator.integers(FOLDS, size=int(places.max()) + 1)[places]
+    return np.asarray(generator.integers(FOLDS, size=int(places.max()) + 1)[places], dtype=np.int64)
 
 
 def _cross_fitted(features: Floats, labels: Floats, folds: Codes) -> float:

@@ -55,7 +55,7 @@ class Ranges:
 def _cells(frame: pd.DataFrame, column: Column) -> Floats:
     """Numbers as they are, categories as codes, NaN where missing."""
     if column.kind in NUMERIC:
-        return frame[column.name].to_numpy()
+        return np.asarray(frame[column.name], dtype=np.float64)
     found, size = codes(frame, column)
     return np.where(found == size - 1, np.nan, found.astype(np.float64))
 
@@ -74,6 +74,6 @@ def _ask(column: Column, released: Floats, by_release: bool, generator: np.rando
 def _match(values: Floats, asked: tuple[bool, Floats]) -> Truth:
     ranged, wanted = asked
     if ranged:
-        return (values >= wanted[0]) & (values <= wanted[1])
-    truth: Truth = np.isin(values, wanted)
-    return truth
+        inside: Truth = (values >= wanted[0]) & (values <= wanted[1])
+        return inside
+    return np.isin(values, wanted)

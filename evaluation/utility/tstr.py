@@ -1,10 +1,10 @@
 """Train on synthetic, test on real: does a model learned from the sample predict the targets of people it never saw?
 
 C. Esteban, S. Hyland, G. Rätsch, Real-valued (medical) time series generation with recurrent conditional GANs, arXiv
-1706.02633. Of two models, both tried on the holdout, one learns from the sample, the other from the training rows; twice,
-by gradient boosting and by a linear model (logistic or ridge regression), and for every declared target
-(`Domain.targets`). Classification (categorical, boolean, or an integer of at most ten values): area under the ROC curve,
-one class against the others, averaged over the classes by their share. Regression: R squared.
+1706.02633. Of two models, both tried on the holdout, one learns from the sample, the other from the training rows;
+twice, by gradient boosting and by a linear model (logistic or ridge regression), and for every declared target
+(`Domain.targets`). Classification (categorical, boolean, or an integer of at most ten values): area under the ROC
+curve, one class against the others, averaged over the classes by their share. Regression: R squared.
 
 The details hold ``target``, ``measure``, ``synthetic`` and ``real`` of the first target under boosting, and under
 ``models`` the same of every target and learner.
@@ -36,12 +36,12 @@ class TrainOnSynthetic:
         if domain.target is None:
             return Findings(scores=())
         sides = (comparison.sample, comparison.train, comparison.holdout)
-        frames = tuple(limited(frame, generator=generator) for frame in sides)
+        frames = [limited(frame, generator=generator) for frame in sides]
         models: list[dict[str, Any]] = []
         shortages: dict[str, str] = {}
         with threadpool_limits(limits=1):  # on a busy machine OpenMP's threads wait for each other, not for work
             for target in domain.targets:
-                told = tasks(domain, target, frames)  # type: ignore[arg-type]
+                told = tasks(domain, target, frames)
                 if told.shortage:
                     shortages[target] = told.shortage
                 else:
