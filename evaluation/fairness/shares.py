@@ -61,6 +61,11 @@ class GroupShares:
         return Findings(scores=(_gap(gaps), _ratio(ratios)), details=details)
 
 
+def tens(count: int) -> int:
+    """A count to the nearest ten."""
+    return (count + 5) // 10 * 10
+
+
 def _gap(gaps: dict[str, float]) -> Score:
     worst = max(gaps, key=lambda label: gaps[label])
     return exact(SHARES, gaps[worst], note=f"of {len(gaps)} groups; {worst}")
@@ -76,7 +81,7 @@ def _ratio(ratios: dict[str, float]) -> Score:
 
 def _shown(grouping: Grouping, ours: dict[int, int], theirs: dict[int, int], sizes: tuple[int, int]) -> dict[str, Any]:
     rows = [
-        [label, round(ours[group] / sizes[0], 6), round(10 * round(theirs[group] / 10) / sizes[1], 6)]
+        [label, round(ours[group] / sizes[0], 6), round(tens(theirs[group]) / sizes[1], 6)]
         for group, label in grouping.labels.items()
         if theirs[group] >= MIN_CELL
     ]

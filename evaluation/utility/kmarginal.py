@@ -8,8 +8,8 @@ themselves.
 The reading "equals a sample of x %" compares with keyed subsamples of the training rows against all of them, three
 nested draws for each of sixteen shares, with straight lines between. Subsamples are part of what they are compared
 with, and fresh people are not: in expectation a table of m fresh rows beside n training rows reads as the share f for
-which (1 - f) / f = 1 + n / m, a third where both are as large (`fresh_percent`). More than that is fitted to the
-training rows in particular.
+which (1 - f) / f = 1 + n / m, a third where both are as large (`fresh_percent`), and as less where most cells of the
+joint tables hold a row or none. More than that is fitted to the training rows in particular.
 """
 
 import numpy as np
@@ -61,8 +61,8 @@ class KMarginal:
                 NAMES[1],
                 percent,
                 better=Better.HIGHER,
-                note=f"equals a sample of {percent:.3g} % of the training rows; as many fresh rows are expected at "
-                f"{expected:.3g} %",
+                note=f"equals a sample of {percent:.3g} % of the training rows; as many fresh rows at about "
+                f"{expected:.3g} %, or less where cells are sparse",
             ),
         )
         details = {"percents": list(PERCENTS), "subsamples": [round(s, 3) for s in subsamples]}
@@ -70,7 +70,7 @@ class KMarginal:
 
 
 def fresh_percent(sample: int, train: int) -> float:
-    """What a table of so many fresh rows is expected to read as, beside so many training rows: 0 to 50."""
+    """What a table of so many fresh rows is expected to read as at most, beside so many training rows: 0 to 50."""
     return 100 / (2 + train / sample)
 
 
