@@ -7,21 +7,20 @@ leak. A cell that the declaration does not cover has a place too: `null` where t
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from synthgate.errors import InvalidDomain
+from synthgate.kinds import MAX_BINS as MAX_BINS
 from synthgate.kinds import NUMERIC as NUMERIC
 from synthgate.kinds import Kind as Kind
 from synthgate.kinds import Role as Role
-from synthgate.kinds import check_orders, groups, moment, names, plain
+from synthgate.kinds import check_orders, cut_points, groups, moment, names, plain
 
 MAX_COLUMNS = 300
 MAX_CATEGORIES = 1_000
-MAX_BINS = 32
 MAX_NAME = 128
 MAX_INTEGER = 2**53
 LEAST_WIDTH = 1e-290
@@ -123,16 +122,8 @@ class Column:
 
         Declared bins, else equal widths: 32, or one bin a value where an integer column has at most 32 values.
         """
-        low, high = self.number(self.low), self.number(self.high)
-        if self.bins:
-            return (low, *(self.number(b) for b in self.bins), high)
-        if self.kind is Kind.INTEGER:
-            values = int(high - low) + 1
-            if values <= MAX_BINS:
-                return (*(low + i for i in range(values)), high)
-            cuts = sorted({math.ceil(low + i * values / MAX_BINS) for i in range(1, MAX_BINS)})
-            return (low, *map(float, cuts), high)
-        return (*(low + (high - low) * i / MAX_BINS for i in range(MAX_BINS)), high)
+        points = [self.number(p) for p in (self.low, *self.bins, self.high)]
+        return cut_points(points, whole=self.kind is Kind.INTEGER)
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON-ready values, without defaults."""

@@ -1,5 +1,6 @@
 """`Kind` and `Role`, which every column has, and how parts of a declaration are read and checked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -7,6 +8,7 @@ from typing import Any
 
 from synthgate.errors import InvalidDomain
 
+MAX_BINS = 32
 MAX_ORDERED = 100
 
 
@@ -74,3 +76,18 @@ def check_orders(ordered: Sequence[tuple[str, ...]], kinds: Mapping[str, Kind]) 
         found = {kinds[name] for name in group}
         if not found <= NUMERIC or (Kind.DATETIME in found and len(found) > 1):
             raise InvalidDomain("a group of ordered holds numbers alone or datetimes alone")
+
+
+def cut_points(points: Sequence[float], *, whole: bool) -> tuple[float, ...]:
+    """``points`` themselves where there are more than two bounds; else equal widths between them: 32, or one a value of
+    ``whole`` numbers where there are at most 32."""
+    low, high = points[0], points[-1]
+    if len(points) > 2:
+        return tuple(points)
+    if whole:
+        values = int(high - low) + 1
+        if values <= MAX_BINS:
+            return (*(low + i for i in range(values)), high)
+        cuts = sorted({math.ceil(low + i * values / MAX_BINS) for i in range(1, MAX_BINS)})
+        return (low, *map(float, cuts), high)
+    return (*(low + (high - low) * i / MAX_BINS for i in range(MAX_BINS)), high)

@@ -19,6 +19,7 @@ from evaluation.exact import exact
 from evaluation.groups import choose_groups
 from evaluation.risk.attack import untold
 from evaluation.utility.coded import Codes, cells, coded, distance, share
+from evaluation.utility.shares import MIN_CELL
 from synthgate.report import Better
 
 MAX_GROUPS = 100
@@ -36,7 +37,8 @@ class KMarginal:
     name = "utility.kmarginal"
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
-        """Exact figures. The details give the score of every subsample under ``percents`` and ``subsamples``."""
+        """Exact figures. The details give under ``percents`` and ``subsamples`` what subsamples score; null where one
+        has fewer than ten rows."""
         tables = coded(comparison)
         rows = len(comparison.train)
         if len(comparison.sample) == 0 or rows < LEAST_ROWS:
@@ -65,7 +67,8 @@ class KMarginal:
                 f"{expected:.3g} %, or less where cells are sparse",
             ),
         )
-        details = {"percents": list(PERCENTS), "subsamples": [round(s, 3) for s in subsamples]}
+        told = [round(s, 3) if n >= MIN_CELL else None for n, s in zip(sizes, subsamples, strict=True)]
+        details = {"percents": list(PERCENTS), "subsamples": told}
         return Findings(scores=scores, details=details)
 
 

@@ -63,9 +63,9 @@ EXPECTED = [
     "risk.inference.member", "risk.copies", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv4",
     "utility.tv2_excess", "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tstr_linear",
     "utility.tstr_linear_gap", "utility.tstr_gap_worst", "utility.kmarginal", "utility.equals_percent",
-    "utility.ranges", "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst", "utility.coverage_categories",
-    "utility.coverage_tails", "utility.violations", "fairness.shares", "fairness.representation", "fairness.tstr_gap",
-    "fairness.demographic_parity", "fairness.equal_opportunity",
+    "utility.ranges", "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst",
+    "utility.coverage_categories", "utility.coverage_tails", "utility.violations", "fairness.shares",
+    "fairness.representation", "fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import PEOPLE, compared, measured, people
+from tied_people import PEOPLE, compared, measured, people
 
 from evaluation.base import Comparison
 from evaluation.fairness import prediction, shares
@@ -160,8 +160,8 @@ def test_groups_that_are_too_small_are_inconclusive() -> None:
 
 
 def test_rebalancing_by_hand() -> None:
-    """Three in four are women, of whom a third are ill, as all men are: with as many men two thirds are ill. Weights are
-    2/3 and 2, so 12 rows count as 12^2 / (9 * 4/9 + 3 * 4) = 9."""
+    """Three in four are women, of whom a third are ill, as all men are: with as many men two thirds are. The weights
+    are 2/3 and 2, so 12 rows count as 12^2 / (9 * 4/9 + 3 * 4) = 9."""
     sample = _two(6, 3, 0, 3)
     entry = rebalanced(sample, TWO)[0]
     told = {label: (before, after) for label, before, after in entry["groups"]}

@@ -5,15 +5,18 @@ such tables score on average.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from people import PEOPLE, compared, measured, people, shuffled
+from tied_people import PEOPLE, compared, measured, people, shuffled
 
 from evaluation.base import Comparison, Metric
 from evaluation.registry import default
+from evaluation.utility import columns, coverage
 from evaluation.utility.columns import Columns
 from evaluation.utility.kmarginal import KMarginal, equals, fresh_percent
 from evaluation.utility.propensity import Propensity, pmse_ratio
@@ -240,3 +243,39 @@ def test_a_target_of_many_categories_is_told_by_its_largest() -> None:
     found = measured(TrainOnSynthetic(), comparison)[0]
     assert found["utility.tstr"].value > 0.8
     assert found["utility.tstr_linear"].value > 0.6
+
+
+def _told(missing: int) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+    """A training table of 60 rows with so many of them without a job and without a number; what the details say."""
+    train = people(60, 1)
+    train["job"] = np.where(np.arange(60) < missing, "\x00missing", "c").astype(object)
+    train["first"] = train["first"].where(np.arange(60) >= missing)
+    nullable = tuple(replace(c, nullable=True) for c in PEOPLE.columns)
+    comparison = Comparison(domain=replace(PEOPLE, columns=nullable), train=train, holdout=train, sample=people(60, 3))
+    return train, {e["column"]: e for e in measured(Columns(), comparison)[1].details["columns"]}
+
+
+def _given_away(missing: int) -> set[str]:
+    """Figures of the details that tell of fewer than ten training rows."""
+    _, entries = _told(missing)
+    out = set()
+    if 0 < min(missing, 60 - missing) < 10:
+        out |= {"missing" for name in ("job", "first") if entries[name]["missing"]["train"] is not None}
+    if 60 - missing < 10:
+        out |= {key for key in ("mean", "spread") if entries["first"][key]["train"] is not None}
+        out |= {"tails" for tail in entries["first"]["tails"].values() if tail is not None}
+    if 0 < missing < 10 and entries["job"]["categories"]["of"] > 1:
+        out.add("categories")
+    shown = [round(60 * s) for name in ("job", "first") for s in entries[name]["shares"]["train"]]
+    return out | {"shares" for n in shown if 0 < n < 10}
+
+
+@pytest.mark.parametrize("missing", [0, 1, 9, 10, 30, 50, 51, 59, 60])
+def test_the_details_of_a_column_tell_of_ten_rows_or_none(missing: int) -> None:
+    assert _given_away(missing) == set()
+
+
+@pytest.mark.parametrize(("module", "leak"), [(columns, "missing"), (columns, "mean"), (coverage, "tails")])
+def test_planted_leaks_of_the_details_are_convicted(module: Any, leak: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_CELL", 1)
+    assert leak in _given_away(55)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from people import PEOPLE, SEED, people
+from tied_people import PEOPLE, SEED, people
 
 from evaluation.base import Comparison
 from evaluation.registry import Registry, default
