@@ -14,6 +14,7 @@ from typing import Any
 
 from synthgate.errors import InvalidDomain
 from synthgate.kinds import MAX_BINS as MAX_BINS
+from synthgate.kinds import MAX_TARGETS as MAX_TARGETS
 from synthgate.kinds import NUMERIC as NUMERIC
 from synthgate.kinds import Kind as Kind
 from synthgate.kinds import Role as Role
@@ -210,6 +211,8 @@ class Domain:
             raise InvalidDomain("link names declared columns, each in one half only, and no identifier")
         if self.other_targets and self.target is None:
             raise InvalidDomain("declare the first target as target, the others as other_targets")
+        if len(self.targets) > MAX_TARGETS:
+            raise InvalidDomain(f"at most {MAX_TARGETS} targets in all, got {len(self.targets)}")
         if len(set(self.targets)) != len(self.targets) or not set(self.targets) <= modelled:
             raise InvalidDomain("other_targets are declared columns, each once, and neither identifiers nor the target")
         check_orders(self.ordered, {c.name: c.kind for c in self.modelled})

@@ -10,6 +10,7 @@ from synthgate.errors import InvalidDomain
 
 MAX_BINS = 32
 MAX_ORDERED = 100
+MAX_TARGETS = 10
 
 
 class Kind(StrEnum):

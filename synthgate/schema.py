@@ -5,7 +5,7 @@ policy, both YAML.
       - {name: visits, kind: integer, low: 0, high: 200, role: sensitive, secret: true}
       - {name: age, kind: integer, low: 0, high: 99, bins: [18, 65], protected: true}   its groups are compared
     target: visits                 optional: the column that users will predict
-    other_targets: [age]           optional: further columns that they will predict
+    other_targets: [age]           optional: up to nine more columns that they will predict
     ordered: [[age, visits]]       optional: columns whose cells never fall from one to the next
     link: [[age, sex], [region]]   optional: the two halves that a linkability attack joins
     unit: {column: person, max_rows: 5}     or `unit: row`

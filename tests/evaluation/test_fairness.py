@@ -117,6 +117,27 @@ def test_a_release_that_teaches_bias_is_convicted() -> None:
     assert all(0 <= loss <= 1 for _, *losses in entry["groups"] for loss in losses)
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 2**31))
+def test_counting_and_fairlearn_agree(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    places = draw.integers(0, 4, 200)
+    truth, *models = (draw.integers(0, 2, 200) for _ in range(3))
+    truth[:8], places[:8] = 1, np.arange(8) % 4
+    losses = draw.random((2, 200))
+    for name in prediction.NAMES:
+        if name == prediction.GAP:
+            pair, chosen = (losses[0], losses[1]), np.ones(200, dtype=bool)
+            by_group = [prediction.rates(loss, places) for loss in losses]
+            expected = by_group[0][2] - by_group[1][2]
+        else:
+            pair, chosen = (models[0], models[1]), truth == 1 if name == prediction.OPPORTUNITY else truth >= 0
+            ours, theirs = (prediction.rates(m[chosen].astype(float), places[chosen]) for m in models)
+            expected = prediction.spread(ours) - prediction.spread(theirs)
+        look = prediction.Look(what="", excess=0.0, places=places, models=pair, truth=truth, group=2)
+        assert prediction.told_by_fairlearn(name, look) == pytest.approx(expected)
+
+
 def test_half_of_the_women_missing_shows() -> None:
     sample = people(4_000, 5)
     keep = (sample["sex"] == "m") | (np.arange(len(sample)) % 4 == 0)

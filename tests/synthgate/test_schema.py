@@ -266,6 +266,8 @@ def test_protected_columns_more_targets_and_orders_are_read(tmp_path):
         ("target: sex\nother_targets: [last, last]", "each once"),
         ("target: sex\nother_targets: [id]", "each once"),
         ("target: sex\nother_targets: last", "list of column names"),
+        (f"target: sex\nother_targets: [{', '.join(['last'] * 10)}]", "at most 10 targets"),
+        (f"ordered: {[['first', 'last']] * 101}", "at most 100 groups"),
         ("ordered: [[first]]", "two or more"),
         ("ordered: [[first, first]]", "two or more"),
         ("ordered: [[first, id]]", "two or more"),
