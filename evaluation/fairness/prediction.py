@@ -90,7 +90,7 @@ class GroupPrediction:
                 ours, theirs = (boosted(told, side) for side in (told.sample, told.train))
             grouped = groupings(domain, (frames[2],), without=target)
             models += [_compare(told, (ours, theirs), grouping, looks) for grouping in grouped]
-        scores = tuple(_score(name, *looks.get(name, (0, None)), shortage) for name in NAMES)
+        scores = tuple(_score(name, looks.get(name), shortage) for name in NAMES)
         return Findings(scores=scores, details={"models": models})
 
 
@@ -200,7 +200,8 @@ def _keep(looks: Looks, name: str, look: Look) -> None:
     looks[name] = (count + 1, max(worst, look, key=lambda each: each.excess))
 
 
-def _score(name: str, count: int, worst: Look | None, shortage: str) -> Score:
-    if shortage or worst is None:
-        return untold(name, shortage or "the holdout has no two protected groups that are large enough")
+def _score(name: str, found: tuple[int, Look] | None, shortage: str) -> Score:
+    if shortage or found is None:
+        return untold(name, shortage or "too few protected groups are large enough in the holdout")
+    count, worst = found
     return exact(name, told_by_fairlearn(name, worst), note=f"the worst of {count}: {worst.what}")
