@@ -13,6 +13,13 @@ BUILT_IN = (
     "evaluation.utility.marginals:Marginals",
     "evaluation.utility.association:Association",
     "evaluation.utility.tstr:TrainOnSynthetic",
+    "evaluation.utility.kmarginal:KMarginal",
+    "evaluation.utility.ranges:Ranges",
+    "evaluation.utility.propensity:Propensity",
+    "evaluation.utility.columns:Columns",
+    "evaluation.utility.violations:Violations",
+    "evaluation.fairness.shares:GroupShares",
+    "evaluation.fairness.prediction:GroupPrediction",
 )
 
 

@@ -16,6 +16,8 @@ from synthgate.statement import PrivacyStatement
 
 Z95 = 1.645
 """One-sided 95 %."""
+PREDICTED = ("fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity")
+"""Fairness that is told of models of a target."""
 
 
 def half_width(targets: int) -> float:
@@ -96,8 +98,12 @@ def _undeclared(rule: Rule, domain: Domain) -> str | None:
             return "at least one auxiliary column besides each secret"
     if rule.score == "risk.linkability" and not all(domain.halves):
         return "two groups of columns under `link`"
-    if rule.score.startswith("utility.tstr") and domain.target is None:
+    if rule.score.startswith("fairness.") and not domain.protected:
+        return "at least one column declared `protected: true`"
+    if rule.score.startswith(("utility.tstr", *PREDICTED)) and domain.target is None:
         return "a declared target"
+    if rule.score in PREDICTED and all(set(domain.protected) == {target} for target in domain.targets):
+        return "a protected column besides each target"
     return None
 
 

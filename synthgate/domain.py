@@ -7,18 +7,21 @@ leak. A cell that the declaration does not cover has a place too: `null` where t
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from synthgate.errors import InvalidDomain
+from synthgate.kinds import MAX_BINS as MAX_BINS
+from synthgate.kinds import MAX_TARGETS as MAX_TARGETS
+from synthgate.kinds import NUMERIC as NUMERIC
+from synthgate.kinds import Kind as Kind
+from synthgate.kinds import Role as Role
+from synthgate.kinds import check_orders, cut_points, groups, moment, names, plain
 
 MAX_COLUMNS = 300
 MAX_CATEGORIES = 1_000
-MAX_BINS = 32
 MAX_NAME = 128
 MAX_INTEGER = 2**53
 LEAST_WIDTH = 1e-290
@@ -31,27 +34,6 @@ UNIT_COLUMN = "\x00unit"
 """The column of a stored private table that numbers the privacy units 0, 1, ... within its file."""
 
 
-class Kind(StrEnum):
-    """What the cells of a column are."""
-
-    CATEGORICAL = "categorical"
-    INTEGER = "integer"
-    FLOAT = "float"
-    BOOLEAN = "boolean"
-    DATETIME = "datetime"
-
-
-NUMERIC = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DATETIME})
-
-
-class Role(StrEnum):
-    """What an attacker is taken to know. Identifiers are never modelled and never released."""
-
-    IDENTIFIER = "identifier"
-    AUXILIARY = "auxiliary"
-    SENSITIVE = "sensitive"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One declared attribute.
@@ -59,7 +41,8 @@ class Column:
     Categorical columns declare ``categories``; integer, float and datetime columns declare the bounds ``low`` and
     ``high`` (datetimes as ISO 8601 without a zone), to which cells are clamped, and may declare ``bins``: increasing
     cut points strictly inside the bounds. Without them a column is cut in at most 32 bins of equal width.
-    ``secret`` columns are the ones that inference attacks try to guess.
+    ``secret`` columns are the ones that inference attacks try to guess; ``protected`` ones say whom a release must not
+    treat worse, and the evaluation compares their groups.
     """
 
     name: str
@@ -71,13 +54,16 @@ class Column:
     nullable: bool = False
     role: Role = Role.AUXILIARY
     secret: bool = False
+    protected: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > MAX_NAME or not self.name.isprintable():
             raise InvalidDomain(f"a column's name is 1 to {MAX_NAME} printable characters")
         if self.role is Role.IDENTIFIER:
-            if self.secret:
-                raise InvalidDomain(f"column {self.name}: an identifier is never released, so it cannot be a secret")
+            if self.secret or self.protected:
+                raise InvalidDomain(
+                    f"column {self.name}: an identifier is never released, so it is neither secret nor protected"
+                )
             return
         if self.kind is Kind.CATEGORICAL:
             self._check_categories()
@@ -137,16 +123,8 @@ class Column:
 
         Declared bins, else equal widths: 32, or one bin a value where an integer column has at most 32 values.
         """
-        low, high = self.number(self.low), self.number(self.high)
-        if self.bins:
-            return (low, *(self.number(b) for b in self.bins), high)
-        if self.kind is Kind.INTEGER:
-            values = int(high - low) + 1
-            if values <= MAX_BINS:
-                return (*(low + i for i in range(values)), high)
-            cuts = sorted({math.ceil(low + i * values / MAX_BINS) for i in range(1, MAX_BINS)})
-            return (low, *map(float, cuts), high)
-        return (*(low + (high - low) * i / MAX_BINS for i in range(MAX_BINS)), high)
+        points = [self.number(p) for p in (self.low, *self.bins, self.high)]
+        return cut_points(points, whole=self.kind is Kind.INTEGER)
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON-ready values, without defaults."""
@@ -154,23 +132,24 @@ class Column:
         if self.categories:
             out["categories"] = list(self.categories)
         if self.low is not None:
-            out |= {"low": _plain(self.low), "high": _plain(self.high)}
+            out |= {"low": plain(self.low), "high": plain(self.high)}
         if self.bins:
-            out["bins"] = [_plain(b) for b in self.bins]
-        return out | {"nullable": self.nullable, "role": str(self.role), "secret": self.secret}
+            out["bins"] = [plain(b) for b in self.bins]
+        out |= {"nullable": self.nullable, "role": str(self.role), "secret": self.secret}
+        return out | ({"protected": True} if self.protected else {})
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Column":
         """Read a column. Raises InvalidDomain for unknown keys, missing kinds and faulty values."""
         if not isinstance(document, Mapping):
             raise InvalidDomain("a column is a mapping with at least name and kind")
-        known = {"name", "kind", "categories", "low", "high", "bins", "nullable", "role", "secret"}
+        known = {"name", "kind", "categories", "low", "high", "bins", "nullable", "role", "secret", "protected"}
         if unknown := set(map(str, document)) - known:
             raise InvalidDomain(f"unknown key {sorted(unknown)[0]!r} in a column; known are {', '.join(sorted(known))}")
         name = document.get("name")
         if not isinstance(name, str):
             raise InvalidDomain("every column needs a name")
-        for key in ("nullable", "secret"):
+        for key in ("nullable", "secret", "protected"):
             if not isinstance(document.get(key, False), bool):
                 raise InvalidDomain(f"column {name}: {key} is true or false")
         for key in ("categories", "bins"):
@@ -183,7 +162,7 @@ class Column:
             raise InvalidDomain(
                 f"column {name}: kind is one of {', '.join(Kind)}; role is one of {', '.join(Role)}"
             ) from None
-        point = _moment if kind is Kind.DATETIME else (lambda value: value)
+        point = moment if kind is Kind.DATETIME else (lambda value: value)
         return cls(
             name=name,
             kind=kind,
@@ -194,6 +173,7 @@ class Column:
             nullable=document.get("nullable", False),
             role=role,
             secret=document.get("secret", False),
+            protected=document.get("protected", False),
         )
 
 
@@ -202,21 +182,25 @@ class Domain:
     """The declared columns, in order, with the prediction ``target`` and the two halves that linkability joins.
 
     ``link`` holds two disjoint groups of column names known to two different attackers; left empty, the auxiliary
-    columns are dealt alternately.
+    columns are dealt alternately. ``other_targets`` will be predicted too: engines favour ``target`` alone, the
+    evaluation tries them all. A group of ``ordered`` names numeric columns whose cells, where filled, never fall from
+    one to the next.
     """
 
     columns: tuple[Column, ...]
     target: str | None = None
     link: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    other_targets: tuple[str, ...] = ()
+    ordered: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        names = [c.name for c in self.columns]
-        if len(set(names)) != len(names):
+        declared = [c.name for c in self.columns]
+        if len(set(declared)) != len(declared):
             raise InvalidDomain("a column name is declared twice")
         if not self.modelled:
             raise InvalidDomain("declare at least one column that is not an identifier")
-        if len(names) > MAX_COLUMNS:
-            raise InvalidDomain(f"at most {MAX_COLUMNS} columns, got {len(names)}")
+        if len(declared) > MAX_COLUMNS:
+            raise InvalidDomain(f"at most {MAX_COLUMNS} columns, got {len(declared)}")
         modelled = {c.name for c in self.modelled}
         if self.target is not None and self.target not in modelled:
             raise InvalidDomain("the target must be one of the declared columns, and no identifier")
@@ -225,6 +209,13 @@ class Domain:
         linked = [name for half in self.link for name in half]
         if len(set(linked)) != len(linked) or not set(linked) <= modelled:
             raise InvalidDomain("link names declared columns, each in one half only, and no identifier")
+        if self.other_targets and self.target is None:
+            raise InvalidDomain("declare the first target as target, the others as other_targets")
+        if len(self.targets) > MAX_TARGETS:
+            raise InvalidDomain(f"at most {MAX_TARGETS} targets in all, got {len(self.targets)}")
+        if len(set(self.targets)) != len(self.targets) or not set(self.targets) <= modelled:
+            raise InvalidDomain("other_targets are declared columns, each once, and neither identifiers nor the target")
+        check_orders(self.ordered, {c.name: c.kind for c in self.modelled})
 
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
@@ -240,6 +231,16 @@ class Domain:
         return tuple(c.name for c in self.columns if c.secret)
 
     @property
+    def protected(self) -> tuple[str, ...]:
+        """The names of the columns whose groups the evaluation compares."""
+        return tuple(c.name for c in self.columns if c.protected)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all columns that will be predicted, ``target`` first."""
+        return (() if self.target is None else (self.target,)) + self.other_targets
+
+    @property
     def auxiliary(self) -> tuple[str, ...]:
         """The names of the columns that an attacker is taken to know."""
         return tuple(c.name for c in self.columns if c.role is Role.AUXILIARY)
@@ -250,12 +251,18 @@ class Domain:
         return self.link if self.link[0] else (self.auxiliary[::2], self.auxiliary[1::2])
 
     def to_dict(self) -> dict[str, Any]:
-        """The declaration as JSON-ready values."""
-        return {
+        """The declaration as JSON-ready values; what came later stands there where it is declared alone, so that the
+        digests of earlier declarations stay."""
+        out: dict[str, Any] = {
             "columns": [c.to_dict() for c in self.columns],
             "target": self.target,
             "link": [list(half) for half in self.link],
         }
+        if self.other_targets:
+            out["other_targets"] = list(self.other_targets)
+        if self.ordered:
+            out["ordered"] = [list(group) for group in self.ordered]
+        return out
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Domain":
@@ -271,27 +278,16 @@ class Domain:
             raise InvalidDomain("link is two lists of column names")
         if target is not None and not isinstance(target, str):
             raise InvalidDomain("target is the name of a column")
-        halves = tuple(tuple(map(str, half)) for half in link)
-        return cls(columns=tuple(map(Column.from_dict, columns)), target=target, link=halves)  # type: ignore[arg-type]
+        return cls(
+            columns=tuple(map(Column.from_dict, columns)),
+            target=target,
+            link=tuple(tuple(map(str, half)) for half in link),  # type: ignore[arg-type]
+            other_targets=names(document, "other_targets"),
+            ordered=groups(document, "ordered"),
+        )
 
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON, in hex. Public: it holds nothing but declarations."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _moment(value: Any) -> Any:
-    """YAML reads unquoted dates itself; JSON brings strings."""
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            raise InvalidDomain("datetime bounds and bins are ISO 8601, for instance 2024-01-31") from None
-    if value is not None and not isinstance(value, datetime) and hasattr(value, "isoformat"):
-        return datetime.fromisoformat(value.isoformat())
-    return value

@@ -3,7 +3,10 @@ policy, both YAML.
 
     columns:                       what the cells are; never inferred from rows
       - {name: visits, kind: integer, low: 0, high: 200, role: sensitive, secret: true}
+      - {name: age, kind: integer, low: 0, high: 99, bins: [18, 65], protected: true}   its groups are compared
     target: visits                 optional: the column that users will predict
+    other_targets: [age]           optional: up to nine more columns that they will predict
+    ordered: [[age, visits]]       optional: columns whose cells never fall from one to the next
     link: [[age, sex], [region]]   optional: the two halves that a linkability attack joins
     unit: {column: person, max_rows: 5}     or `unit: row`
     rows: 20000                    after the cut to max_rows rows a unit; a public constant
@@ -26,7 +29,7 @@ from synthgate.errors import InvalidArgument, InvalidDomain, InvalidPolicy
 from synthgate.policy import Policy
 
 MAX_BYTES = 2**20
-KEYS = ("columns", "target", "link", "unit", "rows", "units", "sizes")
+KEYS = ("columns", "target", "other_targets", "link", "ordered", "unit", "rows", "units", "sizes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

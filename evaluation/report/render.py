@@ -86,7 +86,8 @@ def _tables(report: Report, verdict: Verdict, statement: PrivacyStatement) -> li
     groups = {
         "Privacy": (epsilon,) if statement.scope is not Scope.NONE else (),
         "Risk": tuple(s for s in report.scores if s.name.startswith("risk.")),
-        "Utility": tuple(s for s in report.scores if not s.name.startswith("risk.")),
+        "Utility": tuple(s for s in report.scores if not s.name.startswith(("risk.", "fairness."))),
+        "Fairness": tuple(s for s in report.scores if s.name.startswith("fairness.")),
     }
     return [
         {"heading": heading, "rows": [_row(s, findings.get(s.name)) for s in scores]}

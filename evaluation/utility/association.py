@@ -1,26 +1,33 @@
 """Association: how far the strength of every pairwise relation differs between sample and training rows.
 
 Cramér's V for two categorical columns (Cramér 1946), the correlation ratio for a categorical and a numeric one
-(Pearson 1905, Fisher 1925), the absolute correlation of Pearson for two numeric ones: all in [0, 1], 0 where one side
-is constant. Rows that miss either value are left out of that pair.
+(Pearson 1905, Fisher 1925), both in [0, 1]; Pearson's correlation for two numeric ones, in [-1, 1]: 0 where one side is
+constant. Rows that miss either value are left out of that pair. Two strengths differ by at most 1: a correlation that
+changed its sign cannot count twice.
+
+The details hold ``columns``, and by pair (a before b) ``pairs``: [a, b, measure, sample, train]; the strength among
+fewer than ten training rows is null.
 """
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
+from evaluation.exact import exact
 from evaluation.risk.attack import untold
-from evaluation.tables import codes, scaled
+from evaluation.utility.design import feature
+from evaluation.utility.shares import MIN_CELL
 from synthgate.domain import NUMERIC, Domain
-from synthgate.report import Better, Score
 
 MAX_COLUMNS = 60
 """Columns whose pairs are measured at most, by keyed choice."""
 
 Floats = npt.NDArray[np.float64]
+Pair = tuple[str, str]
 
 
 class Association:
@@ -38,30 +45,24 @@ class Association:
         if len(names) < 2 or 0 in (len(comparison.sample), len(comparison.train)):
             return Findings(scores=(untold(self.name, "fewer than two columns, or an empty table"),))
         sample, train = (associations(frame, domain, names) for frame in (comparison.sample, comparison.train))
-        gaps = {pair: abs(sample[pair] - train[pair]) for pair in sample}
+        gaps = {pair: min(1.0, abs(sample[pair][0] - train[pair][0])) for pair in sample}
         worst = max(gaps, key=lambda pair: gaps[pair])
-        mean = float(np.mean(list(gaps.values())))
         note = f"mean of {len(gaps)} pairs; worst {gaps[worst]:.4f} for {worst[0]}, {worst[1]}"
-        score = Score(name=self.name, value=mean, low=mean, high=mean, better=Better.LOWER, note=note)
-        return Findings(scores=(score,))
+        pairs = [_detail(pair, domain, sample[pair][0], *train[pair]) for pair in sample]
+        score = exact(self.name, float(np.mean(list(gaps.values()))), note=note)
+        return Findings(scores=(score,), details={"columns": names, "pairs": pairs})
 
 
-def associations(frame: pd.DataFrame, domain: Domain, names: list[str]) -> dict[tuple[str, str], float]:
-    """The strength of every pair of columns, in [0, 1]."""
-    cells: dict[str, Floats] = {}
-    for name in names:
-        column = domain[name]
-        if column.kind in NUMERIC:
-            cells[name] = scaled(frame[name].to_numpy(), column)
-        else:
-            found, size = codes(frame, column)
-            cells[name] = np.where(found == size - 1, np.nan, found.astype(np.float64))
+def associations(frame: pd.DataFrame, domain: Domain, names: list[str]) -> dict[Pair, tuple[float, int]]:
+    """The strength of every pair of columns, and in how many rows both cells are filled."""
+    cells = {name: feature(frame, domain[name]) for name in names}
+    there = {name: ~np.isnan(cells[name]) for name in names}
+    numeric = {name: domain[name].kind in NUMERIC for name in names}
     out = {}
     for left, right in combinations(names, 2):
-        present = ~(np.isnan(cells[left]) | np.isnan(cells[right]))
+        present = there[left] & there[right]
         pair = (cells[left][present], cells[right][present])
-        numeric = tuple(domain[name].kind in NUMERIC for name in (left, right))
-        out[left, right] = strength(*pair, numeric=(numeric[0], numeric[1]))
+        out[left, right] = (strength(*pair, numeric=(numeric[left], numeric[right])), len(pair[0]))
     return out
 
 
@@ -76,31 +77,38 @@ def strength(left: Floats, right: Floats, *, numeric: tuple[bool, bool]) -> floa
     return _cramer(left, right)
 
 
+def _detail(pair: Pair, domain: Domain, sample: float, train: float, rows: int) -> list[Any]:
+    numeric = sum(domain[name].kind in NUMERIC for name in pair)
+    measure = ("cramers_v", "correlation_ratio", "pearson")[numeric]
+    return [*pair, measure, round(sample, 4), round(train, 4) if rows >= MIN_CELL else None]
+
+
 def _pearson(left: Floats, right: Floats) -> float:
     a, b = left - left.mean(), right - right.mean()
     scale = np.sqrt((a @ a) * (b @ b))
-    return float(min(1.0, abs(a @ b) / scale)) if scale > 1e-12 else 0.0
+    return float(np.clip((a @ b) / scale, -1.0, 1.0)) if scale > 1e-12 else 0.0
 
 
 def _correlation_ratio(groups: Floats, values: Floats) -> float:
     """The square root of the share of the values' variance that lies between the groups."""
-    _, places = np.unique(groups, return_inverse=True)
+    places = groups.astype(np.int64)
     centred = values - values.mean()
     total = float(centred @ centred)
     if total <= 1e-12:
         return 0.0
     sums, counts = np.bincount(places, weights=centred), np.bincount(places)
-    return float(np.sqrt(min(1.0, float((sums**2 / counts).sum()) / total)))
+    there = counts > 0
+    return float(np.sqrt(min(1.0, float((sums[there] ** 2 / counts[there]).sum()) / total)))
 
 
 def _cramer(left: Floats, right: Floats) -> float:
-    """Cramér's V: the square root of chi-squared over n (min(rows, columns) - 1)."""
-    _, a = np.unique(left, return_inverse=True)
-    _, b = np.unique(right, return_inverse=True)
+    """Cramér's V: the square root of chi-squared over n (min(rows, columns) - 1), of the categories that occur."""
+    a, b = left.astype(np.int64), right.astype(np.int64)
     shape = int(a.max()) + 1, int(b.max()) + 1
-    if min(shape) < 2:
-        return 0.0
     table = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    table = table[table.any(axis=1)][:, table.any(axis=0)]
+    if min(table.shape) < 2:
+        return 0.0
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     chi2 = float(((table - expected) ** 2 / expected).sum())
-    return float(np.sqrt(min(1.0, chi2 / (table.sum() * (min(shape) - 1)))))
+    return float(np.sqrt(min(1.0, chi2 / (table.sum() * (min(table.shape) - 1)))))

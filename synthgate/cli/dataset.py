@@ -131,12 +131,12 @@ def draw(console: Console, view: DatasetView) -> None:
         else f"{sizes.rows:,} rows, {sizes.units:,} units ({sizes.origin})",
         "account": dataset.account,
         "policy": f"{view.policy.name}: {'; '.join(r.name for r in view.policy.rules)}",
-        "target": dataset.domain.target,
+        "target": ", ".join(dataset.domain.targets),
         "registered": f"{output.moment(dataset.created_at)} by {dataset.registered_by}",
     }
     output.facts(console, f"dataset {dataset.name}", rows)
-    columns = [(c.name, c.kind, c.role, "yes" if c.secret else "", _values(c)) for c in dataset.domain.columns]
-    output.listing(console, "columns", ("column", "kind", "role", "secret", "declared values"), columns)
+    columns = [(c.name, c.kind, c.role, _marks(c), _values(c)) for c in dataset.domain.columns]
+    output.listing(console, "columns", ("column", "kind", "role", "marks", "declared values"), columns)
     if view.findings:
         found = [(f.column, f.empty, f.unparsable, f.clamped, f.undeclared) for f in view.findings]
         title = "what ingest found (exact and private; do not forward)"
@@ -154,6 +154,10 @@ def _draw_list(console: Console, views: Iterable[DatasetView]) -> None:
         size = "to be counted" if dataset.sizes is None else f"{dataset.sizes.rows:,}"
         rows.append((dataset.name, dataset.state, size, len(dataset.domain.columns), dataset.account))
     output.listing(console, "datasets", ("dataset", "state", "public rows", "columns", "account"), rows)
+
+
+def _marks(column: Column) -> str:
+    return ", ".join(mark for mark in ("secret", "protected") if getattr(column, mark))
 
 
 def _values(column: Column) -> str:

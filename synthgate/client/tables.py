@@ -80,11 +80,14 @@ _HEAD = """\
 #   nullable    whether a cell may be empty
 #   role        identifier (never modelled) | auxiliary (an attacker knows it) | sensitive
 #   secret      whether inference attacks try to guess it; at least one should be
+#   protected   optional: whether the evaluation compares its groups (sex, age, ...)
 # Columns that you remove here are dropped before upload.
 columns:
 """
 _FOOT = """
 # target: NAME                     # the column that users will predict
+# other_targets: [NAME]            # further columns that they will predict
+# ordered: [[NAME, NAME]]          # numeric columns whose cells never fall from one to the next
 # link: [[NAME, NAME], [NAME]]     # the two halves that a linkability attack joins
 unit:                              # `row`, or {column: NAME, max_rows: K}: whom the budget protects
 rows:                              # rows after the cut to max_rows, rounded from public knowledge

@@ -25,33 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18synthgate/v1/types.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x05Point\x12\x11\n\x07integer\x18\x01 \x01(\x03H\x00\x12\x0e\n\x04real\x18\x02 \x01(\x01H\x00\x12,\n\x06moment\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05value\"\xf8\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.synthgate.v1.Kind\x12\x12\n\ncategories\x18\x03 \x03(\t\x12 \n\x03low\x18\x04 \x01(\x0b\x32\x13.synthgate.v1.Point\x12!\n\x04high\x18\x05 \x01(\x0b\x32\x13.synthgate.v1.Point\x12!\n\x04\x62ins\x18\x06 \x03(\x0b\x32\x13.synthgate.v1.Point\x12\x10\n\x08nullable\x18\x07 \x01(\x08\x12 \n\x04role\x18\x08 \x01(\x0e\x32\x12.synthgate.v1.Role\x12\x0e\n\x06secret\x18\t \x01(\x08\"\x1e\n\x0b\x43olumnGroup\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\"h\n\x06\x44omain\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.synthgate.v1.Column\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\'\n\x04link\x18\x03 \x03(\x0b\x32\x19.synthgate.v1.ColumnGroup\"/\n\x0bPrivacyUnit\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08max_rows\x18\x02 \x01(\x05\"T\n\x0bPublicSizes\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05units\x18\x02 \x01(\x03\x12(\n\x06origin\x18\x03 \x01(\x0e\x32\x18.synthgate.v1.SizeOrigin\"E\n\x04Rule\x12\r\n\x05score\x18\x01 \x01(\t\x12\x11\n\x07\x61t_most\x18\x02 \x01(\x01H\x00\x12\x12\n\x08\x61t_least\x18\x03 \x01(\x01H\x00\x42\x07\n\x05\x62ound\"\x8f\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x65psilon_max\x18\x02 \x01(\x01\x12\x16\n\x0e\x63\x65rtified_only\x18\x03 \x01(\x08\x12\x14\n\x0cverdicts_max\x18\x04 \x01(\x05\x12\x11\n\tapprovals\x18\x05 \x01(\x05\x12!\n\x05rules\x18\x06 \x03(\x0b\x32\x12.synthgate.v1.Rule*y\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_CATEGORICAL\x10\x01\x12\x10\n\x0cKIND_INTEGER\x10\x02\x12\x0e\n\nKIND_FLOAT\x10\x03\x12\x10\n\x0cKIND_BOOLEAN\x10\x04\x12\x11\n\rKIND_DATETIME\x10\x05*Y\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fROLE_IDENTIFIER\x10\x01\x12\x12\n\x0eROLE_AUXILIARY\x10\x02\x12\x12\n\x0eROLE_SENSITIVE\x10\x03*\\\n\nSizeOrigin\x12\x1b\n\x17SIZE_ORIGIN_UNSPECIFIED\x10\x00\x12\x18\n\x14SIZE_ORIGIN_DECLARED\x10\x01\x12\x17\n\x13SIZE_ORIGIN_COUNTED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18synthgate/v1/types.proto\x12\x0csynthgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x05Point\x12\x11\n\x07integer\x18\x01 \x01(\x03H\x00\x12\x0e\n\x04real\x18\x02 \x01(\x01H\x00\x12,\n\x06moment\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05value\"\x8b\x02\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.synthgate.v1.Kind\x12\x12\n\ncategories\x18\x03 \x03(\t\x12 \n\x03low\x18\x04 \x01(\x0b\x32\x13.synthgate.v1.Point\x12!\n\x04high\x18\x05 \x01(\x0b\x32\x13.synthgate.v1.Point\x12!\n\x04\x62ins\x18\x06 \x03(\x0b\x32\x13.synthgate.v1.Point\x12\x10\n\x08nullable\x18\x07 \x01(\x08\x12 \n\x04role\x18\x08 \x01(\x0e\x32\x12.synthgate.v1.Role\x12\x0e\n\x06secret\x18\t \x01(\x08\x12\x11\n\tprotected\x18\n \x01(\x08\"\x1e\n\x0b\x43olumnGroup\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\"\xab\x01\n\x06\x44omain\x12%\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x14.synthgate.v1.Column\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\'\n\x04link\x18\x03 \x03(\x0b\x32\x19.synthgate.v1.ColumnGroup\x12\x15\n\rother_targets\x18\x04 \x03(\t\x12*\n\x07ordered\x18\x05 \x03(\x0b\x32\x19.synthgate.v1.ColumnGroup\"/\n\x0bPrivacyUnit\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08max_rows\x18\x02 \x01(\x05\"T\n\x0bPublicSizes\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05units\x18\x02 \x01(\x03\x12(\n\x06origin\x18\x03 \x01(\x0e\x32\x18.synthgate.v1.SizeOrigin\"E\n\x04Rule\x12\r\n\x05score\x18\x01 \x01(\t\x12\x11\n\x07\x61t_most\x18\x02 \x01(\x01H\x00\x12\x12\n\x08\x61t_least\x18\x03 \x01(\x01H\x00\x42\x07\n\x05\x62ound\"\x8f\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x65psilon_max\x18\x02 \x01(\x01\x12\x16\n\x0e\x63\x65rtified_only\x18\x03 \x01(\x08\x12\x14\n\x0cverdicts_max\x18\x04 \x01(\x05\x12\x11\n\tapprovals\x18\x05 \x01(\x05\x12!\n\x05rules\x18\x06 \x03(\x0b\x32\x12.synthgate.v1.Rule*y\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_CATEGORICAL\x10\x01\x12\x10\n\x0cKIND_INTEGER\x10\x02\x12\x0e\n\nKIND_FLOAT\x10\x03\x12\x10\n\x0cKIND_BOOLEAN\x10\x04\x12\x11\n\rKIND_DATETIME\x10\x05*Y\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fROLE_IDENTIFIER\x10\x01\x12\x12\n\x0eROLE_AUXILIARY\x10\x02\x12\x12\n\x0eROLE_SENSITIVE\x10\x03*\\\n\nSizeOrigin\x12\x1b\n\x17SIZE_ORIGIN_UNSPECIFIED\x10\x00\x12\x18\n\x14SIZE_ORIGIN_DECLARED\x10\x01\x12\x17\n\x13SIZE_ORIGIN_COUNTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synthgate.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIND']._serialized_start=915
-  _globals['_KIND']._serialized_end=1036
-  _globals['_ROLE']._serialized_start=1038
-  _globals['_ROLE']._serialized_end=1127
-  _globals['_SIZEORIGIN']._serialized_start=1129
-  _globals['_SIZEORIGIN']._serialized_end=1221
+  _globals['_KIND']._serialized_start=1002
+  _globals['_KIND']._serialized_end=1123
+  _globals['_ROLE']._serialized_start=1125
+  _globals['_ROLE']._serialized_end=1214
+  _globals['_SIZEORIGIN']._serialized_start=1216
+  _globals['_SIZEORIGIN']._serialized_end=1308
   _globals['_POINT']._serialized_start=75
   _globals['_POINT']._serialized_end=172
   _globals['_COLUMN']._serialized_start=175
-  _globals['_COLUMN']._serialized_end=423
-  _globals['_COLUMNGROUP']._serialized_start=425
-  _globals['_COLUMNGROUP']._serialized_end=455
-  _globals['_DOMAIN']._serialized_start=457
-  _globals['_DOMAIN']._serialized_end=561
-  _globals['_PRIVACYUNIT']._serialized_start=563
-  _globals['_PRIVACYUNIT']._serialized_end=610
-  _globals['_PUBLICSIZES']._serialized_start=612
-  _globals['_PUBLICSIZES']._serialized_end=696
-  _globals['_RULE']._serialized_start=698
-  _globals['_RULE']._serialized_end=767
-  _globals['_POLICY']._serialized_start=770
-  _globals['_POLICY']._serialized_end=913
+  _globals['_COLUMN']._serialized_end=442
+  _globals['_COLUMNGROUP']._serialized_start=444
+  _globals['_COLUMNGROUP']._serialized_end=474
+  _globals['_DOMAIN']._serialized_start=477
+  _globals['_DOMAIN']._serialized_end=648
+  _globals['_PRIVACYUNIT']._serialized_start=650
+  _globals['_PRIVACYUNIT']._serialized_end=697
+  _globals['_PUBLICSIZES']._serialized_start=699
+  _globals['_PUBLICSIZES']._serialized_end=783
+  _globals['_RULE']._serialized_start=785
+  _globals['_RULE']._serialized_end=854
+  _globals['_POLICY']._serialized_start=857
+  _globals['_POLICY']._serialized_end=1000
 # @@protoc_insertion_point(module_scope)

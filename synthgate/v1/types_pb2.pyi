@@ -56,7 +56,7 @@ class Point(_message.Message):
     def __init__(self, integer: _Optional[int] = ..., real: _Optional[float] = ..., moment: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "kind", "categories", "low", "high", "bins", "nullable", "role", "secret")
+    __slots__ = ("name", "kind", "categories", "low", "high", "bins", "nullable", "role", "secret", "protected")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,7 @@ class Column(_message.Message):
     NULLABLE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    PROTECTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: Kind
     categories: _containers.RepeatedScalarFieldContainer[str]
@@ -75,7 +76,8 @@ class Column(_message.Message):
     nullable: bool
     role: Role
     secret: bool
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., categories: _Optional[_Iterable[str]] = ..., low: _Optional[_Union[Point, _Mapping]] = ..., high: _Optional[_Union[Point, _Mapping]] = ..., bins: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., nullable: _Optional[bool] = ..., role: _Optional[_Union[Role, str]] = ..., secret: _Optional[bool] = ...) -> None: ...
+    protected: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., categories: _Optional[_Iterable[str]] = ..., low: _Optional[_Union[Point, _Mapping]] = ..., high: _Optional[_Union[Point, _Mapping]] = ..., bins: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., nullable: _Optional[bool] = ..., role: _Optional[_Union[Role, str]] = ..., secret: _Optional[bool] = ..., protected: _Optional[bool] = ...) -> None: ...
 
 class ColumnGroup(_message.Message):
     __slots__ = ("columns",)
@@ -84,14 +86,18 @@ class ColumnGroup(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Domain(_message.Message):
-    __slots__ = ("columns", "target", "link")
+    __slots__ = ("columns", "target", "link", "other_targets", "ordered")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
+    OTHER_TARGETS_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     target: str
     link: _containers.RepeatedCompositeFieldContainer[ColumnGroup]
-    def __init__(self, columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., target: _Optional[str] = ..., link: _Optional[_Iterable[_Union[ColumnGroup, _Mapping]]] = ...) -> None: ...
+    other_targets: _containers.RepeatedScalarFieldContainer[str]
+    ordered: _containers.RepeatedCompositeFieldContainer[ColumnGroup]
+    def __init__(self, columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., target: _Optional[str] = ..., link: _Optional[_Iterable[_Union[ColumnGroup, _Mapping]]] = ..., other_targets: _Optional[_Iterable[str]] = ..., ordered: _Optional[_Iterable[_Union[ColumnGroup, _Mapping]]] = ...) -> None: ...
 
 class PrivacyUnit(_message.Message):
     __slots__ = ("column", "max_rows")

@@ -147,6 +147,8 @@ def ruled(*rules: types.Rule) -> Mutation:
         pytest.param(lambda r: r.domain.ClearField("columns"), InvalidDomain, id="no columns"),
         pytest.param(lambda r: r.domain.columns.extend([r.domain.columns[0]] * 300), InvalidDomain, id="305 columns"),
         pytest.param(lambda r: setattr(r.domain, "target", "nowhere"), InvalidDomain, id="target not declared"),
+        pytest.param(lambda r: r.domain.other_targets.append("nowhere"), InvalidDomain, id="other target not declared"),
+        pytest.param(lambda r: r.domain.ordered.add(columns=["age"]), InvalidDomain, id="an order of one column"),
         pytest.param(lambda r: r.domain.link.add(columns=["age"]), InvalidDomain, id="one half of a link"),
         pytest.param(lambda r: r.ClearField("unit"), InvalidDomain, id="no unit"),
         pytest.param(lambda r: setattr(r.unit, "max_rows", 2), InvalidDomain, id="a row unit of two rows"),

@@ -19,15 +19,20 @@ ARROW = {
 
 MIXED = Domain(
     columns=(
-        Column(name="colour", kind=Kind.CATEGORICAL, categories=("red", 'o\'brien "blue"', "green"), nullable=True),
-        Column(name="age", kind=Kind.INTEGER, low=0, high=99, nullable=True),
+        Column(
+            name="colour", kind=Kind.CATEGORICAL, categories=("red", 'o\'brien "blue"', "green"), nullable=True,
+            protected=True,
+        ),
+        Column(name="age", kind=Kind.INTEGER, low=0, high=99, nullable=True, protected=True),
         Column(name="income", kind=Kind.FLOAT, low=-10.0, high=90.0, nullable=True, secret=True),
         Column(name="member", kind=Kind.BOOLEAN, nullable=True, secret=True),
         Column(name="since", kind=Kind.DATETIME, low=datetime(2000, 1, 1), high=datetime(2020, 1, 1), nullable=True),
         Column(name="^odd.*$", kind=Kind.CATEGORICAL, categories=("x", "y"), nullable=True),
     ),
     target="member",
-)
+    other_targets=("income",),
+    ordered=(("income", "age"),),
+)  # fmt: skip
 """One column of every kind, a category that needs escaping, a name that polars reads as a pattern."""
 
 

@@ -60,8 +60,12 @@ def _run(folder: Path, train: Cells, holdout: Cells, sample: Cells, *, seed: byt
 
 EXPECTED = [
     "risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability", "risk.inference.income",
-    "risk.inference.member", "risk.copies", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv2_excess",
-    "utility.association", "utility.tstr", "utility.tstr_gap",
+    "risk.inference.member", "risk.copies", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv4",
+    "utility.tv2_excess", "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tstr_linear",
+    "utility.tstr_linear_gap", "utility.tstr_gap_worst", "utility.kmarginal", "utility.equals_percent",
+    "utility.ranges", "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst",
+    "utility.coverage_categories", "utility.coverage_tails", "utility.violations", "fairness.shares",
+    "fairness.representation", "fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity",
 ]  # fmt: skip
 
 
@@ -183,6 +187,6 @@ def _metrics() -> Iterator[Metric]:
 
 @pytest.mark.parametrize("metric", _metrics(), ids=lambda m: m.name)
 def test_every_metric_prefixes_its_scores_and_has_a_generator_of_its_own(metric: Metric) -> None:
-    assert metric.name.split(".")[0] in {"risk", "utility"}
+    assert metric.name.split(".")[0] in {"risk", "utility", "fairness"}
     draws = {keyed(SEED, m.name).integers(2**62) for m in default()}
     assert len(draws) == len(BUILT_IN)

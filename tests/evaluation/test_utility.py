@@ -56,7 +56,7 @@ def test_strengths_by_hand() -> None:
     both = (False, False)
     assert strength(a, a, numeric=both) == pytest.approx(1.0)
     assert strength(a, b, numeric=both) == pytest.approx(0.0)
-    assert strength(a, 1 - 2 * a, numeric=(True, True)) == pytest.approx(1.0)
+    assert strength(a, 1 - 2 * a, numeric=(True, True)) == pytest.approx(-1.0)
     assert strength(a, np.array([1.0, 3.0, 5.0, 7.0]), numeric=(False, True)) == pytest.approx((16 / 20) ** 0.5)
     assert strength(a, np.zeros(4), numeric=(True, True)) == 0.0
 

@@ -62,6 +62,20 @@ def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes
             "declared target",
         ),
         (
+            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.shares", at_most=0.05),))},
+            "declared `protected: true`",
+        ),
+        (
+            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.tstr_gap", at_most=0.05),)),
+             "domain": Domain(columns=(replace(SEX, protected=True), AGE))},
+            "declared target",
+        ),
+        (
+            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.equal_opportunity", at_most=0.05),)),
+             "domain": Domain(columns=(SEX, AGE, replace(ILL, protected=True)), target="ill")},
+            "protected column besides",
+        ),
+        (
             {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
             "declared `secret: true`",
         ),

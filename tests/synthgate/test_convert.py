@@ -1,6 +1,6 @@
 """Every value survives the wire; every message that is no value raises the vocabulary's own error."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -35,7 +35,7 @@ def columns(draw, name):
     plain = {"name": name, "kind": kind, "nullable": draw(st.booleans()), "role": role}
     if role is Role.IDENTIFIER:
         return Column(**plain)
-    plain["secret"] = draw(st.booleans())
+    plain |= {"secret": draw(st.booleans()), "protected": draw(st.booleans())}
     if kind is Kind.CATEGORICAL:
         labels = st.lists(TEXT.map(str.strip).filter(bool), min_size=1, max_size=5, unique=True)
         return Column(**plain, categories=tuple(draw(labels)))
@@ -54,7 +54,14 @@ def domains(draw):
         declared[0] = Column(name=names[0], kind=Kind.BOOLEAN)
     modelled = [c.name for c in declared if c.role is not Role.IDENTIFIER]
     link = ((modelled[0],), tuple(modelled[1:])) if len(modelled) > 1 and draw(st.booleans()) else ((), ())
-    return Domain(columns=tuple(declared), target=draw(st.none() | st.sampled_from(modelled)), link=link)
+    target = draw(st.none() | st.sampled_from(modelled))
+    others = draw(st.lists(st.sampled_from(modelled), unique=True)) if target else []
+    numbers = [c.name for c in declared if c.name in modelled and c.kind in (Kind.INTEGER, Kind.FLOAT)]
+    ordered = (tuple(numbers),) if len(numbers) > 1 and draw(st.booleans()) else ()
+    return Domain(
+        columns=tuple(declared), target=target, link=link, ordered=ordered,
+        other_targets=tuple(name for name in others if name != target),
+    )  # fmt: skip
 
 
 @st.composite
@@ -125,6 +132,15 @@ def test_a_domain_and_its_digest_survive(domain):
     back = convert.domain_from_proto(wire(convert.domain_to_proto(domain)))
     assert back == domain
     assert back.digest == domain.digest
+
+
+def test_a_declaration_without_what_came_later_keeps_its_digest():
+    columns = (Column(name="a", kind=Kind.BOOLEAN, secret=True), Column(name="b", kind=Kind.FLOAT, low=0, high=1))
+    plain = Domain(columns=columns, target="a")
+    assert plain.digest == "0763429ab0c9e66d1d4533620a3b2830dc35f3a583ddc49966708345da4e4097"
+    later = Domain(columns=(columns[0], replace(columns[1], protected=True)), target="a", other_targets=("b",))
+    assert later.digest != plain.digest
+    assert Domain.from_dict(later.to_dict()) == later
 
 
 @given(units_and_sizes())

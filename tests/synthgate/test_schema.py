@@ -236,3 +236,53 @@ def test_a_completed_draft_is_a_schema(tmp_path):
         ("a", Kind.INTEGER, Role.AUXILIARY),
         ("b: #", Kind.CATEGORICAL, Role.AUXILIARY),
     ]
+
+
+MORE = """
+columns:
+  - {name: sex, kind: categorical, categories: ["f", "m"], protected: true}
+  - {name: first, kind: integer, low: 0, high: 9}
+  - {name: last, kind: float, low: 0, high: 9}
+  - {name: seen, kind: datetime, low: 2020-01-01, high: 2021-01-01}
+  - {name: id, role: identifier}
+unit: row
+rows: 9
+"""
+
+
+def test_protected_columns_more_targets_and_orders_are_read(tmp_path):
+    text = MORE + "target: sex\nother_targets: [last]\nordered: [[first, last]]\n"
+    domain = read_schema(written(tmp_path, text)).domain
+    assert domain.protected == ("sex",)
+    assert domain.targets == ("sex", "last")
+    assert domain.ordered == (("first", "last"),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("other_targets: [last]", "first target"),
+        ("target: sex\nother_targets: [sex]", "each once"),
+        ("target: sex\nother_targets: [last, last]", "each once"),
+        ("target: sex\nother_targets: [id]", "each once"),
+        ("target: sex\nother_targets: last", "list of column names"),
+        (f"target: sex\nother_targets: [{', '.join(['last'] * 10)}]", "at most 10 targets"),
+        (f"ordered: {[['first', 'last']] * 101}", "at most 100 groups"),
+        ("ordered: [[first]]", "two or more"),
+        ("ordered: [[first, first]]", "two or more"),
+        ("ordered: [[first, id]]", "two or more"),
+        ("ordered: [[first, sex]]", "numbers alone"),
+        ("ordered: [[first, seen]]", "numbers alone"),
+        ("ordered: [first, last]", "list of column names"),
+        ("ordered: 7", "list of lists"),
+    ],
+)
+def test_faulty_targets_and_orders_say_what_to_do(tmp_path, lines, says):
+    with pytest.raises(InvalidDomain, match=says):
+        read_schema(written(tmp_path, MORE + lines))
+
+
+def test_an_identifier_is_not_protected(tmp_path):
+    text = MORE.replace("role: identifier", "role: identifier, protected: true")
+    with pytest.raises(InvalidDomain, match="neither secret nor protected"):
+        read_schema(written(tmp_path, text))

@@ -49,7 +49,13 @@ def time_from_proto(stamp: Timestamp) -> datetime:
 def domain_to_proto(domain: Domain) -> types.Domain:
     """The declaration as a message."""
     link = [types.ColumnGroup(columns=half) for half in domain.link] if domain.link[0] else []
-    return types.Domain(columns=map(_column_to_proto, domain.columns), target=domain.target or "", link=link)
+    return types.Domain(
+        columns=map(_column_to_proto, domain.columns),
+        target=domain.target or "",
+        link=link,
+        other_targets=domain.other_targets,
+        ordered=[types.ColumnGroup(columns=group) for group in domain.ordered],
+    )
 
 
 def domain_from_proto(message: types.Domain) -> Domain:
@@ -58,7 +64,13 @@ def domain_from_proto(message: types.Domain) -> Domain:
         raise InvalidDomain("link is two groups of column names, or none")
     halves = tuple(tuple(group.columns) for group in message.link) or ((), ())
     columns = tuple(map(_column_from_proto, message.columns))
-    return Domain(columns=columns, target=message.target or None, link=halves)  # type: ignore[arg-type]
+    return Domain(
+        columns=columns,
+        target=message.target or None,
+        link=halves,  # type: ignore[arg-type]
+        other_targets=tuple(message.other_targets),
+        ordered=tuple(tuple(group.columns) for group in message.ordered),
+    )
 
 
 def unit_to_proto(unit: PrivacyUnit) -> types.PrivacyUnit:
@@ -129,6 +141,7 @@ def _column_to_proto(column: Column) -> types.Column:
         nullable=column.nullable,
         role=ROLES[column.role],
         secret=column.secret,
+        protected=column.protected,
     )
     if column.role is Role.IDENTIFIER:
         return message
@@ -159,6 +172,7 @@ def _column_from_proto(message: types.Column) -> Column:
         nullable=message.nullable,
         role=role,
         secret=message.secret,
+        protected=message.protected,
     )
 
 

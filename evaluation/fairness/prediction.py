@@ -1,0 +1,207 @@
+"""Prediction by groups: whom does a model learned from the release serve worse than one learned from real rows?
+
+Two models by gradient boosting for every declared target, one from the sample, one from the training rows, both tried
+on the holdout (as in `evaluation.utility.tstr`), looked at by protected groups with fairlearn:
+
+    fairness.tstr_gap             how much more often the first is wrong about a group than the second, at most over
+                                  groups; for a numeric target the mean absolute error as a share of the declared range
+    fairness.demographic_parity   the largest difference between groups of being predicted the favourable class, by the
+                                  first model, less that by the second
+    fairness.equal_opportunity    the same among those who have the favourable class
+
+All three are differences from what real rows teach: 0 where the release teaches the same, negative where it is fairer.
+The favourable class is ``true``, or the second of two declared categories; of more, the five most frequent in turn, and
+the worst counts.
+For a numeric target it is more than the training rows' mean. Groups count with 100 rows of the holdout, for equal
+opportunity with 50 that have the class. Details: ``models``, with what is above by target and grouping.
+
+Every target, grouping and class is searched by counting; what the scores then say of the worst is fairlearn's, whose
+cost grows with every group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from fairlearn.metrics import MetricFrame, demographic_parity_difference, equal_opportunity_difference
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from evaluation.base import Comparison, Findings
+from evaluation.exact import exact
+from evaluation.fairness.groups import Grouping, groupings
+from evaluation.risk.attack import untold
+from evaluation.utility.learners import Tasks, boosted, limited, tasks
+from synthgate.domain import Kind
+from synthgate.report import Score
+
+MIN_GROUP = 100
+MIN_FAVOURED = 50
+MAX_CLASSES = 5
+
+GAP, PARITY, OPPORTUNITY = "fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity"
+NAMES = (GAP, PARITY, OPPORTUNITY)
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One score of one target by one grouping, for tested rows in large groups: who has the favourable class and who is
+    predicted it by either model, or the losses of both; ``excess`` is what counting found, of ``group`` or between all.
+    """
+
+    what: str
+    excess: float
+    places: Codes
+    models: tuple[Any, Any]
+    truth: Any = None
+    group: int = 0
+
+
+Looks = dict[str, tuple[int, Look]]
+"""By name of score: how many looks there were, and the worst."""
+
+
+class GroupPrediction:
+    """The scores ``fairness.tstr_gap``, ``.demographic_parity`` and ``.equal_opportunity``. None without a protected
+    column or without a target."""
+
+    name = "fairness.prediction"
+
+    def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
+        """Exact for this holdout: both ends equal the value."""
+        domain = comparison.domain
+        if not domain.protected or domain.target is None:
+            return Findings(scores=())
+        sides = (comparison.sample, comparison.train, comparison.holdout)
+        frames = [limited(frame, generator=generator) for frame in sides]
+        looks: Looks = {}
+        models: list[dict[str, Any]] = []
+        shortage = ""
+        for target in domain.targets:
+            told = tasks(domain, target, frames)
+            if told.shortage:
+                shortage = shortage or f"target {target}: {told.shortage}"
+                continue
+            with threadpool_limits(limits=1):
+                ours, theirs = (boosted(told, side) for side in (told.sample, told.train))
+            grouped = groupings(domain, (frames[2],), without=target)
+            models += [_compare(told, (ours, theirs), grouping, looks) for grouping in grouped]
+        scores = tuple(_score(name, looks.get(name), shortage) for name in NAMES)
+        return Findings(scores=scores, details={"models": models})
+
+
+def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, looks: Looks) -> dict[str, Any]:
+    """One target by one grouping, for the details; the worst of it is put in ``looks``."""
+    places = grouping.places[0][told.holdout.places]
+    entry: dict[str, Any] = {"target": told.target.name, "columns": list(grouping.columns), "groups": []}
+    large = _large(places, MIN_GROUP)
+    if len(large):
+        inside = np.isin(places, large)
+        losses = tuple(_losses(told, p)[inside] for p in predicted)
+        means = [rates(loss, places[inside]) for loss in losses]
+        entry["groups"] = [[grouping.labels[g], round(means[0][g], 6), round(means[1][g], 6)] for g in means[0]]
+        worst = max(means[0], key=lambda g: means[0][g] - means[1][g])
+        what = f"{told.target.name} of {grouping.labels[worst]}"
+        gap = means[0][worst] - means[1][worst]
+        look = Look(what=what, excess=gap, places=places[inside], models=(losses[0], losses[1]), group=worst)
+        _keep(looks, GAP, look)
+    what = f"{told.target.name} by {', '.join(grouping.columns)}"
+    for name in (PARITY, OPPORTUNITY):
+        found = [_differ(name, what, truth, pair, places) for truth, pair in _favoured(told, predicted)]
+        told_of = [f for f in found if f is not None]
+        if told_of:
+            look, ours, theirs = max(told_of, key=lambda f: f[0].excess)
+            _keep(looks, name, look)
+            entry[name.partition(".")[2]] = [round(ours, 6), round(theirs, 6)]
+    return entry
+
+
+def _differ(
+    name: str, what: str, truth: Codes, predicted: tuple[Codes, Codes], places: Codes
+) -> tuple[Look, float, float] | None:
+    """The largest difference of rates under both models, among those who count; None with fewer than two groups."""
+    counted = truth == 1 if name == OPPORTUNITY else np.ones(len(truth), dtype=bool)
+    large = _large(places[counted], MIN_FAVOURED if name == OPPORTUNITY else MIN_GROUP)
+    if len(large) < 2:
+        return None
+    inside = np.isin(places, large)
+    chosen = inside & counted
+    ours, theirs = (spread(rates(p[chosen].astype(np.float64), places[chosen])) for p in predicted)
+    models = (predicted[0][inside], predicted[1][inside])
+    return (
+        Look(what=what, excess=ours - theirs, places=places[inside], models=models, truth=truth[inside]),
+        ours,
+        theirs,
+    )
+
+
+def rates(values: Floats, places: Codes) -> dict[int, float]:
+    """The mean of every group."""
+    found, where = np.unique(places, return_inverse=True)
+    means = np.bincount(where, weights=values) / np.bincount(where)
+    return {int(group): float(mean) for group, mean in zip(found, means, strict=True)}
+
+
+def spread(by_group: dict[int, float]) -> float:
+    """The largest difference of two groups."""
+    return max(by_group.values()) - min(by_group.values())
+
+
+def _losses(told: Tasks, predicted: Floats) -> Floats:
+    """Of every tested row: 1 where the class is wrong, or the error as a share of the declared range."""
+    if not told.classify:
+        return np.asarray(np.abs(predicted - told.holdout.target), dtype=np.float64)
+    wrong: Floats = (predicted.argmax(axis=1) != told.holdout.target).astype(np.float64)
+    return wrong
+
+
+def _favoured(told: Tasks, predicted: tuple[Floats, Floats]) -> Iterator[tuple[Codes, tuple[Codes, Codes]]]:
+    """Who has a favourable class, and who is predicted it by either model; once for each such class."""
+    target = told.holdout.target
+    ours, theirs = predicted
+    if not told.classify:
+        bound = float(told.train.target.mean())
+        yield (target > bound).astype(int), ((ours > bound).astype(int), (theirs > bound).astype(int))
+        return
+    found, counts = np.unique(target, return_counts=True)
+    classes = found[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
+    if told.target.kind is Kind.BOOLEAN or len(told.target.categories) == 2:
+        classes = np.array([1.0])
+    for value in classes.tolist():
+        pair = ((ours.argmax(axis=1) == value).astype(int), (theirs.argmax(axis=1) == value).astype(int))
+        yield (target == value).astype(int), pair
+
+
+def _large(places: Codes, least: int) -> Codes:
+    found, counts = np.unique(places, return_counts=True)
+    return np.asarray(found[counts >= least], dtype=np.int64)
+
+
+def told_by_fairlearn(name: str, look: Look) -> float:
+    """What fairlearn says of a look: the first model's figure less the second's."""
+    if name == GAP:
+        frames = [MetricFrame(metrics=_mean, y_true=m, y_pred=m, sensitive_features=look.places) for m in look.models]
+        return float(frames[0].by_group[look.group] - frames[1].by_group[look.group])
+    rate = demographic_parity_difference if name == PARITY else equal_opportunity_difference
+    ours, theirs = (float(rate(look.truth, m, sensitive_features=look.places)) for m in look.models)
+    return ours - theirs
+
+
+def _mean(losses: Floats, _: Floats) -> float:
+    return float(np.mean(losses))
+
+
+def _keep(looks: Looks, name: str, look: Look) -> None:
+    count, worst = looks.get(name, (0, look))
+    looks[name] = (count + 1, max(worst, look, key=lambda each: each.excess))
+
+
+def _score(name: str, found: tuple[int, Look] | None, shortage: str) -> Score:
+    if shortage or found is None:
+        return untold(name, shortage or "too few protected groups are large enough in the holdout")
+    count, worst = found
+    return exact(name, told_by_fairlearn(name, worst), note=f"the worst of {count}: {worst.what}")

@@ -1,0 +1,184 @@
+"""Models that learn a target from one table and are tried on another: gradient boosting, and a linear one.
+
+Settings are fixed and the work is limited by counts: rows by their number, the width and the classes of the task. Equal
+tables in equal order give equal models.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import r2_score, roc_auc_score
+
+from evaluation.risk.attack import MIN_TARGETS, choose
+from evaluation.tables import codes, scaled
+from evaluation.utility.design import feature, indicators
+from synthgate.domain import NUMERIC, Column, Domain, Kind
+
+MAX_ROWS = 20_000
+"""Rows that a model learns from, and is tried on, at most, by keyed choice."""
+MAX_CLASSES = 20
+"""Classes that are told apart: the most frequent ones of the training rows, the others together as the last."""
+TREES = 240
+LINEAR_CELLS = 20_000_000
+"""Rows times features times classes of a linear model, at most."""
+FEW_VALUES = 10
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Features, shape (rows, columns - 1), NaN where missing; the target (class codes or shares of the range); and
+    where in the frame each row stood."""
+
+    features: Floats
+    target: Floats
+    places: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tasks:
+    """One target in the three tables. ``columns`` are those of the features."""
+
+    target: Column
+    classify: bool
+    columns: list[Column]
+    sample: Task
+    train: Task
+    holdout: Task
+
+    @property
+    def shortage(self) -> str:
+        """Why nothing can be learned or told, or nothing."""
+        if not self.columns:
+            return "there is no other column to predict the target from"
+        if min(len(side.target) for side in (self.sample, self.train, self.holdout)) < MIN_TARGETS:
+            return f"fewer than {MIN_TARGETS} rows with a target in one of the tables"
+        if len(np.unique(self.holdout.target)) < 2:
+            return "the target is constant in the holdout"
+        return ""
+
+    @property
+    def measure(self) -> str:
+        """The quality that is told of a model on the holdout."""
+        return "AUC" if self.classify else "R squared"
+
+
+Learner = Callable[[Tasks, Task], Floats]
+"""Learns from one task and predicts the holdout: chances of shape (rows, MAX_CLASSES) or values of shape (rows,)."""
+
+
+def limited(frame: pd.DataFrame, *, generator: np.random.Generator) -> pd.DataFrame:
+    """At most MAX_ROWS rows by keyed choice; a smaller frame as it is, so that equal tables stay equal."""
+    return frame if len(frame) <= MAX_ROWS else choose(frame, MAX_ROWS, generator=generator)
+
+
+def tasks(domain: Domain, target: str, frames: Sequence[pd.DataFrame]) -> Tasks:
+    """One target in the three ``frames``: sample, training rows, holdout."""
+    column = domain[target]
+    classify = classified(column)
+    known = [c for c in domain.modelled if c.name != target]
+    wanted = [_wanted(frame, column, classify) for frame in frames]
+    if classify:
+        wanted = _fewer_classes(wanted)
+    sides = [_task(frame, known, w) for frame, w in zip(frames, wanted, strict=True)]
+    return Tasks(target=column, classify=classify, columns=known, sample=sides[0], train=sides[1], holdout=sides[2])
+
+
+def classified(column: Column) -> bool:
+    """Whether a target has classes: categories, truth values, or whole numbers of at most ten values."""
+    if column.kind in (Kind.FLOAT, Kind.DATETIME):
+        return False
+    return column.kind is not Kind.INTEGER or column.number(column.high) - column.number(column.low) < FEW_VALUES
+
+
+def _wanted(frame: pd.DataFrame, column: Column, classify: bool) -> Floats:
+    if column.kind not in NUMERIC:
+        found, size = codes(frame, column)
+        return np.where(found == size - 1, np.nan, found.astype(np.float64))
+    cells = frame[column.name].to_numpy()
+    return np.clip(np.round(cells - column.number(column.low)), 0, FEW_VALUES) if classify else scaled(cells, column)
+
+
+def _fewer_classes(wanted: list[Floats]) -> list[Floats]:
+    """Class numbers below MAX_CLASSES: the codes themselves where none is larger."""
+    if all(np.isnan(w).all() or np.nanmax(w) < MAX_CLASSES for w in wanted):
+        return wanted
+    found, counts = np.unique(wanted[1][~np.isnan(wanted[1])], return_counts=True)
+    kept = found[np.argsort(-counts, kind="stable")[: MAX_CLASSES - 1]]
+    places = {value: float(i) for i, value in enumerate(kept.tolist())}
+    last = float(MAX_CLASSES - 1)
+    return [np.array([np.nan if np.isnan(v) else places.get(v, last) for v in w.tolist()]) for w in wanted]
+
+
+def _task(frame: pd.DataFrame, known: list[Column], wanted: Floats) -> Task:
+    features = np.column_stack([feature(frame, c) for c in known]) if known else np.zeros((len(frame), 0))
+    present = ~np.isnan(wanted)
+    return Task(features=features[present], target=wanted[present], places=np.flatnonzero(present))
+
+
+def boosted(told: Tasks, learn: Task) -> Floats:
+    """Gradient boosting of 60 rounds, fewer where there are more than four classes."""
+    test = told.holdout
+    never = np.isnan(learn.features).all(axis=0)  # scikit-learn cannot cut a column without a cell
+    learn, test = (replace(t, features=np.where(never, 0.0, t.features)) for t in (learn, test))
+    classes = len(np.unique(learn.target))
+    settings = {"max_iter": min(60, TREES // max(1, classes)), "early_stopping": False, "random_state": 0}
+    if not told.classify:
+        model = HistGradientBoostingRegressor(**{**settings, "max_iter": 60}).fit(learn.features, learn.target)
+        return np.asarray(model.predict(test.features), dtype=np.float64)
+    if classes < 2:
+        return _certain(learn, test)
+    return _chances(HistGradientBoostingClassifier(**settings).fit(learn.features, learn.target), test.features)
+
+
+def linear(told: Tasks, learn: Task) -> Floats:
+    """Logistic regression, or ridge regression, on indicator columns that are scaled alike."""
+    classes = len(np.unique(learn.target)) if told.classify else 1
+    if told.classify and classes < 2:
+        return _certain(learn, told.holdout)
+    ours, theirs = (indicators(told.columns, t.features, learn.features) for t in (learn, told.holdout))
+    spread = ours.std(axis=0)
+    middle, spread = ours.mean(axis=0), np.where(spread < 1e-9, 1.0, spread)
+    rows = max(MIN_TARGETS, LINEAR_CELLS // (ours.shape[1] * max(1, classes - 1)))
+    kept = np.linspace(0, len(ours) - 1, min(rows, len(ours))).astype(int)  # spread out, should the rows have an order
+    first, target = ((ours - middle) / spread)[kept], learn.target[kept]
+    if told.classify and len(np.unique(target)) < 2:
+        return _certain(learn, told.holdout)
+    model = LogisticRegression(max_iter=100, tol=1e-3) if told.classify else Ridge(alpha=1.0)
+    model.fit(first, target)
+    scaled_test = (theirs - middle) / spread
+    return _chances(model, scaled_test) if told.classify else np.asarray(model.predict(scaled_test), dtype=np.float64)
+
+
+LEARNERS: dict[str, Learner] = {"boosted": boosted, "linear": linear}
+
+
+def quality(told: Tasks, predicted: Floats) -> float:
+    """Area under the ROC curve, one class against the others, averaged over the classes by their share; R squared."""
+    target = told.holdout.target
+    if not told.classify:
+        return float(r2_score(target, predicted))
+    areas, weights = [], []
+    for value, count in zip(*np.unique(target, return_counts=True), strict=True):
+        areas.append(roc_auc_score(target == value, predicted[:, int(value)]))
+        weights.append(count)
+    return float(np.average(areas, weights=weights))
+
+
+def _chances(model: object, features: Floats) -> Floats:
+    out = np.zeros((len(features), MAX_CLASSES))
+    out[:, model.classes_.astype(int)] = model.predict_proba(features)  # type: ignore[attr-defined]
+    return out
+
+
+def _certain(learn: Task, test: Task) -> Floats:
+    """What a table of one class teaches."""
+    out = np.zeros((len(test.target), MAX_CLASSES))
+    out[:, int(learn.target[0])] = 1.0
+    return out
