@@ -42,6 +42,7 @@ def register(
 ) -> DatasetRecord:
     """Record a declaration. Raises InvalidArgument, NotFound (account), AlreadyExists; costs nothing."""
     check_name(name)
+    policy.check(domain)
     dataset = Dataset(
         name=name, domain=domain, unit=unit, sizes=sizes, account=account, policy=policy.name,
         state=DatasetState.CREATED, registered_by=call.principal.name, created_at=gateway.now(),

@@ -61,7 +61,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         fitted = _fit(gateway, record, dataset, run)
         claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))
         record = advance(gateway, replace(record, statement=claim.to_dict()), ReleaseState.EVALUATING)
-        report = _evaluate(gateway, dataset, sample, fitted["sha256"], work, run)
+        report = _evaluate(gateway, record, dataset, sample, fitted["sha256"], work, run)
         verdict = decide(record.policy, dataset.dataset.domain, claim, report)
         record = _keep_report(gateway, record, dataset, claim, verdict, work, run)
         if not verdict.passed:
@@ -106,10 +106,12 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
     return run("fit", spec, gateway.settings.fit_timeout_s, python=python)
 
 
-def _evaluate(gateway: Gateway, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run) -> Report:
+def _evaluate(
+    gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run
+) -> Report:
     """The report on the very bytes that were sampled; other bytes are a fault."""
     spec = {
-        "domain": dataset.dataset.domain.to_dict(),
+        "domain": record.policy.attacked(dataset.dataset.domain).to_dict(),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),

@@ -34,6 +34,7 @@ def release(console: Console, shown: Release) -> None:
         "dataset": shown.dataset,
         "engine": f"{shown.engine}: {shown.because}" if shown.because else shown.engine,
         **(_priced(shown) if shown.derivation is None else output.asked_of_model(shown.derivation)),
+        "policy": f"{shown.policy}, version {shown.policy_version}, sha256 {shown.policy_digest[:16]}" if shown.policy else "",
         "approvals": approvals if shown.approvals_needed else "",
         "binding": shown.binding.digest if shown.binding else "",
         "rows": f"{shown.rows:,}" if shown.rows else "",
