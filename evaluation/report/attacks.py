@@ -16,8 +16,8 @@ NAMED = 12
 """How many columns are named before the rest is counted."""
 
 TRIED = {
-    SINGLING + "univariate": "Questions made from one rare value of a released row, that should fit exactly one person.",
-    SINGLING + "multivariate": "Questions made from several values of a released row, that should fit exactly one person.",
+    SINGLING + "univariate": "Questions made from one rare value of a released row, meant to fit exactly one person.",
+    SINGLING + "multivariate": "Questions made from several values of a released row, meant to fit exactly one person.",
     LINKABILITY: "Two parties know different columns of a person. Is the nearest released row the same for both?",
     COPIES: "Released rows found word for word among rows trained on, beyond what people never seen explain.",
 }
@@ -115,9 +115,7 @@ def criteria(report: Report, verdict: Verdict, lines: Sequence[Line]) -> tuple[C
     return tuple(found)
 
 
-def _answer(
-    lines: Sequence[Line], ruled: bool, verdict: Verdict, families: tuple[str, ...]
-) -> tuple[str, str]:
+def _answer(lines: Sequence[Line], ruled: bool, verdict: Verdict, families: tuple[str, ...]) -> tuple[str, str]:
     if not lines and not ruled:
         return "Not tested: nothing that it needs is declared.", "none"
     if not ruled:

@@ -21,7 +21,9 @@ def _svg(width: int, height: int, shapes: Sequence[str], *, kind: str) -> Markup
 
 
 def _rect(x: float, y: float, width: float, height: float, fill: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.0):.1f}" height="{max(height, 0.0):.1f}" fill="{fill}"/>'
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.0):.1f}" height="{max(height, 0.0):.1f}" fill="{fill}"/>'
+    )
 
 
 def scale(numbers: Sequence[float | None], *, least: float, most: float) -> tuple[float, float]:

@@ -1,5 +1,5 @@
-"""The checklist: the topics of NIST SP 800-226, Guidelines for Evaluating Differential Privacy Guarantees (2025), row by
-row, with what this release and the gateway do about each. What nobody checks here is called not covered."""
+"""The checklist: the topics of NIST SP 800-226, Guidelines for Evaluating Differential Privacy Guarantees (2025), one by
+one, with what this release and the gateway do about each. What nobody checks here is called not covered."""
 
 from collections.abc import Iterator
 
@@ -30,8 +30,8 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
     )  # fmt: skip
     yield (
         "Variant of the definition", OPEN if nothing else COVERED,
-        "Approximate differential privacy, central model. Neighbouring tables differ in one unit whose rows are replaced "
-        f"by empty records; for one unit replaced by another, epsilon is {statement.epsilon_substitute_one:.4g}.",
+        "Approximate differential privacy, central model. Neighbouring tables differ in one unit whose rows are "
+        f"replaced by empty records; for one unit replaced by another, epsilon is {statement.epsilon_substitute_one:.4g}.",
     )  # fmt: skip
     by_row = statement.unit.startswith("one row")
     yield (
@@ -41,15 +41,15 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
     )  # fmt: skip
     yield (
         "Composition over releases", COVERED if statement.end_to_end else PARTLY,
-        "Each release is charged, before a row is opened, to one account of the population that all its datasets share; "
-        "the account's cap holds for all of them together, whoever asks."
+        "Each release is charged, before a row is opened, to one account of the population that all its datasets "
+        "share; the account's cap holds for all of them together, whoever asks."
         + ("" if statement.end_to_end else " Verdicts are counted and capped beside it, not charged to it."),
     )  # fmt: skip
     yield (
         "All of the release is accounted for", COVERED if statement.end_to_end else OPEN,
         "The verdict is part of the epsilon." if statement.end_to_end else
-        "The epsilon covers the generator's output. That it was released at all tells the outcome of an exact comparison "
-        "with private rows.",
+        "The epsilon covers the generator's output. That it was released at all tells the outcome of an exact "
+        "comparison with private rows.",
     )  # fmt: skip
     counted = statement.sizes.origin is SizeOrigin.COUNTED
     yield (
@@ -101,8 +101,8 @@ def _around(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
     )  # fmt: skip
     yield (
         "Data security and access control", PARTLY,
-        "Calls are bound to roles; artifacts are encrypted at rest; work on rows runs in processes without keys, tokens "
-        "or database. The steward's own copies, and the machine itself, are for the organisation to protect.",
+        "Calls are bound to roles; artifacts are encrypted at rest; work on rows runs in processes without keys, "
+        "tokens or database. The steward's own copies, and the machine itself, are for the organisation to protect.",
     )  # fmt: skip
     yield (
         "Data collection exposure", OPEN,

@@ -93,9 +93,14 @@ def _panels(shares: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
 
 def prediction(found: Mapping[str, Any]) -> tuple[Bin, ...]:
     """Two bars: a model learned from the sample, and one learned from training rows."""
-    if not all(isinstance(found.get(side), (int, float)) and math.isfinite(found[side]) for side in ("synthetic", "real")):
+    if not all(
+        isinstance(found.get(side), (int, float)) and math.isfinite(found[side]) for side in ("synthetic", "real")
+    ):
         return ()
-    sides = (("learned from training rows", found["real"], bars.REAL), ("learned from the sample", found["synthetic"], bars.SAMPLE))
+    sides = (
+        ("learned from training rows", found["real"], bars.REAL),
+        ("learned from the sample", found["synthetic"], bars.SAMPLE),
+    )
     return tuple(
         Bin(label=label, train="", sample=f"{value:.3f}", picture=bars.single(value, colour))
         for label, value, colour in sides
