@@ -28,7 +28,7 @@ class Attacker:
         return bool(self.also_knows or self.also_secret)
 
     def widened(self, domain: Domain) -> Domain:
-        """The domain as evaluation and gate read it: every declared secret stays one, whatever attackers knew they know.
+        """The domain as evaluation and gate read it: what is declared stays, and more is added.
 
         Halves that ``link`` declares stay as declared; halves that were dealt keep their columns and get the new ones,
         the smaller half first. Raises InvalidPolicy where a name is no column that is released.
@@ -79,3 +79,7 @@ class Attacker:
         if not all(isinstance(value, (list, tuple)) for value in document.values()):
             raise InvalidPolicy("attacker: each key is a list of column names")
         return cls(**{key: tuple(value) for key, value in document.items()})
+
+
+AS_DECLARED = Attacker()
+"""Adds nothing."""

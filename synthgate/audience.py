@@ -2,9 +2,9 @@
 
 The thresholds borrow the numbers of rules on re-identification, where 0.09 is one in a cell of 11 (the European
 Medicines Agency's guidance on policy 0070 and Health Canada's guidance on the public release of clinical information;
-the cell of 11 is that of the US Centers for Medicare and Medicaid Services). They are not the same quantity: those rules
-bound a chance of re-identification, these a share of attacks that succeed only because somebody was trained on. 0.05 and
-0.15 are our own choice on either side of it.
+the cell of 11 is that of the US Centers for Medicare and Medicaid Services). They are not the same quantity: those
+rules bound a chance of re-identification, these a share of attacks that succeed only because somebody was trained on.
+0.05 and 0.15 are our own choice on either side of it.
 """
 
 from enum import StrEnum

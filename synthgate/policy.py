@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from synthgate.attacker import Attacker
+from synthgate.attacker import AS_DECLARED, Attacker
 from synthgate.audience import Audience
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy
@@ -75,7 +75,7 @@ class Policy:
     rules: tuple[Rule, ...]
     version: int = 1
     audience: Audience | None = None
-    attacker: Attacker = Attacker()
+    attacker: Attacker = AS_DECLARED
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 64 or not self.name.isprintable():

@@ -1,6 +1,7 @@
-"""The checklist: the topics of NIST SP 800-226, Guidelines for Evaluating Differential Privacy Guarantees (2025), one by
-one, with what this release and the gateway do about each. What nobody checks here is called not covered."""
+"""The checklist: the topics of NIST SP 800-226 (Guidelines for Evaluating Differential Privacy Guarantees, 2025),
+one by one, with what this release and the gateway do about each. What nobody checks here is called not covered."""
 
+import math
 from collections.abc import Iterator
 
 from evaluation.report.document import Check, Status
@@ -20,7 +21,7 @@ def checklist(statement: PrivacyStatement, report: Report) -> tuple[Check, ...]:
 
 def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
     nothing = statement.scope is Scope.NONE
-    claimed = isinstance(statement.event, Opaque)
+    claimed, substitute = isinstance(statement.event, Opaque), statement.epsilon_substitute_one
     yield (
         "Privacy parameters", OPEN if nothing else PARTLY if claimed else COVERED,
         "A sandbox account: no parameter is claimed." if nothing else
@@ -31,7 +32,8 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
     yield (
         "Variant of the definition", OPEN if nothing else COVERED,
         "Approximate differential privacy, central model. Neighbouring tables differ in one unit whose rows are "
-        f"replaced by empty records; for one unit replaced by another, epsilon is {statement.epsilon_substitute_one:.4g}.",
+        "replaced by empty records; for one unit replaced by another, "
+        + (f"epsilon is {substitute:.4g}." if math.isfinite(substitute) else "no epsilon could be shown."),
     )  # fmt: skip
     by_row = statement.unit.startswith("one row")
     yield (

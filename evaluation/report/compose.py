@@ -171,12 +171,12 @@ def _limits(statement: PrivacyStatement, attacked: Domain) -> tuple[str, ...]:
         "The attacks are known ones of known strength. That they find little is evidence; the proof is the statement.",
         f"With {targets:,} units a side, an excess below {half_width(targets):.2g} can in the worst case not be told "
         "from chance.",
-        "What is true of a population can be learned from any good table about it, also about people who are not in it. "
+        "What is true of a population can be learned from any good table about it, also about people outside it. "
         "Neither attacks nor epsilon speak of that.",
         "People who belong together, such as a household, are protected one unit at a time.",
         "One sample was judged: the one that is released. What is drawn from its model later is not attacked again.",
         "Utility holds for the questions that were asked, and for this sample.",
-        "Whether the rows are anonymous in the sense of a law is for the organisation to decide; this is evidence for it.",
+        "Whether the rows are anonymous in the sense of a law is for the organisation to decide; this is evidence.",
     ]
     if not attacked.secrets:
         found.append("No column is declared a secret, so guessing was not tried.")

@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are made for."""
+    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are for."""
 
     passed: bool
     headline: str

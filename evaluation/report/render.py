@@ -1,8 +1,8 @@
 """``page`` and ``decision_page``: a document as self-contained HTML.
 
 Neither holds a script or loads anything, and both say so in a content policy that admits one style sheet by its hash.
-Every text is escaped, and characters that act without being seen are shown by their numbers. The same document gives the
-same bytes.
+Every text is escaped, and characters that act without being seen are shown by their numbers. The same document
+gives the same bytes.
 """
 
 import base64

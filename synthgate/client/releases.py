@@ -127,7 +127,7 @@ class ReleaseCalls:
 
     def report(self, release: str) -> Report:
         """The scores: exact comparisons with private records; not differentially private; do not forward. Stewards,
-        officers, auditors."""
+        officers."""
         content = self.report_file(release, form=ReportForm.JSON)
         try:
             return Report.from_dict(json.loads(content))
