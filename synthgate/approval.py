@@ -20,8 +20,9 @@ class Binding:
     """What an approval is bound to. Digests are sha256 in hex, of the stored bytes or of canonical JSON.
 
     ``model`` is empty where the engine's cannot be stored; ``report``, ``report_page`` and ``decision_page`` are the
-    report's forms; ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``salt`` is 64 hex digits that only
-    the gateway can make, so that the digest, which attestations carry, tells nothing of the report to whoever guesses.
+    report's forms; ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``salt`` is 64 hex
+    digits that only the gateway can make, so that the digest, which attestations carry, tells nothing of the report to
+    whoever guesses.
     """
 
     release: str
