@@ -104,7 +104,8 @@ def _around(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
     yield (
         "Data security and access control", PARTLY,
         "Calls are bound to roles; artifacts are encrypted at rest; work on rows runs in processes without keys, "
-        "tokens or database. The steward's own copies, and the machine itself, are for the organisation to protect.",
+        "tokens or database. The rows lie on the gateway's disk as they are. The steward's own copies, and the machine "
+        "itself, are for the organisation to protect.",
     )  # fmt: skip
     yield (
         "Data collection exposure", OPEN,

@@ -153,7 +153,8 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     def _artifact(self, principal: Principal, release: str, kind: str) -> bytes:
         record = releases.read(self.gateway, principal, release)
         if kind not in record.artifacts:
-            raise WrongState(f"release {release!r} is {record.release.state} and has no {kind.split('_')[0]}")
+            what = "decision page" if kind == "report_decision" else kind.split("_")[0]
+            raise WrongState(f"release {release!r} is {record.release.state} and has no {what}")
         with self.gateway.artifacts.open(record.artifacts[kind]) as file:
             return file.read()
 
