@@ -199,7 +199,7 @@ def closing(outcomes: Sequence[Outcome], seconds: float) -> None:
         ATTESTATION: "what the gateway signed about it",
         KEY: "the gateway's public key",
         REPORT: "the steward's report: exact, so not to be forwarded",
-        DECISION: "the same for whoever decides, on two sheets of paper",
+        DECISION: "the same for whoever decides, short and for paper",
     }
     for path, words in meaning.items():
         if (ROOT / path).exists():

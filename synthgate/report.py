@@ -18,7 +18,7 @@ class Better(StrEnum):
 
 
 class ReportForm(StrEnum):
-    """What a report can be read as: JSON, a page that opens offline, or two sheets of paper for whoever decides."""
+    """What a report can be read as: JSON, a page that opens offline, or a short page for paper and whoever decides."""
 
     JSON = "json"
     HTML = "html"

@@ -3,6 +3,7 @@ three criteria of the Article 29 Working Party (Opinion 05/2014 on Anonymisation
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from evaluation.report import words
 from evaluation.report.document import Attack, Criterion, Line
@@ -12,8 +13,8 @@ from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement
 
 SINGLING = "risk.singling_out."
-NAMED = 12
-"""How many columns are named before the rest is counted."""
+NAMED, SPELT = 12, 240
+"""How many columns are named, in how many characters at most, before the rest is counted."""
 
 TRIED = {
     SINGLING + "univariate": "Questions made from one rare value of a released row, meant to fit exactly one person.",
@@ -64,7 +65,7 @@ def attacks(
 def _tried(name: str) -> str:
     if name.startswith(INFERENCE):
         return f"Guessing {name.removeprefix(INFERENCE)} of a person by taking it from the nearest released row."
-    return TRIED.get(name, "Its remark, under all scores, says how it was made.")
+    return TRIED.get(name, "Its remark, under all scores, says how it was made, and on how many.")
 
 
 def _knows(name: str, domain: Domain) -> str:
@@ -83,7 +84,7 @@ def _strength(score: Score, limit: float | None, statement: PrivacyStatement) ->
     if not score.usable:
         return f"It could not be told: {score.note or 'the figures are not finite'}."
     if not excess_like(score.name):
-        return "Its remark, under all scores, says how many were attacked."
+        return ""
     told = []
     if score.name == COPIES:
         told.append("All rows of all units were compared.")
@@ -96,12 +97,14 @@ def _strength(score: Score, limit: float | None, statement: PrivacyStatement) ->
 
 
 def names(columns: Iterable[str]) -> str:
-    """Names of columns in a sentence, the first dozen of them."""
+    """Names of columns in a sentence: the first dozen of them, fewer where they are long."""
     every = list(columns)
     if not every:
         return "no column"
-    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return ", ".join(every[:NAMED]) + more
+    fits = sum(length <= SPELT for length in accumulate(len(name) + 2 for name in every[:NAMED]))
+    shown = every[: max(fits, 1)]
+    more = f" and {len(every) - len(shown)} more" if len(every) > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 def criteria(report: Report, verdict: Verdict, lines: Sequence[Line]) -> tuple[Criterion, ...]:

@@ -101,8 +101,9 @@ def promise(statement: PrivacyStatement) -> str:
     if statement.scope is Scope.NONE:
         return "This release carries no privacy guarantee: it comes from a sandbox for public data."
     shown = percent(belief(statement.epsilon))
+    seen = "what was released, or that nothing was" if statement.scope is Scope.RELEASE else "the generator's output"
     return (
         f"An attacker who was 50 % sure that a given unit ({statement.unit}) was in the training data, and who knows "
-        f"everything about everybody else, can be at most {shown} % sure after seeing the generator's output, up to a "
-        f"chance of {statement.delta:g} (1 in {round(1 / statement.delta):,}) that this fails."
+        f"everything about everybody else, can be at most {shown} % sure after seeing {seen}, but for a chance of 1 in "
+        f"{round(1 / statement.delta):,} (delta {statement.delta:g})."
     )

@@ -31,7 +31,7 @@ def report(
         ReportForm | None,
         typer.Option(
             "--format",
-            help="With -o: json, html, or decision, two sheets for whoever approves (default: by the file's name).",
+            help="With -o: json, html, or decision, a short page for whoever approves (default: by the file's name).",
         ),
     ] = None,
 ) -> None:

@@ -13,6 +13,7 @@ from stored_tables import MIXED, write
 from test_evaluate import _rows as mixed_rows
 
 from evaluation.report import Document, compose, decision_page, page
+from evaluation.report.attacks import names
 from evaluation.report.document import Status
 from evaluation.risk.attack import Tally
 from evaluation.run import evaluate
@@ -173,3 +174,18 @@ def test_a_note_that_quotes_a_row_is_convicted(tmp_path: Path, monkeypatch: pyte
 
 def test_an_attacker_with_nothing_to_add_changes_nothing() -> None:
     assert Attacker().widened(MIXED) is MIXED
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ([], "no column"),
+        (["a"], "a"),
+        (["a", "b"], "a, b"),
+        (["c"] * 13, ", ".join("c" * 12) + " and 1 more"),
+        (["x" * 100] * 4, f"{'x' * 100}, {'x' * 100} and 2 more"),
+        (["x" * 300] * 2, f"{'x' * 300} and 1 more"),
+    ],
+)
+def test_names_in_a_sentence(columns: list[str], told: str) -> None:
+    assert names(columns) == told
