@@ -87,7 +87,7 @@ def _strength(score: Score, limit: float | None, statement: PrivacyStatement) ->
         return ""
     told = []
     if score.name == COPIES:
-        told.append("All rows of all units were compared.")
+        told.append("All rows of all units were compared; the remark says which share of copied rows would have shown.")
     else:
         told.append(f"Tried on about {statement.sizes.attack_targets:,} trained units and as many never trained on.")
         told.append(f"An excess of {max(score.value - score.low, 0.0):.2g} would have stood out from chance.")

@@ -13,6 +13,8 @@ REAL, SAMPLE = "#7b8794", "#0b7a75"
 INK, TRACK, BAD, NEUTRAL = "#1f2933", "#e4e7eb", "#b42318", "#52606d"
 STATES = {"good": SAMPLE, "bad": BAD, "none": NEUTRAL}
 WIDE = 1_000
+FARTHEST = 1e9
+"""What a drawing reaches to; what lies beyond is drawn at its end."""
 
 
 def _svg(width: int, height: int, shapes: Sequence[str], *, kind: str) -> Markup:
@@ -28,7 +30,7 @@ def _rect(x: float, y: float, width: float, height: float, fill: str) -> str:
 
 def scale(numbers: Sequence[float | None], *, least: float, most: float) -> tuple[float, float]:
     """Two ends that hold all numbers, and at least ``least`` to ``most``, with a margin."""
-    finite = [n for n in numbers if n is not None and math.isfinite(n)]
+    finite = [min(max(n, -FARTHEST), FARTHEST) for n in numbers if n is not None and math.isfinite(n)]
     low, high = min([least, *finite]), max([most, *finite])
     margin = 0.02 * (high - low)
     return low - margin, high + margin
