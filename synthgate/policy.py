@@ -167,7 +167,7 @@ class Policy:
             raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(known)}")
         audience = _audience(document.get("audience"))
         if audience is not None:
-            base["rules"] = [rule.to_dict() for rule in default_rules(audience.threshold)]
+            base["rules"] = [rule.to_dict() for rule in for_audience(DEFAULT_POLICY.rules, audience)]
         merged = base | dict(document) | {"audience": audience}
         if "attacker" in merged:
             merged["attacker"] = Attacker.from_dict(merged["attacker"])
@@ -190,13 +190,9 @@ RISK_THRESHOLD = 0.09
 COPIES_THRESHOLD = 0.01
 
 
-def default_rules(threshold: float) -> tuple[Rule, ...]:
-    """The rules of the default policy with another bound on every attack."""
-    return (
-        *(Rule(score=s, at_most=threshold) for s in ATTACKS),
-        Rule(score=COPIES, at_most=COPIES_THRESHOLD),
-        Rule(score="utility.tv2_excess", at_most=0.20),
-    )
+def for_audience(rules: tuple[Rule, ...], audience: Audience) -> tuple[Rule, ...]:
+    """The rules with the audience's threshold as the bound on every attack."""
+    return tuple(Rule(score=r.score, at_most=audience.threshold) if r.score in ATTACKS else r for r in rules)
 
 
 DEFAULT_POLICY = Policy(
@@ -205,7 +201,11 @@ DEFAULT_POLICY = Policy(
     certified_only=True,
     verdicts_max=3,
     approvals=0,
-    rules=default_rules(RISK_THRESHOLD),
+    rules=(
+        *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
+        Rule(score=COPIES, at_most=COPIES_THRESHOLD),
+        Rule(score="utility.tv2_excess", at_most=0.20),
+    ),
 )
 
 

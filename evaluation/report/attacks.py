@@ -8,11 +8,11 @@ from itertools import accumulate
 from evaluation.report import words
 from evaluation.report.document import Attack, Criterion, Line
 from synthgate.domain import Domain
-from synthgate.policy import COPIES, INFERENCE, LINKABILITY, Verdict
+from synthgate.policy import COPIES, INFERENCE, LINKABILITY, Rule, Verdict
 from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement
 
-SINGLING = "risk.singling_out."
+SINGLING, MEMBERSHIP, NEAR_COPIES = "risk.singling_out.", "risk.membership.", "risk.near_copies"
 NAMED, SPELT = 12, 240
 """How many columns are named, in how many characters at most, before the rest is counted."""
 
@@ -21,18 +21,24 @@ TRIED = {
     SINGLING + "multivariate": "Questions made from several values of a released row, meant to fit exactly one person.",
     LINKABILITY: "Two parties know different columns of a person. Is the nearest released row the same for both?",
     COPIES: "Released rows found word for word among rows trained on, beyond what people never seen explain.",
+    NEAR_COPIES: "Released rows that are almost those of people trained on, beyond what people never seen explain.",
 }
 QUESTIONS = {
     "Singling out": "Can the records of one person be isolated with the help of the released rows?",
     "Linkability": "Can two records of one person, held by different parties, be joined with their help?",
     "Inference": "Can a secret of a person be deduced from what else is known, better than about strangers?",
 }
-FAMILIES = {"Singling out": (SINGLING, COPIES), "Linkability": (LINKABILITY,), "Inference": (INFERENCE,)}
+FAMILIES = {
+    "Singling out": (SINGLING, COPIES, NEAR_COPIES),
+    "Linkability": (LINKABILITY,),
+    "Inference": (INFERENCE,),
+}
+TOGETHER = "decided with all others"
 
 
 def excess_like(name: str) -> bool:
     """Whether a score is a difference of two shares of attacks or rows, so that 0 means nothing was given away."""
-    return name.startswith((SINGLING, INFERENCE)) or name in (LINKABILITY, COPIES)
+    return name.startswith((SINGLING, INFERENCE)) or name in (LINKABILITY, COPIES, NEAR_COPIES)
 
 
 def half_width(targets: int) -> float:
@@ -41,10 +47,10 @@ def half_width(targets: int) -> float:
 
 
 def attacks(
-    report: Report, verdict: Verdict, statement: PrivacyStatement, domain: Domain, lines: Sequence[Line]
+    report: Report, rules: Sequence[Rule], statement: PrivacyStatement, domain: Domain, lines: Sequence[Line]
 ) -> tuple[Attack, ...]:
     """Every risk of the report; ``domain`` is the one that was attacked, with what the policy added."""
-    limits = {f.rule.score: f.rule.at_most for f in verdict.findings}
+    limits = {rule.score: rule.at_most for rule in rules}
     shown = {line.name: line for line in lines}
     found = []
     for score in report.scores:
@@ -65,18 +71,22 @@ def attacks(
 def _tried(name: str) -> str:
     if name.startswith(INFERENCE):
         return f"Guessing {name.removeprefix(INFERENCE)} of a person by taking it from the nearest released row."
+    if name.startswith(MEMBERSHIP):
+        return "Telling who was trained on from how the released rows lie around a person. Its remark says how well."
     return TRIED.get(name, "Its remark, under all scores, says how it was made, and on how many.")
 
 
 def _knows(name: str, domain: Domain) -> str:
     if name.startswith(INFERENCE):
         return f"The attacker knows {names(n for n in domain.auxiliary if n != name.removeprefix(INFERENCE))}."
+    if name.startswith(MEMBERSHIP):
+        return "The attacker knows all of a person's row."
     if name == LINKABILITY:
         first, second = domain.halves
         return f"One party knows {names(first)}; the other {names(second)}."
     if name.startswith(SINGLING):
         return "The attacker knows the released rows alone."
-    return "Only the gateway, which has all rows, can look." if name == COPIES else ""
+    return "Only the gateway, which has all rows, can look." if name in (COPIES, NEAR_COPIES) else ""
 
 
 def _strength(score: Score, limit: float | None, statement: PrivacyStatement) -> str:
@@ -86,7 +96,7 @@ def _strength(score: Score, limit: float | None, statement: PrivacyStatement) ->
     if not excess_like(score.name):
         return ""
     told = []
-    if score.name == COPIES:
+    if score.name in (COPIES, NEAR_COPIES):
         told.append("All rows of all units were compared; the remark says which share of copied rows would have shown.")
     else:
         told.append(f"Tried on about {statement.sizes.attack_targets:,} trained units and as many never trained on.")
@@ -107,15 +117,29 @@ def names(columns: Iterable[str]) -> str:
     return ", ".join(shown) + more
 
 
-def criteria(report: Report, verdict: Verdict, lines: Sequence[Line]) -> tuple[Criterion, ...]:
+def together(rules: Sequence[Rule], verdict: Verdict) -> bool:
+    """Whether some rule has no finding of its own, because one figure decided several."""
+    found = {finding.rule.score for finding in verdict.findings}
+    return bool(found) and any(rule.score not in found for rule in rules)
+
+
+def criteria(verdict: Verdict, rules: Sequence[Rule], lines: Sequence[Line]) -> tuple[Criterion, ...]:
     """The three criteria, each with its attacks and one sentence on where it stands."""
     found = []
     for name, families in FAMILIES.items():
         own = tuple(line for line in lines if any(line.name.startswith(family) for family in families))
-        ruled = any(f.rule.score.startswith(families) for f in verdict.findings)
+        ruled = any(rule.score.startswith(families) for rule in rules)
         answer, state = _answer(own, ruled, verdict, families)
+        if ruled and together(rules, verdict):
+            answer, state = _jointly(verdict)
         found.append(Criterion(name=name, question=QUESTIONS[name], answer=answer, state=state, lines=own))
     return tuple(found)
+
+
+def _jointly(verdict: Verdict) -> tuple[str, str]:
+    if verdict.passed:
+        return "One noisy figure decided all rules together, these included, and says that they hold.", "good"
+    return "One noisy figure decided all rules together, and refused. It does not tell which of them failed.", "bad"
 
 
 def _answer(lines: Sequence[Line], ruled: bool, verdict: Verdict, families: tuple[str, ...]) -> tuple[str, str]:

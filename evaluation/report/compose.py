@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from evaluation.report import words
-from evaluation.report.attacks import attacks, criteria, half_width, names
+from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names, together
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
-from synthgate.policy import EPSILON, Finding, Outcome, Policy, Verdict
+from synthgate.policy import EPSILON, Finding, Outcome, Policy, Rule, Verdict
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -20,6 +20,7 @@ SCOPES = {
     Scope.NONE: "nothing (sandbox)",
 }
 GROUPS = {
+    "verdict.": ("Verdict", "What decided all rules together."),
     "risk.": ("Risk", "What the sample gives away about the people it was learned from."),
     "utility.": ("Utility", "How far the sample can stand in for the rows."),
     "fairness.": ("Fairness", "How the groups that are declared protected fare."),
@@ -39,16 +40,17 @@ def compose(
     """The document about one release. ``facts`` are public and shown in their order; ``verdict`` is the decision of
     ``policy`` about this very report, ``domain`` what the steward declared."""
     attacked = policy.attacked(domain)
-    groups = _groups(report, verdict, statement)
+    rules = policy.concrete(domain)
+    groups = _groups(report, verdict, statement, rules)
     lines = tuple(line for group in groups for line in group.lines)
     return Document(
         title=title,
         facts=dict(facts) | _policy_facts(policy),
-        decision=_decision(report, verdict, statement, policy),
+        decision=_decision(report, verdict, statement, policy, rules),
         promise=_promise(statement),
         knowledge=_knowledge(domain, attacked),
-        attacks=attacks(report, verdict, statement, attacked, lines),
-        criteria=criteria(report, verdict, lines),
+        attacks=attacks(report, rules, statement, attacked, lines),
+        criteria=criteria(verdict, rules, lines),
         groups=groups,
         checklist=checklist(statement, report),
         exposed=_exposed(report, statement),
@@ -63,21 +65,23 @@ def _policy_facts(policy: Policy) -> dict[str, str]:
     return {"policy": f"{policy.name}, version {policy.version}", "policy's sha256": policy.digest}
 
 
-def _decision(report: Report, verdict: Verdict, statement: PrivacyStatement, policy: Policy) -> Decision:
+def _decision(
+    report: Report, verdict: Verdict, statement: PrivacyStatement, policy: Policy, rules: Sequence[Rule]
+) -> Decision:
     reasons = tuple(words.refusals(verdict, report, statement))
-    rules = len(verdict.findings)
     if verdict.passed:
         waiting = f" It waits for {policy.approvals} officer{'s' if policy.approvals > 1 else ''} to approve it."
-        headline = (
-            f"All {rules} rules of the policy hold for this sample, each at the bad end of its interval."
-            f"{waiting if policy.approvals else ''}"
-        )
+        how = "each at the bad end of its interval"
+        if together(rules, verdict):
+            how = "decided together by one noisy figure inside the epsilon"
+        headline = f"All {len(rules)} rules of the policy hold for this sample, {how}."
+        headline += waiting if policy.approvals else ""
     else:
         headline = "The rows are destroyed, and nothing is released. What was charged stays charged."
     audience = "none is named: the policy's own thresholds"
     if policy.audience is not None:
         audience = f"{policy.audience}: attacks at most {policy.audience.threshold:g} ({policy.audience.source})"
-    return Decision(passed=verdict.passed, headline=headline, reasons=reasons, rules=rules, audience=audience)
+    return Decision(passed=verdict.passed, headline=headline, reasons=reasons, rules=len(rules), audience=audience)
 
 
 def _promise(statement: PrivacyStatement) -> Promise:
@@ -112,10 +116,11 @@ def _knowledge(declared: Domain, attacked: Domain) -> dict[str, str]:
     return told
 
 
-def _groups(report: Report, verdict: Verdict, statement: PrivacyStatement) -> tuple[Group, ...]:
+def _groups(report: Report, verdict: Verdict, statement: PrivacyStatement, rules: Sequence[Rule]) -> tuple[Group, ...]:
     """The epsilon and every score, each beside the rule that reads it. A score of a kind that is not known here has a
     group too."""
-    findings = {f.rule.score: f for f in verdict.findings}
+    findings: dict[str, Finding | Rule] = {rule.score: rule for rule in rules if verdict.findings}
+    findings |= {f.rule.score: f for f in verdict.findings}
     spent = statement.epsilon
     epsilon = Score(name=EPSILON, value=spent, low=spent, high=spent, better=Better.LOWER, note="from the statement")
     kinds: dict[tuple[str, str], list[Score]] = {("Privacy", "What one release costs."): [epsilon]}
@@ -131,17 +136,23 @@ def _groups(report: Report, verdict: Verdict, statement: PrivacyStatement) -> tu
     )
 
 
-def _line(score: Score, finding: Finding | None) -> Line:
-    held = finding is not None and finding.outcome is Outcome.PASSED
+def _line(score: Score, read_by: Finding | Rule | None) -> Line:
+    """A score beside what came of the rule that reads it; a rule without a finding was decided with others."""
+    rule, outcome, state = None, "not gated", "none"
+    if isinstance(read_by, Rule):
+        rule, outcome = read_by, TOGETHER
+    elif read_by is not None:
+        rule, outcome = read_by.rule, words.OUTCOMES[read_by.outcome]
+        state = "good" if read_by.outcome is Outcome.PASSED else "bad"
     return Line(
         name=score.name,
         label=words.label(score.name),
         value=words.number(score.value),
         interval=words.interval(score),
         better=f"{score.better} is better",
-        limit=words.limit(finding.rule if finding else None),
-        outcome=words.OUTCOMES[finding.outcome] if finding else "not gated",
-        state="none" if finding is None else "good" if held else "bad",
+        limit=words.limit(rule),
+        outcome=outcome,
+        state=state,
         note=score.note,
     )
 

@@ -16,7 +16,10 @@ from markupsafe import Markup
 from evaluation.report import panels, plots, words
 from evaluation.report.document import BANNER, Document, Status
 
-KEY_SCORES = ("utility.tv2_excess", "utility.tv2", "utility.association", "utility.tstr", "utility.tstr_gap")
+KEY_SCORES = (
+    "utility.tv2_excess", "utility.tv2", "utility.kmarginal", "utility.equals_percent", "utility.association",
+    "utility.propensity_auc", "utility.tstr", "utility.tstr_gap", "utility.coverage_categories",
+)  # fmt: skip
 """Which figures of use a decision page shows besides those that a rule reads."""
 
 
@@ -42,13 +45,16 @@ def page(document: Document) -> str:
 def decision_page(document: Document, report_sha256: str) -> str:
     """What whoever decides has to know, for paper; ``report_sha256`` names the JSON form that it belongs to, in hex."""
     lines = [line for group in document.groups for line in group.lines]
-    useful = [line for line in lines if not line.name.startswith(("risk.", "privacy."))]
-    gated = [line for line in useful if line.state != "none"]
-    further = [line for line in useful if line.state == "none" and line.name in KEY_SCORES]
-    risks = [line for line in lines if line.name.startswith("risk.") and line.state != "none"]
+    useful = [line for line in lines if not line.name.startswith(("risk.", "privacy.", "verdict."))]
+    gated = [line for line in useful if line.limit != words.limit(None)]
+    further = [
+        line for line in useful
+        if line not in gated and (line.name in KEY_SCORES or line.name.startswith("fairness."))
+    ]  # fmt: skip
+    judged = [line for line in lines if line.name.startswith(("verdict.", "risk.")) and line.limit != words.limit(None)]
     by_status = {status: [c for c in document.checklist if c.status is status] for status in Status}
     return _render(
-        "decision.html", document, useful=[*gated, *further], risks=risks, by_status=by_status, sha256=report_sha256
+        "decision.html", document, judged=[*judged, *gated, *further], by_status=by_status, sha256=report_sha256
     )
 
 

@@ -9,6 +9,7 @@ from synthgate.statement import PrivacyStatement, Scope
 
 LABELS = {
     EPSILON: "Epsilon",
+    "verdict.margin": "The noisy margin that decides all rules",
     "risk.singling_out.univariate": "Singling out, one column",
     "risk.singling_out.multivariate": "Singling out, several columns",
     "risk.linkability": "Linking two halves",

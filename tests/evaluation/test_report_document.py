@@ -22,7 +22,7 @@ from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes, SizeOrigin
 from synthgate.domain import Role
 from synthgate.events import Opaque
-from synthgate.policy import DEFAULT_POLICY, Outcome, Policy, Verdict
+from synthgate.policy import DEFAULT_POLICY, Finding, Outcome, Policy, Verdict
 from synthgate.report import Report
 from synthgate.statement import Scope
 
@@ -64,6 +64,20 @@ def test_the_three_criteria_follow_the_verdict(report: Report) -> None:
     assert [c.state for c in ungated.criteria] == ["good", "good", "none"]
     assert "no rule" in ungated.criteria[2].answer
     assert "Not tested" in document(Report(scores=()), Verdict(findings=()), policy=without).criteria[2].answer
+
+
+@pytest.mark.parametrize(("outcome", "state"), [(Outcome.PASSED, "good"), (Outcome.ABOVE, "bad")])
+def test_rules_that_one_figure_decided_together_are_not_said_to_be_unread(
+    report: Report, outcome: Outcome, state: str
+) -> None:
+    rules = DEFAULT_POLICY.concrete(DOMAIN)
+    found = document(report, Verdict(findings=(Finding(rule=rules[0], outcome=outcome),)))
+    assert {c.state for c in found.criteria} == {state}
+    assert all("One noisy figure decided all rules together" in c.answer for c in found.criteria)
+    copies = next(a for a in found.attacks if a.name == "risk.copies")
+    assert (copies.limit, copies.line.limit, copies.line.outcome) == (0.01, "≤ 0.01", "decided with all others")
+    assert ("decided together" in found.decision.headline) is (outcome is Outcome.PASSED)
+    assert "≤ 0.01" in decision_page(found, "ab" * 32)
 
 
 def _status(found: Document) -> dict[str, Status]:

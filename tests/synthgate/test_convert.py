@@ -17,7 +17,7 @@ from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
-from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, default_rules
+from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, for_audience
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2, types_pb2
 
@@ -77,7 +77,7 @@ def policies(draw):
     return Policy(
         name=draw(NAMES), epsilon_max=draw(st.floats(1e-3, 100)), certified_only=draw(st.booleans()),
         verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), version=draw(st.integers(1, 999)),
-        rules=tuple(rules) if audience is None else default_rules(audience.threshold), audience=audience,
+        rules=tuple(rules) if audience is None else for_audience(DEFAULT_POLICY.rules, audience), audience=audience,
         attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named)),
     )  # fmt: skip
 
