@@ -16,6 +16,7 @@ from server.policy import half_width
 from server.populations import check_account, is_steward
 from server.publication import next_tick
 from server.store import Transaction
+from synthgate import fitness
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
@@ -42,7 +43,7 @@ def register(
 ) -> DatasetRecord:
     """Record a declaration. Raises InvalidArgument, NotFound (account), AlreadyExists; costs nothing."""
     check_name(name)
-    policy.check(domain)
+    fitness.check(policy, domain)
     dataset = Dataset(
         name=name, domain=domain, unit=unit, sizes=sizes, account=account, policy=policy.name,
         state=DatasetState.CREATED, registered_by=call.principal.name, created_at=gateway.now(),

@@ -111,7 +111,7 @@ def _evaluate(
 ) -> Report:
     """The report on the very bytes that were sampled; other bytes are a fault."""
     spec = {
-        "domain": record.policy.attacked(dataset.dataset.domain).to_dict(),
+        "domain": record.policy.attacker.widened(dataset.dataset.domain).to_dict(),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),

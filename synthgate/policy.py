@@ -63,8 +63,8 @@ class Policy:
     ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
     ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
     account; ``approvals`` is how many officers must approve a passing release. ``version`` is the author's number for
-    it; what a release pins is the ``digest``. A policy for an ``audience`` has no rule on an attack that is looser than
-    the audience's threshold. ``attacker`` widens what attackers know and look for.
+    it; what a release pins is the ``digest``. Whether the rules serve the ``audience`` is asked by
+    `synthgate.fitness.check`. ``attacker`` widens what attackers know and look for.
     """
 
     name: str
@@ -91,46 +91,13 @@ class Policy:
             raise InvalidPolicy("a score has two rules; keep the stricter")
         if any(r.score == EPSILON for r in self.rules):
             raise InvalidPolicy("the bound on epsilon is set by epsilon_max, not by a rule")
-        for rule in self.rules if self.audience else ():
-            allowed = self._allowed(rule.score)
-            if allowed is not None and (rule.at_most is None or rule.at_most > allowed):
-                raise InvalidPolicy(
-                    f"rule {rule.name}: audience {self.audience} allows at most {allowed:g}; tighten the rule, or "
-                    "declare another audience"
-                )
-
-    def _allowed(self, score: str) -> float | None:
-        """The largest bound that the audience lets a rule on ``score`` have; None for a score that it says nothing
-        about."""
-        if self.audience is None:
-            return None
-        if score == COPIES:
-            return COPIES_THRESHOLD
-        return self.audience.threshold if score in RISKS or score.startswith(INFERENCE) else None
-
-    def check(self, domain: Domain) -> None:
-        """Whether the policy fits a domain: the attacker's columns exist, and a policy for an audience gates every
-        attack that the domain makes possible, and copies. Raises InvalidPolicy."""
-        domain = self.attacker.widened(domain)
-        if self.audience is None:
-            return
-        gated = {rule.score for rule in self.rules}
-        wanted = [COPIES, *(s for s in RISKS if s != LINKABILITY or all(domain.halves))]
-        wanted += [INFERENCE + s for s in domain.secrets if INFERENCE + "*" not in gated]
-        if missing := [score for score in wanted if score not in gated]:
-            raise InvalidPolicy(
-                f"audience {self.audience} needs a rule on {missing[0]}; add it with at_most: "
-                f"{self._allowed(missing[0]):g} or less, or leave `rules` out"
-            )
-
-    def attacked(self, domain: Domain) -> Domain:
-        """The domain as evaluation and gate read it: with what ``attacker`` adds."""
-        return self.attacker.widened(domain)
+        if self.audience is not None and not isinstance(self.audience, Audience):
+            raise InvalidPolicy(f"audience is one of {', '.join(Audience)}, or left out")
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
         """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every secret, those that
         ``attacker`` adds included; nothing for a policy without rules."""
-        secrets = self.attacked(domain).secrets
+        secrets = self.attacker.widened(domain).secrets
         out = [Rule(score=EPSILON, at_most=self.epsilon_max)] if self.rules else []
         for rule in self.rules:
             if rule.score == INFERENCE + "*":

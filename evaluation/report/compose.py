@@ -39,7 +39,7 @@ def compose(
 ) -> Document:
     """The document about one release. ``facts`` are public and shown in their order; ``verdict`` is the decision of
     ``policy`` about this very report, ``domain`` what the steward declared."""
-    attacked = policy.attacked(domain)
+    attacked = policy.attacker.widened(domain)
     rules = policy.concrete(domain)
     groups = _groups(report, verdict, statement, rules)
     lines = tuple(line for group in groups for line in group.lines)

@@ -121,16 +121,15 @@ def test_what_the_policy_adds_is_attacked_judged_and_shown(ready: Gateway, tmp_p
 def test_an_evaluation_that_forgets_it_is_refused(
     ready: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Policy.attacked
+    whole, concrete = Attacker.widened, Policy.concrete
 
-    def forgotten(policy: Policy, domain: Domain) -> Domain:
+    def forgotten(_attacker: Attacker, domain: Domain) -> Domain:
         return domain
 
-    monkeypatch.setattr(Policy, "attacked", forgotten)
-    concrete = Policy.concrete
-
     def remembering(policy: Policy, domain: Domain) -> Any:
-        return concrete(policy, whole(policy, domain))
+        return concrete(policy, whole(policy.attacker, domain))
+
+    monkeypatch.setattr(Attacker, "widened", forgotten)
 
     monkeypatch.setattr(Policy, "concrete", remembering)
     verdict, _ = _judged(ready, tmp_path / "work")

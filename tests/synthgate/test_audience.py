@@ -1,5 +1,6 @@
 """Audiences, attackers and versions of policies: what is allowed, what is widened, and digests that stay."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,9 @@ from synthgate.attacker import Attacker
 from synthgate.audience import Audience
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InvalidPolicy
+from synthgate.fitness import check, check_audience
 from synthgate.policy import DEFAULT_POLICY, Policy
+from synthgate.schema import read_policy
 
 PLAIN = {"kind": Kind.INTEGER, "low": 0, "high": 9}
 DOMAIN = Domain(
@@ -55,7 +58,7 @@ def test_an_audience_sets_the_thresholds(audience, most):
     assert len(attacks) == 4
     assert Audience(audience).threshold == most
     assert "0070" in Audience(audience).source
-    made.check(DOMAIN)
+    check(made, DOMAIN)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +66,6 @@ def test_an_audience_sets_the_thresholds(audience, most):
     [
         ({"audience": "friends"}, "world, controlled, internal"),
         ({"audience": ["world"]}, "world, controlled, internal"),
-        ({"audience": "world", "rules": DEFAULT_POLICY.to_dict()["rules"]}, "allows at most 0.05"),
-        ({"audience": "internal", "rules": [{"score": "risk.linkability", "at_least": 0.1}]}, "allows at most 0.15"),
-        ({"audience": "internal", "rules": [{"score": "risk.copies", "at_most": 0.02}]}, "allows at most 0.01"),
         ({"version": 0}, "version is a whole number"),
         ({"version": 1.5}, "version is a whole number"),
         ({"version": True}, "version is a whole number"),
@@ -84,6 +84,24 @@ def test_faulty_policies_say_what_to_do(document, words):
 
 
 @pytest.mark.parametrize(
+    ("document", "most"),
+    [
+        ({"audience": "world", "rules": DEFAULT_POLICY.to_dict()["rules"]}, "0.05"),
+        ({"audience": "internal", "rules": [{"score": "risk.linkability", "at_least": 0.1}]}, "0.15"),
+        ({"audience": "controlled", "rules": [{"score": "risk.inference.*", "at_most": 0.0901}]}, "0.09"),
+        ({"audience": "internal", "rules": [{"score": "risk.copies", "at_most": 0.02}]}, "0.01"),
+    ],
+)
+def test_a_rule_that_is_looser_than_the_audience_is_refused(tmp_path, document, most):
+    for refusing in (check_audience, lambda made: check(made, DOMAIN)):
+        with pytest.raises(InvalidPolicy, match=f"allows at most {most}"):
+            refusing(Policy.from_dict(document))
+    (tmp_path / "policy.yaml").write_text(json.dumps(document))
+    with pytest.raises(InvalidPolicy, match=f"allows at most {most}"):
+        read_policy(tmp_path / "policy.yaml")
+
+
+@pytest.mark.parametrize(
     ("rules", "missing"),
     [
         ([], "risk.copies"),
@@ -98,13 +116,13 @@ def test_faulty_policies_say_what_to_do(document, words):
 def test_an_audience_needs_a_rule_on_every_attack(rules, missing):
     made = Policy.from_dict({"audience": "world", "rules": [{"score": s, "at_most": 0.01} for s in rules]})
     with pytest.raises(InvalidPolicy, match=f"needs a rule on {missing}"):
-        made.check(DOMAIN)
+        check(made, DOMAIN)
 
 
 def test_an_audience_asks_only_for_attacks_that_can_be_made():
     bare = Domain(columns=(Column(name="age", **PLAIN),))
     rules = ["risk.copies", "risk.singling_out.univariate", "risk.singling_out.multivariate"]
-    Policy.from_dict({"audience": "world", "rules": [{"score": s, "at_most": 0.01} for s in rules]}).check(bare)
+    check(Policy.from_dict({"audience": "world", "rules": [{"score": s, "at_most": 0.01} for s in rules]}), bare)
 
 
 def test_an_attacker_widens_and_never_narrows():
@@ -143,7 +161,7 @@ def test_halves_appear_where_the_policy_gives_a_second_column():
 def test_an_attacker_names_columns_that_are_released(key, name):
     made = Policy.from_dict({"attacker": {key: [name]}})
     with pytest.raises(InvalidPolicy, match=f"{key} names '{name}'"):
-        made.check(DOMAIN)
+        check(made, DOMAIN)
 
 
 def test_rules_on_every_secret_hold_for_those_that_the_policy_adds():
