@@ -28,6 +28,7 @@ DEMO = Path("demo")
 STATE = DEMO / "state"
 DATA, CSV, FLIPPED = DEMO / "release.parquet", DEMO / "release.csv", DEMO / "flipped.parquet"
 ATTESTATION, KEY, REPORT = DEMO / "attestation.json", DEMO / "gateway.pub", DEMO / "report.html"
+DECISION = DEMO / "decision.html"
 COMMAND = str(Path(sys.executable).with_name("synthgate"))
 NAME = "randhie"
 REFUSED, FORGED, CLOSED = 3, 6, 7
@@ -182,6 +183,7 @@ def fetch(release: Asked) -> None:
     if release.released:
         synthgate("release", "download", release.id, "-o", CSV, role="analyst")
     synthgate("release", "report", release.id, "-o", REPORT, role="steward")
+    synthgate("release", "report", release.id, "--format", "decision", "-o", DECISION, role="steward")
 
 
 def closing(outcomes: Sequence[Outcome], seconds: float) -> None:
@@ -197,6 +199,7 @@ def closing(outcomes: Sequence[Outcome], seconds: float) -> None:
         ATTESTATION: "what the gateway signed about it",
         KEY: "the gateway's public key",
         REPORT: "the steward's report: exact, so not to be forwarded",
+        DECISION: "the same for whoever decides, short and for paper",
     }
     for path, words in meaning.items():
         if (ROOT / path).exists():
@@ -222,7 +225,7 @@ def main() -> int:
     start = time.monotonic()
     shutil.rmtree(ROOT / STATE, ignore_errors=True)
     (ROOT / DEMO).mkdir(exist_ok=True)
-    for left in (DATA, CSV, ATTESTATION, KEY, REPORT):
+    for left in (DATA, CSV, ATTESTATION, KEY, REPORT, DECISION):
         (ROOT / left).unlink(missing_ok=True)
     try:
         with as_file(files("statsmodels") / "datasets" / NAME / "src" / f"{NAME}.csv") as table:

@@ -18,6 +18,7 @@ from server.policy import half_width
 from server.populations import check_account, is_steward
 from server.publication import next_tick
 from server.store import Transaction
+from synthgate import fitness
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
@@ -44,6 +45,7 @@ def register(
 ) -> DatasetRecord:
     """Record a declaration. Raises InvalidArgument, NotFound (account), AlreadyExists; costs nothing."""
     check_name(name)
+    fitness.check(policy, domain)
     dataset = Dataset(
         name=name, domain=domain, unit=unit, sizes=sizes, account=account, policy=policy.name,
         state=DatasetState.CREATED, registered_by=call.principal.name, created_at=gateway.now(),

@@ -63,7 +63,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         fitted = _fit(gateway, record, dataset, run)
         claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))
         record = advance(gateway, replace(record, statement=claim.to_dict()), ReleaseState.EVALUATING)
-        report = _evaluate(gateway, dataset, sample, fitted["sha256"], work, run)
+        report = _evaluate(gateway, record, dataset, sample, fitted["sha256"], work, run)
         verdict = decide(record.policy, dataset.dataset.domain, claim, report)
         record = _keep_report(gateway, record, dataset, claim, verdict, work, run)
         if not verdict.passed:
@@ -121,10 +121,12 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
     return run("fit", spec, gateway.settings.fit_timeout_s, python=python)
 
 
-def _evaluate(gateway: Gateway, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run) -> Report:
+def _evaluate(
+    gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run
+) -> Report:
     """The report on the very bytes that were sampled; other bytes are a fault."""
     spec = {
-        "domain": dataset.dataset.domain.to_dict(),
+        "domain": record.policy.attacker.widened(dataset.dataset.domain).to_dict(),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),
@@ -144,25 +146,28 @@ def _keep_report(
     work: Path,
     run: Run,
 ) -> ReleaseRecord:
-    """Render the report and keep both forms, for stewards and officers."""
-    release, document = record.release, work / "evaluate" / "report.json"
+    """Render the report and keep its forms, for stewards and officers."""
+    release = record.release
     facts = {
         "release": release.id, "dataset": release.dataset, "engine": f"{release.engine} ({release.because})",
         "asked": f"epsilon {release.epsilon:g} at delta {release.delta:g}", "account": release.account,
-        "policy": f"{record.policy.name} ({record.policy.digest[:12]})", "requested by": release.requested_by,
+        "requested by": release.requested_by, "registered by": dataset.dataset.registered_by,
+        "decision": f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account",
     }  # fmt: skip
     spec = {
-        "report": str(document.absolute()), "title": f"Release {release.id} of {release.dataset}", "facts": facts,
-        "verdict": verdict.to_dict(), "statement": claim.to_dict(), "domain": dataset.dataset.domain.to_dict(),
+        "report": str((work / "evaluate" / "report.json").absolute()), "facts": facts,
+        "title": f"Release {release.id} of {release.dataset}", "verdict": verdict.to_dict(),
+        "statement": claim.to_dict(), "domain": dataset.dataset.domain.to_dict(), "policy": record.policy.to_dict(),
     }  # fmt: skip
     run("render", spec, gateway.settings.evaluate_timeout_s)
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
-    stored = gateway.artifacts.put(document)
+    stored = gateway.artifacts.put(work / "render" / "report.json")
     gateway.at(Step.REPORT_STORED)
     page = gateway.artifacts.put(work / "render" / "report.html")
+    decision = gateway.artifacts.put(work / "render" / "decision.html")
     gateway.at(Step.REPORT_PAGE_STORED)
-    return replace(record, artifacts={"report_json": stored, "report_html": page})
+    return replace(record, artifacts={"report_json": stored, "report_html": page, "report_decision": decision})
 
 
 def _files(sample: Path, fitted: Mapping[str, Any]) -> dict[str, Path]:

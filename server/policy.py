@@ -71,7 +71,7 @@ def _refusals(
             f"the account has used or set aside {verdicts} of {allowed} unaccounted verdicts; "
             "an officer can grant more with `synthgate ledger amend`"
         )
-    targets = plan.sizes.attack_targets
+    domain, targets = policy.attacker.widened(domain), plan.sizes.attack_targets
     for rule in policy.rules:
         if (missing := _undeclared(rule, domain)) is not None:
             yield f"rule {rule.name} needs {missing}"

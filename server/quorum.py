@@ -93,6 +93,7 @@ def bound(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> Bi
         model=stored.get("model", ""),
         report=stored.get("report_json", ""),
         report_page=stored.get("report_html", ""),
+        decision_page=stored.get("report_decision", ""),
         policy=record.policy.name,
         policy_digest=record.policy.digest,
         plan=json_digest(record.plan),

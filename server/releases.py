@@ -62,7 +62,8 @@ def may_see(record: ReleaseRecord, principal: Principal) -> bool:
 
 def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> ReleaseRecord:
     """The record as the caller may see it now: to analysts one bit, from the tick after the state came to rest."""
-    release = record.release
+    policy = record.policy
+    release = replace(record.release, policy=policy.name, policy_version=policy.version, policy_digest=policy.digest)
     if principal.sees_stages:
         stage = gateway.news.stages.get(release.id, "") if release.state in ACTIVE else ""
         return replace(record, release=replace(release, stage=stage or record.failure))

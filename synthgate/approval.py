@@ -19,9 +19,10 @@ APPROVAL_TYPE = "application/vnd.synthgate.approval.v1+json"
 class Binding:
     """What an approval is bound to. Digests are sha256 in hex, of the stored bytes or of canonical JSON.
 
-    ``model`` is empty where the engine's cannot be stored; ``report`` and ``report_page`` are the report's two forms;
-    ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``salt`` is 64 hex digits that only
-    the gateway can make, so that the digest, which attestations carry, tells nothing of the report to whoever guesses.
+    ``model`` is empty where the engine's cannot be stored; ``report``, ``report_page`` and ``decision_page`` are the
+    report's forms; ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``salt`` is 64 hex
+    digits that only the gateway can make, so that the digest, which attestations carry, tells nothing of the report to
+    whoever guesses.
     """
 
     release: str
@@ -35,6 +36,7 @@ class Binding:
     model: str
     report: str
     report_page: str
+    decision_page: str
     policy: str
     policy_digest: str
     plan: str

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from synthgate.attacker import AS_DECLARED, Attacker
+from synthgate.audience import Audience
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy
 
 INFERENCE = "risk.inference."
-RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability")
+LINKABILITY = "risk.linkability"
+RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", LINKABILITY)
 COPIES = "risk.copies"
 EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
@@ -63,7 +66,9 @@ class Policy:
 
     ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
     ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
-    account; ``approvals`` is how many officers must approve a passing release.
+    account; ``approvals`` is how many officers must approve a passing release. ``version`` is the author's number for
+    it; what a release pins is the ``digest``. Whether the rules serve the ``audience`` is asked by
+    `synthgate.fitness.check`. ``attacker`` widens what attackers know and look for.
     """
 
     name: str
@@ -72,6 +77,9 @@ class Policy:
     verdicts_max: int
     approvals: int
     rules: tuple[Rule, ...]
+    version: int = 1
+    audience: Audience | None = None
+    attacker: Attacker = AS_DECLARED
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 64 or not self.name.isprintable():
@@ -80,21 +88,24 @@ class Policy:
             raise InvalidPolicy("epsilon_max is a positive finite number")
         if not isinstance(self.certified_only, bool):
             raise InvalidPolicy("certified_only is true or false")
-        for name, value, most in (("verdicts_max", self.verdicts_max, 1_000), ("approvals", self.approvals, 10)):
-            if type(value) is not int or not 0 <= value <= most:
-                raise InvalidPolicy(f"{name} is a whole number between 0 and {most}")
+        for name, least, most in (("verdicts_max", 0, 1_000), ("approvals", 0, 10), ("version", 1, 1_000_000)):
+            if type(value := getattr(self, name)) is not int or not least <= value <= most:
+                raise InvalidPolicy(f"{name} is a whole number between {least} and {most}")
         if len({r.score for r in self.rules}) != len(self.rules):
             raise InvalidPolicy("a score has two rules; keep the stricter")
         if any(r.score == EPSILON for r in self.rules):
             raise InvalidPolicy("the bound on epsilon is set by epsilon_max, not by a rule")
+        if self.audience is not None and not isinstance(self.audience, Audience):
+            raise InvalidPolicy(f"audience is one of {', '.join(Audience)}, or left out")
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
-        """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every declared secret; nothing
-        for a policy without rules."""
+        """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every secret, those that
+        ``attacker`` adds included; nothing for a policy without rules."""
+        secrets = self.attacker.widened(domain).secrets
         out = [Rule(score=EPSILON, at_most=self.epsilon_max)] if self.rules else []
         for rule in self.rules:
             if rule.score == INFERENCE + "*":
-                out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in domain.secrets]
+                out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in secrets]
             else:
                 out.append(rule)
         return tuple(out)
@@ -105,19 +116,32 @@ class Policy:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """JSON-ready values. What came later is left out where it is as before, so that digests stay."""
         plain = {k: getattr(self, k) for k in ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals")}
-        return plain | {"rules": [r.to_dict() for r in self.rules]}
+        plain |= {"rules": [r.to_dict() for r in self.rules]}
+        later = {
+            "version": self.version if self.version != 1 else None,
+            "audience": str(self.audience) if self.audience else None,
+            "attacker": self.attacker.to_dict() or None,
+        }
+        return plain | {key: value for key, value in later.items() if value is not None}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Policy":
-        """Read a policy; what it leaves out is as in DEFAULT_POLICY. Raises InvalidPolicy."""
+        """Read a policy; what it leaves out is as in DEFAULT_POLICY, with the thresholds of its audience where it names
+        one. Raises InvalidPolicy."""
         if not isinstance(document, Mapping):
             raise InvalidPolicy("a policy is a mapping")
         base = DEFAULT_POLICY.to_dict()
-        if unknown := set(map(str, document)) - set(base):
-            raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(base)}")
-        merged = base | dict(document)
+        known = (*base, "version", "audience", "attacker")
+        if unknown := set(map(str, document)) - set(known):
+            raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(known)}")
+        audience = _audience(document.get("audience"))
+        if audience is not None:
+            base["rules"] = [rule.to_dict() for rule in for_audience(DEFAULT_POLICY.rules, audience)]
+        merged = base | dict(document) | {"audience": audience}
+        if "attacker" in merged:
+            merged["attacker"] = Attacker.from_dict(merged["attacker"])
         rules = merged.pop("rules")
         if not isinstance(rules, (list, tuple)) or not all(isinstance(r, Mapping) for r in rules):
             raise InvalidPolicy("rules is a list of mappings with score and at_most or at_least")
@@ -126,7 +150,22 @@ class Policy:
         return cls(**merged, rules=tuple(Rule(**r) for r in rules))
 
 
+def _audience(value: Any) -> Audience | None:
+    try:
+        return None if value is None else Audience(value)
+    except ValueError:
+        raise InvalidPolicy(f"audience is one of {', '.join(Audience)}, or left out") from None
+
+
 RISK_THRESHOLD = 0.09
+COPIES_THRESHOLD = 0.01
+
+
+def for_audience(rules: tuple[Rule, ...], audience: Audience) -> tuple[Rule, ...]:
+    """The rules with the audience's threshold as the bound on every attack."""
+    return tuple(Rule(score=r.score, at_most=audience.threshold) if r.score in ATTACKS else r for r in rules)
+
+
 DEFAULT_POLICY = Policy(
     name="default",
     epsilon_max=3.0,
@@ -135,7 +174,7 @@ DEFAULT_POLICY = Policy(
     approvals=0,
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
-        Rule(score=COPIES, at_most=0.01),
+        Rule(score=COPIES, at_most=COPIES_THRESHOLD),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )

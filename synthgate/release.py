@@ -85,7 +85,8 @@ class Release:
     the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one. A derived
     release has a ``derivation``, which names its source, and is charged nothing: ``epsilon`` and the like are 0.
     ``approvals`` names the officers whose approvals count now; ``binding`` is what they are asked to approve, or did,
-    and is shown to stewards and officers alone, where the policy asks for approvals.
+    and is shown to stewards and officers alone, where the policy asks for approvals. ``policy``, its author's
+    ``policy_version`` and its ``policy_digest`` (sha256 in hex) say which policy it pinned.
     """
 
     id: str
@@ -109,6 +110,9 @@ class Release:
     rows: int = 0
     derivation: Derivation | None = None
     binding: Binding | None = None
+    policy: str = ""
+    policy_version: int = 0
+    policy_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,14 @@ class Better(StrEnum):
     HIGHER = "higher"
 
 
+class ReportForm(StrEnum):
+    """What a report can be read as: JSON, a page that opens offline, or a short page for paper and whoever decides."""
+
+    JSON = "json"
+    HTML = "html"
+    DECISION = "decision"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One figure with its bounds (one-sided 95 % each; equal to ``value`` where nothing was estimated).
@@ -97,7 +105,7 @@ class Report:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Report":
-        """Read a report of this version."""
+        """Read a report, or the JSON form of a rendered one, which holds it and more."""
         scores = tuple(Score.from_dict(s) for s in document["scores"])
         return cls(scores=scores, details=document["details"], seconds=document["seconds"])
 

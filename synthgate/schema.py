@@ -26,6 +26,7 @@ import yaml
 from synthgate.dataset import PrivacyUnit, PublicSizes
 from synthgate.domain import Domain, Kind, Role
 from synthgate.errors import InvalidArgument, InvalidDomain, InvalidPolicy
+from synthgate.fitness import check_audience
 from synthgate.policy import Policy
 
 MAX_BYTES = 2**20
@@ -71,7 +72,9 @@ def read_policy(path: Path) -> Policy:
     """Read a policy file; what it leaves out is as in the default policy. Raises InvalidPolicy."""
     document = _load(path, InvalidPolicy)
     try:
-        return Policy.from_dict(document)
+        policy = Policy.from_dict(document)
+        check_audience(policy)
+        return policy
     except (TypeError, OverflowError):
         raise InvalidPolicy("the policy has values of the wrong type; compare it with the default policy") from None
 

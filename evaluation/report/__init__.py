@@ -1,5 +1,7 @@
-"""The report as one HTML page that opens offline."""
+"""The report: one typed document, as JSON, as a page that opens offline, and as a decision page for paper."""
 
-from evaluation.report.render import render
+from evaluation.report.compose import compose
+from evaluation.report.document import Document
+from evaluation.report.render import decision_page, page
 
-__all__ = ["render"]
+__all__ = ["Document", "compose", "decision_page", "page"]

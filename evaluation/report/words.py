@@ -1,6 +1,7 @@
 """Scores, verdicts and epsilon in words that a reader without the paper at hand understands."""
 
 import math
+import unicodedata
 
 from synthgate.policy import COPIES, EPSILON, INFERENCE, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
@@ -8,6 +9,7 @@ from synthgate.statement import PrivacyStatement, Scope
 
 LABELS = {
     EPSILON: "Epsilon",
+    "verdict.margin": "The noisy margin that decides all rules",
     "risk.singling_out.univariate": "Singling out, one column",
     "risk.singling_out.multivariate": "Singling out, several columns",
     "risk.linkability": "Linking two halves",
@@ -39,6 +41,8 @@ LABELS = {
     "fairness.equal_opportunity": "Equal opportunity, beyond real rows",
 }
 
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
 OUTCOMES = {
     Outcome.PASSED: "holds",
     Outcome.ABOVE: "too high",
@@ -63,8 +67,10 @@ def limit(rule: Rule | None) -> str:
 
 
 def number(value: float) -> str:
-    """Four decimals, a real minus sign; a dash for what could not be told."""
-    return f"{value:.4f}".replace("-", "−") if math.isfinite(value) else "–"
+    """Four decimals (four digits where it is huge), a real minus sign; a dash for what could not be told."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.4f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.4g}".replace("-", "−")
 
 
 def interval(score: Score) -> str:
@@ -95,19 +101,30 @@ def refusals(verdict: Verdict, report: Report, statement: PrivacyStatement) -> l
     return [reason(f, report, statement) for f in verdict.findings if f.outcome is not Outcome.PASSED]
 
 
-def belief(epsilon: float) -> float:
-    """How sure an attacker who was 50 % sure can become, e^epsilon / (1 + e^epsilon), in [0.5, 1]."""
-    return 1 / (1 + math.exp(-epsilon))
+def belief(epsilon: float, before: float = 0.5) -> float:
+    """How sure an attacker who was ``before`` sure can become: p e^epsilon / (1 - p + p e^epsilon), in [p, 1]."""
+    return before / (before + (1 - before) * math.exp(-epsilon))
+
+
+def percent(share: float) -> str:
+    """A chance in per cent, rounded up to a tenth; never 100."""
+    return "more than 99.9" if share > 0.999 else f"{math.ceil(share * 1_000 - 1e-9) / 10:.1f}".removesuffix(".0")
+
+
+def inert(text: str) -> str:
+    """The text with every character escaped that is not seen but acts: controls, line and paragraph separators, and
+    marks of direction, which could let a name read as another."""
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in UNSEEN else c for c in text)
 
 
 def promise(statement: PrivacyStatement) -> str:
     """Epsilon in plain words."""
     if statement.scope is Scope.NONE:
         return "This release carries no privacy guarantee: it comes from a sandbox for public data."
-    sure = 100 * belief(statement.epsilon)
-    shown = "more than 99.9" if sure > 99.9 else f"{math.ceil(sure * 10) / 10:.1f}".removesuffix(".0")
+    shown = percent(belief(statement.epsilon))
+    seen = "what was released, or that nothing was" if statement.scope is Scope.RELEASE else "the generator's output"
     return (
         f"An attacker who was 50 % sure that a given unit ({statement.unit}) was in the training data, and who knows "
-        f"everything about everybody else, can be at most {shown} % sure after seeing the generator's output, up to a "
-        f"probability of {statement.delta:g} that this fails."
+        f"everything about everybody else, can be at most {shown} % sure after seeing {seen}, but for a chance of 1 in "
+        f"{round(1 / statement.delta):,} (delta {statement.delta:g})."
     )

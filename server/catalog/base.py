@@ -40,7 +40,8 @@ class ReleaseRecord:
 
     ``plan`` is the frozen plan's JSON, ``policy`` the policy that the release pinned, ``verdict_number`` which
     unaccounted decision of the account this is (from the commit on), ``artifacts`` the sha256 of what is stored for it
-    by kind (``data``, ``model``, ``report_json``, ``report_html``, ``attestation``). A derived release carries the
+    by kind (``data``, ``model``, ``report_json``, ``report_html``,
+    ``report_decision``, ``attestation``). A derived release carries the
     plan, policy and statement of its source, no verdict number, and how it was sampled.
     """
 

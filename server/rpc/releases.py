@@ -17,6 +17,12 @@ from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
 STEWARD, ANALYST, OFFICER = Office.STEWARD, Office.ANALYST, Office.OFFICER
+REPORT_KINDS = {
+    pb.REPORT_FORMAT_UNSPECIFIED: "report_json",
+    pb.REPORT_FORMAT_JSON: "report_json",
+    pb.REPORT_FORMAT_HTML: "report_html",
+    pb.REPORT_FORMAT_DECISION: "report_decision",
+}
 HEARTBEAT_S = 30.0
 MARGIN_S = 0.05
 
@@ -128,9 +134,12 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     @answers(STEWARD, OFFICER)
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
         """Read the report; exact and private."""
-        html = request.format == pb.REPORT_FORMAT_HTML
-        content = self._artifact(call.principal, request.id, "report_html" if html else "report_json")
-        return pb.GetReportResponse(content=content, media_type="text/html" if html else "application/json")
+        if request.format not in REPORT_KINDS:
+            raise InvalidArgument("this gateway knows no such form of a report; ask for JSON, HTML or DECISION")
+        kind = REPORT_KINDS[request.format]
+        content = self._artifact(call.principal, request.id, kind)
+        media_type = "application/json" if kind == "report_json" else "text/html"
+        return pb.GetReportResponse(content=content, media_type=media_type)
 
     @answers()
     def GetAttestation(self, request: pb.GetAttestationRequest, call: Call) -> pb.GetAttestationResponse:  # noqa: N802
@@ -144,7 +153,8 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     def _artifact(self, principal: Principal, release: str, kind: str) -> bytes:
         record = releases.read(self.gateway, principal, release)
         if kind not in record.artifacts:
-            raise WrongState(f"release {release!r} is {record.release.state} and has no {kind.split('_')[0]}")
+            what = "decision page" if kind == "report_decision" else kind.split("_")[0]
+            raise WrongState(f"release {release!r} is {record.release.state} and has no {what}")
         with self.gateway.artifacts.open(record.artifacts[kind]) as file:
             return file.read()
 

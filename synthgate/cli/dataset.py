@@ -130,7 +130,10 @@ def draw(console: Console, view: DatasetView) -> None:
         if sizes is None
         else f"{sizes.rows:,} rows, {sizes.units:,} units ({sizes.origin})",
         "account": dataset.account,
-        "policy": f"{view.policy.name}: {'; '.join(r.name for r in view.policy.rules)}",
+        "policy": f"{view.policy.name}, version {view.policy.version}: {'; '.join(r.name for r in view.policy.rules)}",
+        "audience": view.policy.audience,
+        "attackers also know": ", ".join(view.policy.attacker.also_knows),
+        "attackers also guess": ", ".join(view.policy.attacker.also_secret),
         "target": ", ".join(dataset.domain.targets),
         "registered": f"{output.moment(dataset.created_at)} by {dataset.registered_by}",
     }

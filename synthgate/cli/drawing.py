@@ -34,6 +34,7 @@ def release(console: Console, shown: Release) -> None:
         "dataset": shown.dataset,
         "engine": f"{shown.engine}: {shown.because}" if shown.because else shown.engine,
         **(_priced(shown) if shown.derivation is None else output.asked_of_model(shown.derivation)),
+        "policy": _policy(shown),
         "approvals": approvals if shown.approvals_needed else "",
         "binding": shown.binding.digest if shown.binding else "",
         "rows": f"{shown.rows:,}" if shown.rows else "",
@@ -48,6 +49,11 @@ def binding(shown: Binding) -> Iterator[str]:
     """What is about to be approved, a line a field, and the digest of it all."""
     yield f"approving the binding {shown.digest}, which is of"
     yield from (f"{name}: {value}" for name, value in asdict(shown).items() if value != "")
+
+
+def _policy(shown: Release) -> str:
+    digest = shown.policy_digest[:16]
+    return f"{shown.policy}, version {shown.policy_version}, sha256 {digest}..." if shown.policy else ""
 
 
 def _priced(shown: Release) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from synthgate.cli import derivation, drawing, output
+from synthgate.cli import derivation, drawing, output, reports
 from synthgate.cli.session import Session, command, write_file
 from synthgate.errors import DeadlineExceeded, InvalidArgument, WrongState
 from synthgate.release import Release, ReleaseState
@@ -177,30 +177,7 @@ def download(
     session.show({"path": out}, lambda console: console.print(f"{out} written", markup=False))
 
 
-@command(app, "report")
-def report(
-    session: Session,
-    release: Id,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="FILE.html or FILE.json, readable by you alone (default: show the scores)."
-        ),
-    ] = None,
-) -> None:
-    """Fetch a release's report: exact and private. Stewards, officers, auditors."""
-    if out is not None and out.suffix not in (".html", ".json"):
-        raise InvalidArgument("a report is written to a file named *.html or *.json")
-    with session.client() as gateway:
-        if out is None:
-            found = gateway.report(release)
-            session.show({"banner": drawing.BANNER, **found.to_dict()}, lambda console: drawing.report(console, found))
-            return
-        content = gateway.report_file(release, html=out.suffix == ".html")
-    write_file(out, content, private=True)
-    session.note(drawing.BANNER)
-    value = {"path": out, "banner": drawing.BANNER}
-    session.show(value, lambda console: console.print(f"{out} written", markup=False))
+reports.register(app)
 
 
 @command(app, "attestation")

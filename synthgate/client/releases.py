@@ -12,8 +12,14 @@ from synthgate.client.wire import STREAM_TIMEOUT_S, Clock, Patience, Wire, chose
 from synthgate.derivation import Condition, Derivation, Rebalance
 from synthgate.errors import DeadlineExceeded, InternalError, SynthgateError
 from synthgate.release import Quote, Release
-from synthgate.report import Report
+from synthgate.report import Report, ReportForm
 from synthgate.v1 import release_service_pb2 as releases
+
+REPORT_FORMATS = {
+    ReportForm.JSON: releases.REPORT_FORMAT_JSON,
+    ReportForm.HTML: releases.REPORT_FORMAT_HTML,
+    ReportForm.DECISION: releases.REPORT_FORMAT_DECISION,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +127,16 @@ class ReleaseCalls:
 
     def report(self, release: str) -> Report:
         """The scores: exact comparisons with private records; not differentially private; do not forward. Stewards,
-        officers, auditors."""
-        content = self.report_file(release, html=False)
+        officers."""
+        content = self.report_file(release, form=ReportForm.JSON)
         try:
             return Report.from_dict(json.loads(content))
         except (ValueError, KeyError, TypeError):
             raise InternalError("the report is not of a version that this client reads; upgrade synthgate") from None
 
-    def report_file(self, release: str, *, html: bool = True) -> bytes:
-        """The report as a page that opens offline, or as JSON. As private as `report`."""
-        kind = releases.REPORT_FORMAT_HTML if html else releases.REPORT_FORMAT_JSON
+    def report_file(self, release: str, *, form: ReportForm = ReportForm.HTML) -> bytes:
+        """The report as a page that opens offline, as a decision page for paper, or as JSON. As private as `report`."""
+        kind = REPORT_FORMATS[form]
         response = self._wire.call(self._wire.releases.GetReport, releases.GetReportRequest(id=release, format=kind))
         return bytes(response.content)
 

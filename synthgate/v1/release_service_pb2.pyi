@@ -30,6 +30,7 @@ class ReportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPORT_FORMAT_UNSPECIFIED: _ClassVar[ReportFormat]
     REPORT_FORMAT_JSON: _ClassVar[ReportFormat]
     REPORT_FORMAT_HTML: _ClassVar[ReportFormat]
+    REPORT_FORMAT_DECISION: _ClassVar[ReportFormat]
 RELEASE_STATE_UNSPECIFIED: ReleaseState
 RELEASE_STATE_PENDING: ReleaseState
 RELEASE_STATE_TRAINING: ReleaseState
@@ -45,6 +46,7 @@ RELEASE_STATE_SAMPLING: ReleaseState
 REPORT_FORMAT_UNSPECIFIED: ReportFormat
 REPORT_FORMAT_JSON: ReportFormat
 REPORT_FORMAT_HTML: ReportFormat
+REPORT_FORMAT_DECISION: ReportFormat
 
 class Condition(_message.Message):
     __slots__ = ("column", "value")
@@ -83,7 +85,7 @@ class Derivation(_message.Message):
     def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding")
+    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding", "policy", "policy_version", "policy_digest")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +107,9 @@ class Release(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DERIVATION_FIELD_NUMBER: _ClassVar[int]
     BINDING_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     id: str
     dataset: str
     account: str
@@ -126,10 +131,13 @@ class Release(_message.Message):
     rows: int
     derivation: Derivation
     binding: Binding
-    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ...) -> None: ...
+    policy: str
+    policy_version: int
+    policy_digest: str
+    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy_digest: _Optional[str] = ...) -> None: ...
 
 class Binding(_message.Message):
-    __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar")
+    __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar", "decision_page")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +156,7 @@ class Binding(_message.Message):
     VERDICTS_ALLOWED_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
     REGISTRAR_FIELD_NUMBER: _ClassVar[int]
+    DECISION_PAGE_FIELD_NUMBER: _ClassVar[int]
     release: str
     dataset: str
     domain: str
@@ -166,7 +175,8 @@ class Binding(_message.Message):
     verdicts_allowed: int
     salt: str
     registrar: str
-    def __init__(self, release: _Optional[str] = ..., dataset: _Optional[str] = ..., domain: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., requester: _Optional[str] = ..., data: _Optional[str] = ..., model: _Optional[str] = ..., report: _Optional[str] = ..., report_page: _Optional[str] = ..., policy: _Optional[str] = ..., policy_digest: _Optional[str] = ..., plan: _Optional[str] = ..., statement: _Optional[str] = ..., verdict: _Optional[int] = ..., verdicts_allowed: _Optional[int] = ..., salt: _Optional[str] = ..., registrar: _Optional[str] = ...) -> None: ...
+    decision_page: str
+    def __init__(self, release: _Optional[str] = ..., dataset: _Optional[str] = ..., domain: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., requester: _Optional[str] = ..., data: _Optional[str] = ..., model: _Optional[str] = ..., report: _Optional[str] = ..., report_page: _Optional[str] = ..., policy: _Optional[str] = ..., policy_digest: _Optional[str] = ..., plan: _Optional[str] = ..., statement: _Optional[str] = ..., verdict: _Optional[int] = ..., verdicts_allowed: _Optional[int] = ..., salt: _Optional[str] = ..., registrar: _Optional[str] = ..., decision_page: _Optional[str] = ...) -> None: ...
 
 class CreateReleaseRequest(_message.Message):
     __slots__ = ("request_id", "dataset", "engine", "epsilon", "delta", "derivation")

@@ -127,18 +127,32 @@ class Rule(_message.Message):
     at_least: float
     def __init__(self, score: _Optional[str] = ..., at_most: _Optional[float] = ..., at_least: _Optional[float] = ...) -> None: ...
 
+class Attacker(_message.Message):
+    __slots__ = ("also_knows", "also_secret")
+    ALSO_KNOWS_FIELD_NUMBER: _ClassVar[int]
+    ALSO_SECRET_FIELD_NUMBER: _ClassVar[int]
+    also_knows: _containers.RepeatedScalarFieldContainer[str]
+    also_secret: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, also_knows: _Optional[_Iterable[str]] = ..., also_secret: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Policy(_message.Message):
-    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules")
+    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules", "version", "audience", "attacker")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPSILON_MAX_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_ONLY_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_MAX_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ATTACKER_FIELD_NUMBER: _ClassVar[int]
     name: str
     epsilon_max: float
     certified_only: bool
     verdicts_max: int
     approvals: int
     rules: _containers.RepeatedCompositeFieldContainer[Rule]
-    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ...) -> None: ...
+    version: int
+    audience: str
+    attacker: Attacker
+    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., version: _Optional[int] = ..., audience: _Optional[str] = ..., attacker: _Optional[_Union[Attacker, _Mapping]] = ...) -> None: ...

@@ -1,5 +1,6 @@
 """The main job over real gRPC: a table in, a quote, a release, a refusal by the budget, an attestation that holds."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from synthgate.errors import BudgetExhausted, PermissionDenied, VerificationFail
 from synthgate.ledger import AccountView, Entry, EntryKind
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import Quote, Release, ReleaseState
+from synthgate.report import ReportForm
 from synthgate.statement import Scope
 from synthgate.verify import verify
 from tests.e2e.people import DOMAIN
@@ -152,7 +154,11 @@ def test_the_report_is_the_stewards_and_never_the_analysts(served: Served, story
     report = served.steward.report(story.asked.id)
     wanted = {rule.score for rule in DEFAULT_POLICY.concrete(DOMAIN)} - {"privacy.epsilon"}
     assert wanted <= {score.name for score in report.scores}
-    assert b"not differentially private" in served.officer.report_file(story.asked.id)
+    forms = {form: served.officer.report_file(story.asked.id, form=form) for form in ReportForm}
+    assert all(b"not differentially private" in content for content in forms.values())
+    assert hashlib.sha256(forms[ReportForm.JSON]).hexdigest().encode() in forms[ReportForm.DECISION]
+    assert DEFAULT_POLICY.digest.encode() in forms[ReportForm.HTML]
+    assert served.analyst.release(story.asked.id).policy_digest == DEFAULT_POLICY.digest
     with pytest.raises(PermissionDenied):
         served.analyst.report(story.asked.id)
 

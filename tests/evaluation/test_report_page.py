@@ -1,81 +1,32 @@
-"""The report as a page: nothing active, nothing foreign, everything escaped, the same bytes again."""
+"""The report as pages: nothing active, nothing foreign, everything escaped, the same bytes again."""
 
 import base64
 import hashlib
+import json
 import math
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
+from report_cases import EVIL, TURN, document, evaluated, statement, verdict
 
-from evaluation.base import Comparison
-from evaluation.report import render
-from evaluation.report.words import belief, promise
-from evaluation.run import compare
-from synthgate.dataset import PublicSizes
-from synthgate.domain import Column, Domain, Kind
-from synthgate.events import Gaussian
-from synthgate.policy import DEFAULT_POLICY, EPSILON, Finding, Outcome, Verdict
-from synthgate.report import Report
-from synthgate.statement import PrivacyStatement, Scope
+from evaluation.report import Document, decision_page, page, words
+from evaluation.report.words import belief, inert, percent, promise
+from synthgate.policy import DEFAULT_POLICY, EPSILON, Outcome, Policy, Verdict
+from synthgate.report import Better, Report, Score
+from synthgate.statement import Scope
 
-EVIL = "<img src=x onerror=alert(1)>"
-DOMAIN = Domain(
-    columns=(
-        Column(name=EVIL, kind=Kind.CATEGORICAL, categories=("<script>", "b$x$"), secret=True),
-        Column(name="price in $ \\frac", kind=Kind.FLOAT, low=0.0, high=1.0),
-        Column(name="größe & </style>", kind=Kind.INTEGER, low=0, high=5),
-    ),
-    target=EVIL,
-)
-STATEMENT = PrivacyStatement(
-    scope=Scope.GENERATOR,
-    end_to_end=False,
-    unit="a person",
-    sizes=PublicSizes(rows=500, units=500),
-    accountant="PLD",
-    event=Gaussian(4.809),
-    epsilon=1.0,
-    delta=5e-8,
-    epsilon_substitute_one=2.0,
-    not_covered=("The verdict <b>compares</b> exactly.",),
-    weakened_by=("Floats.",),
-)
-
-
-def _rows(size: int, seed: int) -> pd.DataFrame:
-    draw = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            EVIL: draw.choice(np.array(["<script>", "b$x$"], dtype=object), size),
-            "price in $ \\frac": draw.random(size),
-            "größe & </style>": draw.integers(0, 6, size).astype(float),
-        }
-    )
+FORMS: dict[str, Callable[[Document], str]] = {
+    "page": page,
+    "decision": lambda document: decision_page(document, "ab" * 32),
+}
+FORBIDDEN = {"script", "img", "iframe", "object", "embed", "link", "form", "image", "a", "input", "button", "base"}
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    comparison = Comparison(domain=DOMAIN, train=_rows(300, 1), holdout=_rows(100, 2), sample=_rows(300, 3))
-    return compare(comparison, seed=bytes(16), progress=lambda _: None)
-
-
-def _verdict(outcomes: dict[str, Outcome]) -> Verdict:
-    rules = DEFAULT_POLICY.concrete(DOMAIN)
-    return Verdict(findings=tuple(Finding(rule=r, outcome=outcomes.get(r.score, Outcome.PASSED)) for r in rules))
-
-
-def _page(report: Report, verdict: Verdict, statement: PrivacyStatement = STATEMENT) -> str:
-    return render(
-        report,
-        title=f"Release {EVIL}",
-        facts={"dataset": EVIL, "engine": "tree"},
-        verdict=verdict,
-        statement=statement,
-        domain=DOMAIN,
-    )
+    return evaluated()
 
 
 class _Seen(HTMLParser):
@@ -91,51 +42,81 @@ class _Seen(HTMLParser):
         self.targets += [str(value) for name, value in attrs if name in {"href", "src", "xlink:href"}]
 
 
-def test_the_page_is_inert_and_whole(report: Report) -> None:
-    page = _page(report, _verdict({}))
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_is_inert_and_whole(report: Report, form: str) -> None:
+    text = FORMS[form](document(report))
     seen = _Seen()
-    seen.feed(page)
-    assert not seen.tags & {"script", "img", "iframe", "object", "embed", "link", "form", "image", "a"}
+    seen.feed(text)
+    assert not seen.tags & FORBIDDEN
     assert "style" not in seen.attributes
     assert not any(name.startswith("on") for name in seen.attributes)
     assert all(target.startswith("#") for target in seen.targets)
-    assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {"http://www.w3.org/2000/svg"}
-    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert {t[1:] for t in seen.targets} <= set(ids)
-    assert page.count("<svg") == 4
 
 
-def test_the_content_policy_admits_this_style_alone(report: Report) -> None:
-    page = _page(report, _verdict({}))
-    (style,) = re.findall(r"<style>(.*?)</style>", page, flags=re.DOTALL)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_content_policy_admits_this_style_alone(report: Report, form: str) -> None:
+    text = FORMS[form](document(report))
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"default-src 'none'; style-src 'sha256-{digest}'" in page
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in text
 
 
-def test_names_are_escaped_everywhere(report: Report) -> None:
-    page = _page(report, _verdict({f"risk.inference.{EVIL}": Outcome.ABOVE}))
-    assert EVIL not in page
-    assert "&lt;img src=x onerror=alert(1)&gt;" in page
-    assert "&lt;b&gt;compares&lt;/b&gt;" in page
+@pytest.mark.parametrize("form", FORMS)
+def test_names_are_escaped_everywhere(report: Report, form: str) -> None:
+    text = FORMS[form](document(report, verdict({f"risk.inference.{EVIL}": Outcome.ABOVE})))
+    assert EVIL not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert "&lt;b&gt;compares&lt;/b&gt;" in text
+    assert "<script" not in text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_character_acts_unseen(report: Report, form: str) -> None:
+    text = FORMS[form](document(report))
+    assert inert(text.replace("\n", "")) == text.replace("\n", "")
+    assert "\\u202e" in text
+    assert document(report).to_json().decode("ascii").count("\\u202e") > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_the_filter_a_name_would_turn_the_page(
+    report: Report, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "inert", lambda text: text)
+    assert TURN in FORMS[form](document(report))
+
+
+@pytest.mark.parametrize("text", ["größe", "שלום", "数", "a b", "$x$", "e\u0301"])
+def test_what_is_seen_stays(text: str) -> None:
+    assert inert(text) == text
 
 
 def test_the_same_inputs_give_the_same_bytes_whatever_the_clock(report: Report) -> None:
     slower = Report(scores=report.scores, details=report.details, seconds=dict.fromkeys(report.seconds, 99.0))
-    reread = Report.from_dict(slower.to_dict())
-    assert _page(report, _verdict({})) == _page(reread, _verdict({}))
+    first, second = document(report), document(Report.from_dict(json.loads(json.dumps(slower.to_dict()))))
+    assert first.to_json() == second.to_json()
+    for form in FORMS.values():
+        assert form(first) == form(second)
 
 
-def test_a_passing_verdict_and_the_banner_come_first(report: Report) -> None:
-    page = _page(report, _verdict({}))
-    assert "exact comparisons with private records; not differentially private; do not forward" in page
-    assert page.index("Passed") < page.index("<svg")
-    assert "All 7 rules of the policy hold" in page
-    assert "at most 73.2 % sure" in page
+@pytest.mark.parametrize("form", FORMS)
+def test_a_passing_verdict_and_the_banner_come_first(report: Report, form: str) -> None:
+    text = FORMS[form](document(report))
+    assert "exact comparisons with private records; not differentially private; do not forward" in text
+    body = text[text.index("</header>") :]
+    assert body.index(">Passed<") < min(body.index("<dl>"), body.find("<svg") % len(body))
+    assert "All 7 rules of the policy hold" in text
+    assert "at most 73.2 % sure" in text
+    assert "a chance of 1 in 20,000,000 (delta 5e-08)" in text
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("score", "outcome", "words"),
+    ("score", "outcome", "told"),
     [
         (EPSILON, Outcome.ABOVE, "Epsilon: 1 does not meet ≤ 3."),
         ("risk.copies", Outcome.ABOVE, "Verbatim copies: the upper end"),
@@ -143,22 +124,54 @@ def test_a_passing_verdict_and_the_banner_come_first(report: Report) -> None:
         ("risk.linkability", Outcome.MISSING, "no such score, and doubt refuses"),
     ],
 )
-def test_a_refusal_says_why(report: Report, score: str, outcome: Outcome, words: str) -> None:
-    page = _page(report, _verdict({score: outcome}))
-    assert "Refused" in page
-    assert words in page
+def test_a_refusal_says_why(report: Report, form: str, score: str, outcome: Outcome, told: str) -> None:
+    text = FORMS[form](document(report, verdict({score: outcome})))
+    assert ">Refused<" in text
+    assert ">Passed<" not in text
+    assert told in text
 
 
-def test_an_empty_policy_and_an_empty_report_are_rendered_as_a_refusal() -> None:
-    page = _page(Report(scores=()), Verdict(findings=()))
-    assert "an empty policy refuses" in page
-    assert "<svg" not in page
+@pytest.mark.parametrize("form", FORMS)
+def test_an_empty_policy_and_an_empty_report_are_rendered_as_a_refusal(form: str) -> None:
+    empty = Policy(name="none", epsilon_max=1, certified_only=True, verdicts_max=0, approvals=0, rules=())
+    text = FORMS[form](document(Report(scores=()), Verdict(findings=()), policy=empty))
+    assert "an empty policy refuses" in text
+    assert "<svg" not in text
 
 
-def test_inconclusive_scores_are_drawn_as_such() -> None:
-    few = Comparison(domain=DOMAIN, train=_rows(3, 1), holdout=_rows(2, 2), sample=_rows(5, 3))
-    page = _page(compare(few, seed=bytes(16), progress=lambda _: None), _verdict({}))
-    assert "nan" not in page.lower().replace("finance", "")
+@pytest.mark.parametrize("form", FORMS)
+def test_inconclusive_scores_are_shown_as_such(form: str) -> None:
+    few = document(evaluated(3, 2, 5))
+    text = FORMS[form](few)
+    assert not re.search(r"\bnan\b|\binf\b", text)
+    assert b"NaN" not in few.to_json()
+
+
+def test_what_others_measure_is_rendered_by_its_group() -> None:
+    scores = [
+        Score(name=name, value=0.5, low=0.4, high=0.6, better=Better.HIGHER)
+        for name in ("risk.membership.auc", "utility.coverage", "fairness.parity.<b>", "unheard.of")
+    ]
+    details = {"utility.marginals": {"odd": 1}, "utility.tstr": {"targets": []}, "risk.membership": {"x": math.nan}}
+    text = page(document(Report(scores=tuple(scores), details=details), verdict()))
+    for heading in ("Risk", "Utility", "Fairness", "Other"):
+        assert f"<h3>{heading}</h3>" in text
+    for score in scores:
+        assert score.name.replace("<b>", "&lt;b&gt;") in text
+
+
+def test_a_decision_page_names_its_report_and_leaves_room_for_a_name(report: Report) -> None:
+    text = decision_page(document(report, policy=_with(approvals=2)), "ab" * 32)
+    assert "ab" * 32 in text
+    assert "It waits for 2 officers to approve it." in text
+    assert "Date, signature" in text
+    refused = decision_page(document(report, verdict({"risk.copies": Outcome.ABOVE})), "ab" * 32)
+    assert "Date, signature" not in refused
+    assert len(text) < len(page(document(report))) / 3
+
+
+def _with(**changes: object) -> Policy:
+    return Policy.from_dict(DEFAULT_POLICY.to_dict() | changes)
 
 
 @pytest.mark.parametrize(("epsilon", "sure"), [(0.0, 0.5), (math.log(3), 0.75), (1.0, 0.7310586), (3.0, 0.9525741)])
@@ -166,6 +179,21 @@ def test_belief(epsilon: float, sure: float) -> None:
     assert belief(epsilon) == pytest.approx(sure)
 
 
-def test_a_sandbox_promises_nothing() -> None:
-    fields = {name: getattr(STATEMENT, name) for name in STATEMENT.__slots__}
-    assert "no privacy guarantee" in promise(PrivacyStatement(**(fields | {"scope": Scope.NONE})))
+@pytest.mark.parametrize(("before", "after"), [(0.01, 3 / 102), (0.1, 0.25), (0.9, 27 / 28)])
+def test_belief_from_another_start(before: float, after: float) -> None:
+    assert belief(math.log(3), before) == pytest.approx(after)
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.5, "50"), (0.7310586, "73.2"), (0.9992, "more than 99.9"), (0.25, "25")]
+)
+def test_a_belief_is_rounded_up(share: float, told: str) -> None:
+    assert percent(share) == told
+
+
+def test_a_sandbox_promises_nothing(report: Report) -> None:
+    sandbox = statement(scope=Scope.NONE)
+    assert "no privacy guarantee" in promise(sandbox)
+    shown = document(report, claim=sandbox)
+    assert shown.promise.beliefs == ()
+    assert "Differentially private is nothing." in shown.exposed

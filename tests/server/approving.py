@@ -89,6 +89,6 @@ def awaiting(folder: Path, *, approvals_needed: int = 2) -> TwoOfThree:
 
 def another(gateway: Gateway) -> str:
     """One more release that awaits the officers."""
-    kinds = ("data", "model", "report_json", "report_html")
+    kinds = ("data", "model", "report_json", "report_html", "report_decision")
     contents = {kind: f"the {kind} of {len(gateway.artifacts.digests())}".encode() for kind in kinds}
     return charged(gateway, ReleaseState.AWAITING_APPROVAL, contents)

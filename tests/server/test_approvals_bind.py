@@ -81,6 +81,7 @@ EDITS: dict[str, Callable[[TwoOfThree], TwoOfThree]] = {
     "model": _release(lambda d: d["artifacts"].update(model=OTHER)),
     "report": _release(lambda d: d["artifacts"].update(report_json=OTHER)),
     "report_page": _release(lambda d: d["artifacts"].update(report_html=OTHER)),
+    "decision_page": _release(lambda d: d["artifacts"].update(report_decision=OTHER)),
     "policy": _release(lambda d: d["policy"].update(name="milder")),
     "policy_digest": _release(lambda d: d["policy"]["rules"][0].update(at_most=0.5)),
     "plan": _release(lambda d: d["plan"].update(engine="other")),

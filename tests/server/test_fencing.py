@@ -52,9 +52,9 @@ def files(gateway: Gateway, record: ReleaseRecord) -> dict[str, Path]:
 
 def keeps_report(gateway: Gateway, record: ReleaseRecord) -> None:
     work = gateway.settings.state / f"work-{record.release.id}"
-    for part, name in (("evaluate", "report.json"), ("render", "report.html")):
-        (work / part).mkdir(parents=True)
-        (work / part / name).write_text(record.release.id)
+    (work / "render").mkdir(parents=True)
+    for name in ("report.json", "report.html", "decision.html"):
+        (work / "render" / name).write_text(record.release.id)
     with gateway.store.begin() as tx:
         dataset = tx.datasets.get("table")
     claim = statement(Plan.from_json(record.plan), dataset, record, weaknesses=())

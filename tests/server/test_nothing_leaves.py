@@ -31,7 +31,13 @@ CALLERS: dict[str, Principal | None] = {
 }  # fmt: skip
 PRINCIPALS = {digest(f"{p.name}-token"): p for p in CALLERS.values() if p is not None}
 CONTENTS = {
-    kind: f"marker of the {kind}, in every state".encode() for kind in ("data", "model", "report_json", "report_html")
+    kind: f"marker of the {kind}, in every state".encode()
+    for kind in ("data", "model", "report_json", "report_html", "report_decision")
+}
+REPORTS = {
+    release_service_pb2.REPORT_FORMAT_UNSPECIFIED: "report_json",
+    release_service_pb2.REPORT_FORMAT_HTML: "report_html",
+    release_service_pb2.REPORT_FORMAT_DECISION: "report_decision",
 }
 PLANTED_ATTESTATION = b"marker of an attestation that nobody may read yet"
 SERVICES = {"datasets": DatasetRpc, "releases": ReleaseRpc, "ledger": LedgerRpc, "audit": AuditRpc}
@@ -71,7 +77,7 @@ class Cell:
 
     def entitled(self, caller: str) -> set[str]:
         """What the contract lets this caller have: the kinds of bytes."""
-        kinds = {"report_json", "report_html"} if caller in ("steward", "officer") else set()
+        kinds = set(REPORTS.values()) if caller in ("steward", "officer") else set()
         sees = caller in ("steward", "officer", "auditor") or (caller == "analyst" and self.published)
         if self.state is ReleaseState.RELEASED and sees:
             kinds |= {"attestation"} if caller == "auditor" else {"attestation", "data"}
@@ -110,11 +116,12 @@ class Context:
 
 
 def requests(rpc: Rpc, release: str) -> Iterator[Any]:
-    """What is sent: a report is asked for in both formats."""
+    """What is sent: a report is asked for in all formats."""
     request = rpc.request(release, "table")
     yield request
     if rpc.name == "GetReport":
         yield release_service_pb2.GetReportRequest(id=release, format=release_service_pb2.REPORT_FORMAT_HTML)
+        yield release_service_pb2.GetReportRequest(id=release, format=release_service_pb2.REPORT_FORMAT_DECISION)
 
 
 async def answered(gateway: Gateway, rpc: Rpc, request: Any, caller: str) -> bytes:
@@ -187,7 +194,7 @@ def _judge(
     their digest either, except by the list of what is revoked, which names the data of that alone to everybody."""
     gives = {"DownloadRelease": {"data"}, "GetAttestation": {"attestation"}}.get(rpc.name, set())
     if rpc.name == "GetReport":
-        gives = {"report_html" if request.format == release_service_pb2.REPORT_FORMAT_HTML else "report_json"}
+        gives = {REPORTS[request.format]}
     entitled = cell.entitled(caller)
     assert {kind for kind, marker in markers.items() if marker in found} == gives & entitled, (cell, caller, rpc.name)
     if rpc.name == "GetRevocations" and CALLERS[caller] is not None:

@@ -35,7 +35,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTHING = Charge(epsilon=0, delta=0, rdp=0)
 BINDING = Binding(
     release="r1", dataset="demo", registrar="steward", domain="d" * 64, account="people", engine="tree",
-    requester="analyst", data="ab" * 32, model="", report="e" * 64, report_page="f" * 64, policy="two",
+    requester="analyst", data="ab" * 32, model="", report="e" * 64, report_page="f" * 64,
+    decision_page="9" * 64, policy="two",
     policy_digest="c" * 64, plan="a" * 64, statement="b" * 64, verdict=1, verdicts_allowed=3, salt="0" * 64,
 )  # fmt: skip
 
@@ -368,6 +369,8 @@ class Releases(release_service_pb2_grpc.ReleaseServiceServicer):
     def GetReport(self, request, context):  # noqa: N802
         if request.format == release_service_pb2.REPORT_FORMAT_HTML:
             return release_service_pb2.GetReportResponse(content=b"<html></html>", media_type="text/html")
+        if request.format == release_service_pb2.REPORT_FORMAT_DECISION:
+            return release_service_pb2.GetReportResponse(content=b"<html>decide</html>", media_type="text/html")
         score = Score(name="risk.copies", value=0.0, low=0.0, high=0.004, better=Better.LOWER)
         content = convert_json(Report(scores=(score,)).to_dict())
         return release_service_pb2.GetReportResponse(content=content, media_type="application/json")

@@ -18,6 +18,7 @@ from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Column, Domain, Kind
 from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import ReleaseState
+from synthgate.report import ReportForm
 from synthgate.schema import Declaration
 from synthgate.v1 import audit_service_pb2, dataset_service_pb2, ledger_service_pb2, release_service_pb2
 
@@ -193,6 +194,7 @@ def test_report_attestation_and_decisions(gateway, client):
     release = client.create_release("people", epsilon=1.0)
     assert client.report(release.id)["risk.copies"].high == 0.004
     assert client.report_file(release.id) == b"<html></html>"
+    assert client.report_file(release.id, form=ReportForm.DECISION) == b"<html>decide</html>"
     assert client.attestation(release.id).public_key == b"PEM"
     with pytest.raises(errors.WrongState):
         client.approve(release.id, binding=BINDING.digest, reason="fine")

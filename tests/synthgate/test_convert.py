@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgate.approval import Binding
+from synthgate.attacker import Attacker
+from synthgate.audience import Audience
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView, PrivacyUnit, PublicSizes, SizeOrigin
@@ -15,7 +17,7 @@ from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
-from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule
+from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, for_audience
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2, types_pb2
 
@@ -77,9 +79,13 @@ def units_and_sizes(draw):
 def policies(draw):
     scores = draw(st.lists(st.sampled_from(sorted(FIXED_SCORES)), max_size=4, unique=True))
     rules = [Rule(score=s, **{draw(st.sampled_from(["at_most", "at_least"])): draw(REALS)}) for s in scores]
+    named = st.lists(NAMES, max_size=3, unique=True).map(tuple)
+    audience = draw(st.none() | st.sampled_from(Audience))
     return Policy(
         name=draw(NAMES), epsilon_max=draw(st.floats(1e-3, 100)), certified_only=draw(st.booleans()),
-        verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), rules=tuple(rules),
+        verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), version=draw(st.integers(1, 999)),
+        rules=tuple(rules) if audience is None else for_audience(DEFAULT_POLICY.rules, audience), audience=audience,
+        attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named)),
     )  # fmt: skip
 
 
@@ -111,7 +117,8 @@ RELEASES = st.builds(
     Release, id=TEXT, dataset=TEXT, account=TEXT, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS,
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,
     stage=TEXT, reasons=TEXTS, approvals=TEXTS, approvals_needed=SMALL, sha256=TEXT, bytes=AMOUNTS, rows=AMOUNTS,
-    derivation=st.none() | DERIVATIONS, binding=st.none() | BINDINGS,
+    derivation=st.none() | DERIVATIONS, binding=st.none() | BINDINGS, policy=TEXT, policy_version=SMALL,
+    policy_digest=TEXT,
 )  # fmt: skip
 QUOTES = st.builds(
     Quote, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS, plan_epsilon=REALS, share_ppm=AMOUNTS,

@@ -100,7 +100,7 @@ def findings_from_proto(message: datasets.ColumnFindings) -> ColumnFindings:
 
 _RELEASE_SAME = (
     "id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "requested_by", "stage",
-    "approvals_needed", "sha256", "bytes", "rows",
+    "approvals_needed", "sha256", "bytes", "rows", "policy", "policy_version", "policy_digest",
 )  # fmt: skip
 
 

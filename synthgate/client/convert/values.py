@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from synthgate.attacker import Attacker
+from synthgate.audience import Audience
 from synthgate.dataset import PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.errors import InvalidDomain
+from synthgate.errors import InvalidDomain, InvalidPolicy
 from synthgate.policy import DEFAULT_POLICY, Policy, Rule
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import types_pb2 as types
@@ -109,6 +111,9 @@ def policy_to_proto(policy: Policy) -> types.Policy:
         verdicts_max=policy.verdicts_max,
         approvals=policy.approvals,
         rules=[types.Rule(score=r.score, at_most=r.at_most, at_least=r.at_least) for r in policy.rules],
+        version=policy.version,
+        audience=str(policy.audience) if policy.audience else "",
+        attacker=types.Attacker(**policy.attacker.to_dict()) if policy.attacker else None,
     )
 
 
@@ -121,7 +126,18 @@ def policy_from_proto(message: types.Policy) -> Policy:
         verdicts_max=message.verdicts_max,
         approvals=message.approvals,
         rules=tuple(map(_rule_from_proto, message.rules)),
+        version=message.version or 1,
+        audience=_audience(message.audience),
+        attacker=Attacker(
+            also_knows=tuple(message.attacker.also_knows), also_secret=tuple(message.attacker.also_secret)
+        ),
     )
+
+
+def _audience(name: str) -> Audience | None:
+    if name and name not in tuple(Audience):
+        raise InvalidPolicy(f"audience is one of {', '.join(Audience)}, or left out")
+    return Audience(name) if name else None
 
 
 def requested_policy(request: datasets.CreateDatasetRequest) -> Policy:

@@ -13,7 +13,7 @@ from server.jobs.render import render
 from synthgate.dataset import PublicSizes
 from synthgate.errors import InvalidTable
 from synthgate.events import DiscreteGaussian
-from synthgate.policy import COPIES, Finding, Outcome, Rule, Verdict
+from synthgate.policy import COPIES, DEFAULT_POLICY, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report
 from synthgate.statement import PrivacyStatement, Scope
 from tests.server.jobs.tables import DOMAIN, KEY, OTHER_KEY, store
@@ -82,7 +82,7 @@ def test_a_table_without_a_declared_column_is_refused(judged, tmp_path):
         evaluate(spec | {"sample": str(tmp_path / "x.parquet")}, folder=tmp_path, secret=KEY, progress=print)
 
 
-def test_a_report_becomes_a_page(judged, tmp_path):
+def test_a_report_becomes_three_forms(judged, tmp_path):
     spec, _, folder = judged
     page = {
         "report": str(folder / "report.json"),
@@ -91,11 +91,13 @@ def test_a_report_becomes_a_page(judged, tmp_path):
         "verdict": json.loads(json.dumps(VERDICT.to_dict())),
         "statement": STATEMENT.to_dict(),
         "domain": spec["domain"],
+        "policy": DEFAULT_POLICY.to_dict(),
     }
     results = [render(page, folder=tmp_path, secret=KEY, progress=lambda stage: None) for _ in range(2)]
-    content = (tmp_path / "report.html").read_bytes()
-    assert results[0] == results[1] == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    assert b"Release &lt;r1&gt;" in content
+    forms = {name: (tmp_path / name).read_bytes() for name in ("report.json", "report.html", "decision.html")}
+    assert results[0] == results[1] == {name: hashlib.sha256(data).hexdigest() for name, data in forms.items()}
+    assert b"Release &lt;r1&gt;" in forms["report.html"]
+    assert results[0]["report.json"].encode() in forms["decision.html"]
 
 
 def test_a_verdict_survives_its_document():

@@ -281,6 +281,19 @@ def test_a_report_is_private(run, tmp_path):
     run("release", "report", "r1", "-o", tmp_path / "r.pdf", code=2)
 
 
+@pytest.mark.parametrize(
+    ("form", "name", "content"),
+    [("html", "r.html", "<html></html>"), ("decision", "r.html", "<html>decide</html>"), ("json", "r.json", "scores")],
+)
+def test_a_report_has_three_forms(run, tmp_path, form, name, content):
+    run("release", "create", "demo", "--epsilon", 1)
+    run("release", "report", "r1", "--format", form, "-o", tmp_path / name)
+    assert content in (tmp_path / name).read_text()
+    run("release", "report", "r1", "--format", form, code=2)
+    other = "r.html" if name == "r.json" else "r.json"
+    run("release", "report", "r1", "--format", form, "-o", tmp_path / other, code=2)
+
+
 def test_officers_decide(gateway, run):
     run("release", "create", "demo", "--epsilon", 1)
     assert "WRONG_STATE" in run("release", "approve", "r1", "--reason", "fine", "--role", "officer", code=3).output

@@ -1,0 +1,85 @@
+"""`Attacker`: what a policy lets attackers know, or look for, beyond what the domain declares. It only ever widens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from synthgate.domain import Domain, Role
+from synthgate.errors import InvalidPolicy
+
+KEYS = ("also_knows", "also_secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacker:
+    """Columns that attackers know although the domain calls them sensitive, and columns that they try to guess although
+    the domain declares no secret there. A column may be both: it is guessed, and known where another is guessed."""
+
+    also_knows: tuple[str, ...] = ()
+    also_secret: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in KEYS:
+            names = getattr(self, key)
+            if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
+                raise InvalidPolicy(f"attacker: {key} is a list of column names, each of them once")
+
+    def __bool__(self) -> bool:
+        return bool(self.also_knows or self.also_secret)
+
+    def widened(self, domain: Domain) -> Domain:
+        """The domain as evaluation and gate read it: what is declared stays, and more is added.
+
+        Halves that ``link`` declares stay as declared; halves that were dealt keep their columns and get the new ones,
+        the smaller half first. Raises InvalidPolicy where a name is no column that is released.
+        """
+        if not self:
+            return domain
+        self._check(domain)
+        columns = tuple(
+            replace(
+                column,
+                role=Role.AUXILIARY if column.name in self.also_knows else column.role,
+                secret=column.secret or column.name in self.also_secret,
+            )
+            for column in domain.columns
+        )
+        return replace(domain, columns=columns, link=self._halves(domain))
+
+    def _check(self, domain: Domain) -> None:
+        released = {column.name for column in domain.modelled}
+        for key in KEYS:
+            if unknown := [name for name in getattr(self, key) if name not in released]:
+                raise InvalidPolicy(
+                    f"attacker: {key} names {unknown[0]!r}, which the domain does not declare or declares an identifier"
+                )
+
+    def _halves(self, domain: Domain) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if domain.link[0]:
+            return domain.link
+        first, second = domain.halves
+        for name in self.also_knows:
+            if name in domain.auxiliary:
+                continue
+            if len(first) <= len(second):
+                first = (*first, name)
+            else:
+                second = (*second, name)
+        return (first, second) if first and second else ((), ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, without what is empty."""
+        return {key: list(getattr(self, key)) for key in KEYS if getattr(self, key)}
+
+    @classmethod
+    def from_dict(cls, document: Any) -> "Attacker":
+        """Read the key ``attacker`` of a policy. Raises InvalidPolicy."""
+        if not isinstance(document, Mapping) or set(map(str, document)) - set(KEYS):
+            raise InvalidPolicy(f"attacker is a mapping with the keys {' and '.join(KEYS)}, and no others")
+        if not all(isinstance(value, (list, tuple)) for value in document.values()):
+            raise InvalidPolicy("attacker: each key is a list of column names")
+        return cls(**{key: tuple(value) for key, value in document.items()})
+
+
+AS_DECLARED = Attacker()
+"""Adds nothing."""
