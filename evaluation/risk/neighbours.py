@@ -137,41 +137,37 @@ def nearest(queries: pd.DataFrame, candidates: pd.DataFrame, domain: Domain, nam
 
 
 @numba.jit(nopython=True, nogil=True)
-def _distances(value: float, cells: Floats, number: bool, out: Floats) -> None:
-    """The distance of one target to a block of candidates in one part."""
-    if number:
-        for j in range(len(cells)):
-            out[j] = abs(value - cells[j])
-    else:
-        for j in range(len(cells)):
-            out[j] = 1.0 if value != cells[j] else 0.0
-
-
-@numba.jit(nopython=True, nogil=True)
 def _nearest(
     targets: Floats, candidates: Floats, numbers: int, left_out: Places, widths: Places
 ) -> tuple[Places, Floats]:
     """``left_out`` names the parts to subtract, ``widths[k]`` of them for the k-th set of known columns."""
-    count = targets.shape[1]
+    parts, count = targets.shape
     places = np.zeros((len(widths), count), dtype=np.int64)
     least = np.full((len(widths), count), inf)
-    own = np.empty((targets.shape[0], BLOCK))
-    total, rest = np.empty(BLOCK), np.empty(BLOCK)
+    own, total, rest = np.empty((parts, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
     for start in range(0, candidates.shape[1], BLOCK):
         size = min(BLOCK, candidates.shape[1] - start)
         for i in range(count):
-            total[:size] = 0.0
-            for part in range(targets.shape[0]):
-                _distances(targets[part, i], candidates[part, start : start + size], part < numbers, own[part, :size])
+            for j in range(size):
+                total[j] = 0.0
+            for part in range(parts):
+                value, cells, mine = targets[part, i], candidates[part, start : start + size], own[part]
+                if part < numbers:
+                    for j in range(size):
+                        mine[j] = abs(value - cells[j])
+                else:
+                    for j in range(size):
+                        mine[j] = 1.0 if value != cells[j] else 0.0
                 for j in range(size):
-                    total[j] += own[part, j]
+                    total[j] += mine[j]
             first = 0
             for k in range(len(widths)):
-                rest[:size] = total[:size]
+                for j in range(size):
+                    rest[j] = total[j]
                 for place in range(first, first + widths[k]):
-                    part = left_out[place]
+                    mine = own[left_out[place]]
                     for j in range(size):
-                        rest[j] -= own[part, j]
+                        rest[j] -= mine[j]
                 first += widths[k]
                 for j in range(size):
                     if rest[j] < least[k, i]:

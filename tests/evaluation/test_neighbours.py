@@ -1,4 +1,4 @@
-"""Distances are anonymeter's, to what rounding to 2^-35 of a range can change; guesses too, where one row is nearest."""
+"""Distances are anonymeter's, but for rounding to 2^-35 of a range; guesses too, where one row alone is nearest."""
 
 import numpy as np
 import pandas as pd
