@@ -15,7 +15,6 @@ from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MAX_CANDIDATES, Tally, Targets, candidates, shortage, targets, untold
 from evaluation.risk.neighbours import Places, encode, search
-from evaluation.tables import Floats
 from synthgate.domain import NUMERIC, Domain
 from synthgate.report import Score
 
@@ -72,12 +71,8 @@ def right(guesses: pd.Series, secrets: pd.Series, domain: Domain) -> int:
     numeric = column.kind in NUMERIC
     low = column.number(column.low) if numeric else 0.0
 
-    def measured(cells: pd.Series) -> Floats:
-        return cells.to_numpy() - low if numeric else cells.to_numpy()
-
-    found = evaluate_inference_guesses(
-        guesses=pd.Series(measured(guesses)), secrets=pd.Series(measured(secrets)), regression=numeric
-    )
+    cells = [side.to_numpy() - low if numeric else side.to_numpy() for side in (guesses, secrets)]
+    found = evaluate_inference_guesses(guesses=pd.Series(cells[0]), secrets=pd.Series(cells[1]), regression=numeric)
     return int(np.count_nonzero(found))
 
 

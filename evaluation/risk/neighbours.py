@@ -133,7 +133,8 @@ def search(encoded: Encoded, left_out: Sequence[int | None]) -> Nearest:
 
 def nearest(queries: pd.DataFrame, candidates: pd.DataFrame, domain: Domain, names: tuple[str, ...]) -> Places:
     """Positions in ``candidates``, shape (len(queries),), of the row nearest in the columns ``names``."""
-    return search(encode(queries, candidates, domain, names), [None]).places[0]
+    places: Places = search(encode(queries, candidates, domain, names), [None]).places[0]
+    return places
 
 
 @numba.jit(nopython=True, nogil=True)

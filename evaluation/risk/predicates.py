@@ -8,6 +8,7 @@ row does: only the rows in the interval of its rarest column are looked at, and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -38,7 +39,7 @@ class Coded:
     starts: Places
     bases: Places
     names: tuple[str, ...]
-    values: tuple[pl.Series, ...]
+    values: tuple[list[Any], ...]
 
     def query(self, place: int, row: int) -> pl.Expr:
         """What the predicates of ``row`` ask of one column."""
@@ -46,9 +47,10 @@ class Coded:
         if rank < 0:
             return pl.col(name).is_null()
         value = self.values[place][rank]
-        if turn < 0:
-            return pl.col(name) == value
-        return pl.col(name) >= value if rank >= turn else pl.col(name) <= value
+        expression: pl.Expr = pl.col(name) == value
+        if turn >= 0:
+            expression = pl.col(name) >= value if rank >= turn else pl.col(name) <= value
+        return expression
 
 
 def code(frame: pl.DataFrame) -> Coded:
@@ -56,13 +58,17 @@ def code(frame: pl.DataFrame) -> Coded:
     ranks, turns, values, starts = [], [], [], []
     for name in frame.columns:
         series = frame[name]
-        distinct = series.drop_nulls().unique().sort()
-        ranks.append((series.rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy().astype(np.int32))
-        median = series.median() if series.dtype.is_numeric() else None
-        turn = len(distinct) if series.dtype.is_numeric() else -1
-        turns.append(turn if median is None else int(np.searchsorted(distinct.to_numpy(), median, side="right")))
-        values.append(distinct)
-        counts = np.bincount(ranks[-1] + 1, minlength=len(distinct) + 1)
+        filled = series.drop_nulls()
+        distinct, inverse = np.unique(filled.to_numpy(), return_inverse=True)  # by value: -0.0 is 0.0
+        column = np.full(len(series), -1, dtype=np.int32)
+        column[series.is_not_null().to_numpy()] = inverse
+        ranks.append(column)
+        turn = -1
+        if series.dtype.is_numeric():
+            turn = int(np.searchsorted(distinct, np.median(filled.to_numpy()), side="right")) if len(filled) else 0
+        turns.append(turn)
+        values.append(distinct.tolist())
+        counts = np.bincount(column + 1, minlength=len(distinct) + 1)
         starts.append(np.concatenate([[0], np.cumsum(counts)]))
     return Coded(
         ranks=np.array(ranks, dtype=np.int32),
