@@ -29,11 +29,12 @@ from anonymeter.neighbors.mixed_types_kneighbors import KNNInferencePredictor, M
 from tables import DATA, RESULTS, canonical, prepare
 
 from evaluation.base import Comparison, Metric
-from evaluation.risk.attack import Targets
+from evaluation.risk.attack import MAX_CANDIDATES, Targets, targets
 from evaluation.risk.inference import Inference, guessed_from
 from evaluation.risk.linkability import Linkability
 from evaluation.risk.neighbours import encode, search
-from evaluation.risk.singling_out import COLUMN_COUNTS, SinglingOut
+from evaluation.risk.queries import naive_queries, plain
+from evaluation.risk.singling_out import COLUMN_COUNTS, multivariate, told, univariate
 from evaluation.run import compare
 from evaluation.tables import normalise
 from synthgate.domain import NUMERIC, Domain, Role
@@ -134,18 +135,31 @@ def theirs(data: Tables, attacks: int) -> tuple[dict[str, Callable[[], Any]], di
     return work, predictors
 
 
-def ours(data: Tables) -> dict[str, Callable[[], Any]]:
-    """The same by the metrics of the evaluation; each number of columns is timed with the univariate attack taken off."""
+def ours(data: Tables, attacks: int) -> dict[str, Callable[[], Any]]:
+    """The same by the metrics of the evaluation; each number of columns prepares its tables alone, as there."""
     comparison = data.comparison()
 
     def measured(metric: Metric) -> Callable[[], Any]:
         return lambda: metric.measure(comparison, generator=np.random.default_rng(0))
 
-    return {
-        "singling out": measured(SinglingOut()),
-        "linkability": measured(Linkability()),
-        f"inference of {len(data.train.columns)} secrets": measured(Inference()),
-    }
+    def singling_out(width: int) -> Any:
+        generator = np.random.default_rng(0)
+        sides = targets(comparison, generator=generator, most=MAX_CANDIDATES)
+        frames = [plain(frame, data.domain) for frame in (sides.main, sides.control)]
+        whole = plain(data.sample, data.domain).unique(maintain_order=True)
+        found = (
+            univariate(whole, attacks, generator=generator)
+            if width == 1
+            else multivariate(whole, attacks, width=width, generator=generator)
+        )
+        return told("risk.singling_out", found, frames, naive_queries(whole, attacks, width, generator=generator), "")
+
+    work: dict[str, Callable[[], Any]] = {"singling out, 1 column": lambda: singling_out(1)}
+    for width in COLUMN_COUNTS:
+        work[f"singling out, {width} columns"] = lambda width=width: singling_out(width)
+    work["linkability"] = measured(Linkability())
+    work[f"inference of {len(data.train.columns)} secrets"] = measured(Inference())
+    return work
 
 
 def timed(work: dict[str, Callable[[], Any]]) -> dict[str, dict[str, float]]:
@@ -196,11 +210,11 @@ def agreed(data: Tables, predictors: dict[str, Recording], attacks: int) -> dict
 def attacks(rows: int, count: int) -> dict[str, Any]:
     small = tables(max(300, count // 10))
     warm, _ = theirs(small, 20)
-    for call in (*warm.values(), *ours(small).values()):
+    for call in (*warm.values(), *ours(small, 20).values()):
         call()
     data = tables(rows)
     print("ours", flush=True)
-    mine = timed(ours(data))
+    mine = timed(ours(data, count))
     print("anonymeter", flush=True)
     work, predictors = theirs(data, count)
     other = timed(work)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from evaluation.groups import choose_groups
+from evaluation.groups import Group, choose_groups
 from evaluation.risk.predicates import GROUPING, Coded, code, drawn, joined, lone, lone_of_group
 from evaluation.tables import MISSING
 from synthgate.domain import Domain
@@ -133,31 +133,40 @@ def draw(
     return list(found.values()), spent
 
 
+Predicate = tuple[Group, int]
+"""A group of columns and the row whose values a query takes."""
+
+
 def search(
-    sample: pl.DataFrame,
-    width: int,
-    *,
-    generator: np.random.Generator,
-    comparisons: int = MAX_COMPARISONS,
-    coded: Coded | None = None,
-    enough: int | None = None,
+    sample: pl.DataFrame, width: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
 ) -> tuple[list[pl.Expr], bool]:
     """Multivariate queries of ``width`` columns that single out one row of the sample, and whether these are all.
 
     As in anonymeter a query takes a released row's value in each column: equal for text, null for null, and for
     numbers at least (above the column's median) or at most (else) that value. Combinations of columns are searched in
-    keyed order until ``comparisons`` are made or ``enough`` queries found.
+    keyed order until ``comparisons`` are made.
     """
-    if sample.height == 0 or comparisons <= 0:
-        return [], sample.height == 0
-    coded = code(sample) if coded is None else coded
-    groups = choose_groups(sample.width, width, MAX_GROUPS, generator=generator)
-    complete = len(groups) == comb(sample.width, width)
-    found: list[pl.Expr] = []
+    if sample.height == 0:
+        return [], True
+    coded = code(sample)
+    found, complete = listed(coded, width, generator=generator, comparisons=comparisons)
+    return [joined(coded, *predicate) for predicate in found], complete
+
+
+def listed(
+    coded: Coded, width: int, *, generator: np.random.Generator, comparisons: int, enough: int | None = None
+) -> tuple[list[Predicate], bool]:
+    """The same as columns and rows; it also ends where ``enough`` are found."""
+    if comparisons <= 0:
+        return [], False
+    columns = len(coded.names)
+    groups = choose_groups(columns, width, MAX_GROUPS, generator=generator)
+    complete = len(groups) == comb(columns, width)
+    found: list[Predicate] = []
     for i in generator.permutation(len(groups)).tolist():
         rows, spent = lone_of_group(coded, groups[i], comparisons)
         comparisons -= spent
-        found += [joined(coded, groups[i], row) for row in rows.tolist()]
+        found += [(groups[i], row) for row in rows.tolist()]
         if comparisons < 0 or (enough is not None and len(found) >= enough):
             return found, False
     return found, complete

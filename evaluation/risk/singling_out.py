@@ -20,16 +20,16 @@ from anonymeter.evaluators.singling_out_evaluator import univariate_singling_out
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
-from evaluation.risk.predicates import code
+from evaluation.risk.predicates import code, joined
 from evaluation.risk.queries import (
     AMPLE,
     ATTEMPTS,
     MAX_COMPARISONS,
     condensed,
     draw,
+    listed,
     naive_queries,
     plain,
-    search,
     search_cost,
 )
 from synthgate.dataset import attack_targets
@@ -85,7 +85,7 @@ class SinglingOut:
         whole = plain(rows, comparison.domain).unique(maintain_order=True)
 
         def score(name: str, found_by: Search, width: int) -> Score:
-            return _score(name, found_by, frames, naive_queries(whole, wanted, width, generator=generator), cut)
+            return told(name, found_by, frames, naive_queries(whole, wanted, width, generator=generator), cut)
 
         widths = affordable(self._columns, whole.width, len(rows), self._comparisons)
         several = {
@@ -164,14 +164,13 @@ def multivariate(
         found, spent = draw(sample, coded, width, wanted, generator=generator, comparisons=comparisons)
         if len(found) >= wanted:
             return Search(queries=tuple(found), complete=False)
-    every, complete = search(
-        sample, width, generator=generator, comparisons=comparisons - spent, coded=coded, enough=AMPLE * wanted
-    )
+    every, complete = listed(coded, width, generator=generator, comparisons=comparisons - spent, enough=AMPLE * wanted)
     chosen = generator.permutation(len(every))[:wanted]
-    return Search(queries=tuple(every[i] for i in chosen), complete=complete)
+    return Search(queries=tuple(joined(coded, *every[i]) for i in chosen), complete=complete)
 
 
-def _score(name: str, found_by: Search, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...], cut: str) -> Score:
+def told(name: str, found_by: Search, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...], cut: str) -> Score:
+    """The score of queries that were found in the sample, asked of both sides; as many are counted as ``naive`` has."""
     wanted = len(naive)
     main, control = (int(np.count_nonzero(ask(frame, found_by.queries) == 1)) for frame in frames)
     baseline = int(np.count_nonzero(ask(frames[0], naive) == 1))
