@@ -34,6 +34,7 @@ from evaluation.risk.inference import Inference, guessed_from
 from evaluation.risk.linkability import Linkability
 from evaluation.risk.neighbours import encode, search
 from evaluation.risk.queries import naive_queries, plain
+from evaluation.risk.queries import search as search_queries
 from evaluation.risk.singling_out import COLUMN_COUNTS, multivariate, told, univariate
 from evaluation.run import compare
 from evaluation.tables import normalise
@@ -212,6 +213,7 @@ def attacks(rows: int, count: int) -> dict[str, Any]:
     warm, _ = theirs(small, 20)
     for call in (*warm.values(), *ours(small, 20).values()):
         call()
+    search_queries(plain(small.sample, small.domain), 2, generator=np.random.default_rng(0))
     data = tables(rows)
     print("ours", flush=True)
     mine = timed(ours(data, count))

@@ -103,33 +103,39 @@ class Copies:
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
         matches = match(comparison)
-        recurring = _recurring(matches)
-        rows = len(comparison.sample)
-        once = (matches.released > 0).astype(np.float64)
-        if recurring < RECURRING:
-            rows, scale = min(rows, len(comparison.train)), matches.ratio
-            found, how = exposure(matches, matches.released.astype(np.float64), rows / scale), "by rows, all training"
-        else:
-            scale = 1.0
-            found, how = exposure(matches, once, rows), "by distinct rows"
-            repeats = exposure(matches, matches.released.astype(np.float64), rows)
-            if repeats.excess - repeats.half_width(SURE) > found.excess + found.half_width(ONE_SIDED):
-                found, how = repeats, "by rows, for repeats"
-        value = found.excess * scale / rows
-        half = found.half_width(ONE_SIDED) * scale / rows
-        least = convictable(matches, found.owners, len(comparison.train) * scale / rows)
-        note = (
-            f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
-            f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
-            f"{recurring:.2%} of holdout rows occur in training; at {BOUND:g} it "
-            + (
-                f"could have convicted a share of {least:.2g} of copied training rows"
-                if least <= 1
-                else "convicts none"
-            )
+        score = judge(
+            self.name,
+            matches,
+            rows=len(comparison.sample),
+            training=len(comparison.train),
+            recurring=_recurring(matches),
         )
-        score = Score(name=self.name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
         return Findings(scores=(score,))
+
+
+def judge(name: str, matches: Matches, *, rows: int, training: int, recurring: float) -> Score:
+    """The excess exposure of trained units as a share of ``rows`` released ones, or of all ``training`` rows where
+    rows are unique: where the share ``recurring`` of the holdout's rows occurs in training."""
+    once = (matches.released > 0).astype(np.float64)
+    if recurring < RECURRING:
+        rows, scale = min(rows, training), matches.ratio
+        found, how = exposure(matches, matches.released.astype(np.float64), rows / scale), "by rows, all training"
+    else:
+        scale = 1.0
+        found, how = exposure(matches, once, rows), "by distinct rows"
+        repeats = exposure(matches, matches.released.astype(np.float64), rows)
+        if repeats.excess - repeats.half_width(SURE) > found.excess + found.half_width(ONE_SIDED):
+            found, how = repeats, "by rows, for repeats"
+    value = found.excess * scale / rows
+    half = found.half_width(ONE_SIDED) * scale / rows
+    least = convictable(matches, found.owners, training * scale / rows)
+    note = (
+        f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
+        f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
+        f"{recurring:.2%} of holdout rows occur in training; at {BOUND:g} it "
+        + (f"could have convicted a share of {least:.2g} of copied training rows" if least <= 1 else "convicts none")
+    )
+    return Score(name=name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
 
 
 def match(comparison: Comparison) -> Matches:
