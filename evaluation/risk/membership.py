@@ -9,7 +9,7 @@ Two attacks, tried on trained units and on as many that were held out, by one ke
 - *nearest*: how near the nearest released row is.
 
 Densities are those of a product kernel ``exp(-distance / h)`` with the Gower distance over declared ranges and h a
-fifth of a range (`evaluation.risk.neighbours`). *Outliers* are the twentieth of all attacked rows that is the least
+tenth of a range (`evaluation.risk.neighbours`). *Outliers* are the twentieth of all attacked rows that is the least
 dense in the reference, on either side alike: those whom an average hides.
 
 An area under the curve is told as its excess over the half that guessing gives. What the release's epsilon allows at
@@ -34,8 +34,8 @@ from evaluation.tables import Floats
 from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
 
-WIDTH = 0.2
-"""h of the kernel, in ranges of a column: a category that differs weighs e^-5."""
+WIDTH = 0.1
+"""h of the kernel, in ranges of a column: a category that differs weighs e^-10."""
 
 MAX_RELEASED = 20_000
 """Released rows whose density is taken, at most, by keyed choice."""

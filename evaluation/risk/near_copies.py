@@ -23,6 +23,9 @@ from evaluation.risk.copies import OWNERS, Matches, judge
 from evaluation.tables import codes
 from synthgate.domain import NUMERIC
 
+BOUND = 0.05
+"""The default policy's threshold, above what luck shows on a thousand units (see the measured draws in ADR 0051)."""
+
 MAX_ROWS = 20_000
 """Released rows, and units of either side, that are compared at most."""
 
@@ -49,8 +52,21 @@ class NearCopies:
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
         chosen = reduced(comparison, self._most, generator=generator)
-        matches, recurring = near(chosen)
-        score = judge(self.name, matches, rows=len(chosen.sample), training=len(chosen.train), recurring=recurring)
+        train, holdout, sample = _coded(chosen)
+        matches = near(chosen, np.concatenate([train, holdout]), sample)
+        cells, places, common = _near(holdout, np.concatenate([train, holdout]), COMMON)
+        known = np.zeros(len(holdout), dtype=bool)
+        known[cells[places < len(train)]] = True
+        score = judge(
+            self.name,
+            matches,
+            rows=len(chosen.sample),
+            training=len(chosen.train),
+            recurring=float(np.mean(known | common)),
+            had=np.where(common, 2 * COMMON, np.bincount(cells, minlength=len(holdout))),
+            new=np.ones(len(holdout), dtype=bool),
+            bound=BOUND,
+        )
         return Findings(scores=(score,))
 
 
@@ -74,25 +90,21 @@ def reduced(comparison: Comparison, most: int, *, generator: np.random.Generator
     )
 
 
-def near(comparison: Comparison) -> tuple[Matches, float]:
-    """Which unit has a row near which distinct released row, and the share of held-out rows near a training row."""
-    train, holdout, sample = _coded(comparison)
+def near(comparison: Comparison, private: Codes, sample: Codes) -> Matches:
+    """Which unit has a row near which distinct released row; rows near to more than `COMMON` count as not released."""
     rows, released = np.unique(sample, axis=0, return_counts=True)
-    private = np.concatenate([train, holdout])
     trained, held = comparison.units
     units = np.concatenate([comparison.train_units, trained + comparison.holdout_units])
     cells, places, common = _near(rows, private, COMMON)
     pairs = np.unique(np.column_stack([cells, units[places]]), axis=0)
     pairs = pairs[~common[pairs[:, 0]]]
-    matches = Matches(
+    return Matches(
         cells=pairs[:, 0],
         units=pairs[:, 1],
         trained=trained,
         held=held,
         released=np.where(common, 0, released).astype(np.int64),
     )
-    _, _, recurring = _near(holdout, train, 0)
-    return matches, float(recurring.mean())
 
 
 def _coded(comparison: Comparison) -> tuple[Codes, Codes, Codes]:
