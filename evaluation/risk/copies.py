@@ -103,12 +103,15 @@ class Copies:
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
         matches = match(comparison)
+        held = matches.cells[matches.units >= matches.trained]
         score = judge(
             self.name,
             matches,
             rows=len(comparison.sample),
             training=len(comparison.train),
             recurring=_recurring(matches),
+            had=matches.owners[held],
+            new=matches.released[held] == 0,
         )
         return Findings(scores=(score,))
 

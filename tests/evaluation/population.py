@@ -1,4 +1,4 @@
-"""A made-up population of any size: twelve columns that hang together, rows practically unique, guesses seldom right."""
+"""A made-up population of any size: twelve columns that hang together, unique rows, guesses that are seldom right."""
 
 import numpy as np
 import pandas as pd
