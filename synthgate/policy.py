@@ -14,11 +14,14 @@ from synthgate.errors import InvalidPolicy
 INFERENCE = "risk.inference."
 RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability")
 COPIES = "risk.copies"
+NEAR_COPIES = "risk.near_copies"
+MEMBERSHIP = tuple(f"risk.membership.{attack}{kind}" for attack in ("domias", "nearest")
+                   for kind in ("", "_tpr", "_outliers"))  # fmt: skip
 EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
 FIXED_SCORES = frozenset(
-    {*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3", "utility.association",
-     "utility.tstr", "utility.tstr_gap"}
+    {*RISKS, COPIES, NEAR_COPIES, *MEMBERSHIP, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3",
+     "utility.association", "utility.tstr", "utility.tstr_gap"}
 )  # fmt: skip
 ATTACKS = (*RISKS, INFERENCE + "*")
 
@@ -132,6 +135,7 @@ DEFAULT_POLICY = Policy(
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
         Rule(score=COPIES, at_most=0.01),
+        Rule(score=NEAR_COPIES, at_most=0.05),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )

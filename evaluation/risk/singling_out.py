@@ -126,7 +126,7 @@ def _worst(several: dict[int, Score]) -> Score:
     stopped = [str(w) for w, s in several.items() if not s.conclusive]
     if stopped and several[width].conclusive:
         words.append(f"those of {', '.join(stopped)} stopped at the limit of work")
-    note = "; ".join([*words, several[width].note])
+    note = "; ".join([several[width].note, *words])
     return replace(several[width], conclusive=not stopped, note=note)
 
 

@@ -60,7 +60,9 @@ def _run(folder: Path, train: Cells, holdout: Cells, sample: Cells, *, seed: byt
 
 EXPECTED = [
     "risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability", "risk.inference.income",
-    "risk.inference.member", "risk.copies", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv2_excess",
+    "risk.inference.member", "risk.copies", "risk.near_copies", "risk.membership.domias", "risk.membership.domias_tpr",
+    "risk.membership.domias_outliers", "risk.membership.nearest", "risk.membership.nearest_tpr",
+    "risk.membership.nearest_outliers", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv2_excess",
     "utility.association", "utility.tstr", "utility.tstr_gap",
 ]  # fmt: skip
 

@@ -130,7 +130,7 @@ def test_a_passing_verdict_and_the_banner_come_first(report: Report) -> None:
     page = _page(report, _verdict({}))
     assert "exact comparisons with private records; not differentially private; do not forward" in page
     assert page.index("Passed") < page.index("<svg")
-    assert "All 7 rules of the policy hold" in page
+    assert "All 8 rules of the policy hold" in page
     assert "at most 73.2 % sure" in page
 
 
