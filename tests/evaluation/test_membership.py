@@ -47,7 +47,8 @@ def test_of_one_table_on_both_sides_nobody_is_told() -> None:
     rows, _, sample = _thirds()
     for table in (rows, sample):
         for score in _measured(comparison(rows, rows, table)).scores:
-            assert score.low <= (FALSE_ALARMS if score.name.endswith("_tpr") else 0.0), score
+            limit = FALSE_ALARMS if score.name.endswith("_tpr") else 0.0
+            assert not score.conclusive or score.low <= limit, score
 
 
 def test_strangers_in_the_sample_tell_nothing() -> None:
