@@ -96,7 +96,8 @@ ROWS: dict[str, tuple[Domain, Callable[[int, np.random.Generator], Cells]]] = {
     ),
     "extreme floats": (
         _domain(_number("a", low=-1e300, high=1e300), _number("b", low=0.0, high=1e-290, secret=True), target="a"),
-        lambda n, draw: {"a": (draw.choice([-1e300, 1e300, 1e-300], n)).tolist(), "b": (draw.random(n) * 1e-290).tolist()},
+        lambda n, draw: {"a": draw.choice([-1e300, 1e300, 1e-300], n).tolist(),
+                         "b": (draw.random(n) * 1e-290).tolist()},
     ),
     "dates before 1900": (
         _domain(_moment("d", datetime(1, 1, 1), datetime(1899, 12, 31)), _label("c"), target="c"),

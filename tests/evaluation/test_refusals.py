@@ -130,7 +130,7 @@ def test_fresh_people_are_not_refused(draws: int) -> None:
 
 
 def test_a_leaked_secret_is_the_only_one_that_is_refused() -> None:
-    """What convicts is the leak: the other secrets, which belong to somebody else, are guessed no better than before."""
+    """What convicts is the leak: the other secrets, which belong to somebody else, are guessed as ever."""
     draw = Draw(0)
     found = refusals(draw, draw.leaked(), without=("risk.singling_out", "risk.linkability"))
     assert found == {f"risk.inference.{LEAKED}"}
