@@ -69,12 +69,12 @@ def independent(rows: pd.DataFrame, size: int, *, seed: int) -> pd.DataFrame:
 
 
 def jittered(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Every number moved up or down by the width of a bin, and clamped."""
+    """Every number moved up or down by the width of a bin (the narrowest, where they differ), and clamped."""
     draw, out = np.random.default_rng(seed), rows.copy()
     for column in DOMAIN.columns:
         if column.kind in NUMERIC:
             edges = np.array(column.edges)
-            step = edges[1] - edges[0]
+            step = np.diff(edges).min()
             moved = rows[column.name] + step * draw.choice([-1.0, 1.0], size=len(rows))
             out[column.name] = np.clip(moved, edges[0], edges[-1])
     return out

@@ -46,8 +46,8 @@ def test_the_bound_that_the_note_speaks_of_is_the_default_policys() -> None:
     ],
 )
 def test_what_is_near_by_hand(released: tuple[float | None, str | None], near: bool) -> None:
-    """Forty trained units at (5.2, x) to (5.8, x), forty others far off; one released row."""
-    train = pd.DataFrame({"n": np.linspace(5.2, 5.8, 40), "c": ["x"] * 40}, dtype=object).astype({"n": float})
+    """A trained unit at (5.5, x), 39 others and the holdout far off; one released row."""
+    train = pd.DataFrame({"n": [5.5] + [30.0] * 39, "c": ["x"] * 40})
     holdout = train.assign(n=20.0)
     cell, word = released
     sample = pd.DataFrame({"n": [np.nan if cell is None else cell], "c": [word or "\x00missing"]})
