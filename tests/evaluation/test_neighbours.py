@@ -6,7 +6,7 @@ import pytest
 from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 from anonymeter.neighbors.mixed_types_kneighbors import KNNInferencePredictor, MixedTypeKNeighbors, gower_distance
 
-from evaluation.risk import neighbours
+from evaluation.risk import inference, neighbours
 from evaluation.risk.attack import Targets
 from evaluation.risk.inference import guessed_from, right
 from evaluation.risk.neighbours import APART, Encoded, Missing, encode, nearest, search
@@ -97,6 +97,19 @@ def test_what_is_left_after_a_subtraction_is_the_distance_of_the_other_columns_t
 
 def test_distances_and_unique_guesses_are_those_of_anonymeters_search() -> None:
     """Whole search against whole search, every column the secret once; labels without a value are alike to both."""
+    _agrees_with_anonymeter()
+
+
+def test_a_secret_that_is_left_in_the_distances_is_convicted_by_the_same_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The planted fault: nothing is subtracted, so that the attacker knows what is to be guessed."""
+    monkeypatch.setattr(inference, "search", lambda encoded, left_out: search(encoded, [None] * len(left_out)))
+    with pytest.raises(AssertionError):
+        _agrees_with_anonymeter()
+
+
+def _agrees_with_anonymeter() -> None:
     targets, control, rows = _rows(200, 1), _rows(200, 2), _rows(3000, 3)
     for frame in (targets, control, rows):
         frame.loc[5:60, "b"] = MISSING

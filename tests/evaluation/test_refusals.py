@@ -17,7 +17,10 @@ from seeded import SeededNoise
 
 from dp_models.encoding.table import private_schema
 from dp_models.registry import synthesizer
+from evaluation.base import Comparison
 from evaluation.registry import Registry, default
+from evaluation.risk import inference, linkability
+from evaluation.risk.attack import Targets, targets
 from evaluation.run import compare
 from evaluation.tables import normalise
 from synthgate.budget import PrivacyBudget
@@ -127,6 +130,20 @@ def test_fresh_people_are_not_refused(draws: int) -> None:
     """The rule nearest to its threshold is multivariate singling out, an upper end of 0.034 +- 0.013: four and a half
     standard deviations below 0.09, where the largest of 300 draws is expected three above."""
     assert [refused for seed in range(draws) if (refused := refusals(Draw(seed), Draw(seed).fresh))] == []
+
+
+def test_a_control_of_trained_units_is_convicted_by_the_positive_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: both sides of the attacks are trained units, so that nothing ever exceeds."""
+    honest = targets
+
+    def planted(tables: Comparison, *, generator: np.random.Generator) -> Targets:
+        both = honest(tables, generator=generator)
+        return Targets(main=both.main, control=both.main)
+
+    for attack in (linkability, inference):
+        monkeypatch.setattr(attack, "targets", planted)
+    for name in ("all copied", "all jittered by one bin", "one secret leaked"):
+        assert not _convicted(name, Draw(0))
 
 
 def test_a_leaked_secret_is_the_only_one_that_is_refused() -> None:
