@@ -10,6 +10,8 @@ BUILT_IN = (
     "evaluation.risk.linkability:Linkability",
     "evaluation.risk.inference:Inference",
     "evaluation.risk.copies:Copies",
+    "evaluation.risk.near_copies:NearCopies",
+    "evaluation.risk.membership:Membership",
     "evaluation.utility.marginals:Marginals",
     "evaluation.utility.association:Association",
     "evaluation.utility.tstr:TrainOnSynthetic",

@@ -17,11 +17,14 @@ INFERENCE = "risk.inference."
 LINKABILITY = "risk.linkability"
 RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", LINKABILITY)
 COPIES = "risk.copies"
+NEAR_COPIES = "risk.near_copies"
+MEMBERSHIP = tuple(f"risk.membership.{attack}{kind}" for attack in ("domias", "nearest")
+                   for kind in ("", "_tpr", "_outliers"))  # fmt: skip
 EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
 FIXED_SCORES = frozenset(
-    {*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3", "utility.association",
-     "utility.tstr", "utility.tstr_gap", "utility.tv4", "utility.tstr_linear", "utility.tstr_linear_gap",
+    {*RISKS, COPIES, NEAR_COPIES, *MEMBERSHIP, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3",
+     "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tv4", "utility.tstr_linear", "utility.tstr_linear_gap",
      "utility.tstr_gap_worst", "utility.kmarginal", "utility.equals_percent", "utility.ranges",
      "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst", "utility.coverage_categories",
      "utility.coverage_tails", "utility.violations", "fairness.shares", "fairness.representation",
@@ -175,6 +178,7 @@ DEFAULT_POLICY = Policy(
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
         Rule(score=COPIES, at_most=COPIES_THRESHOLD),
+        Rule(score=NEAR_COPIES, at_most=0.05),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 
-from synthgate.policy import COPIES, EPSILON, INFERENCE, Finding, Outcome, Rule, Verdict
+from synthgate.policy import COPIES, EPSILON, INFERENCE, NEAR_COPIES, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -14,6 +14,13 @@ LABELS = {
     "risk.singling_out.multivariate": "Singling out, several columns",
     "risk.linkability": "Linking two halves",
     COPIES: "Verbatim copies",
+    NEAR_COPIES: "Near copies, within one bin",
+    "risk.membership.domias": "Telling members by density",
+    "risk.membership.domias_tpr": "Members told by density at 1 % false alarms",
+    "risk.membership.domias_outliers": "Telling members by density, outliers",
+    "risk.membership.nearest": "Telling members by the nearest row",
+    "risk.membership.nearest_tpr": "Members told by the nearest row at 1 % false alarms",
+    "risk.membership.nearest_outliers": "Telling members by the nearest row, outliers",
     "utility.tv1": "Single columns",
     "utility.tv2": "Pairs of columns",
     "utility.tv3": "Triples of columns",

@@ -90,12 +90,13 @@ def targets(comparison: Comparison, *, generator: np.random.Generator, most: int
     each a keyed row."""
     size = min(*comparison.units, most)
     return Targets(
-        main=_one_row_each(comparison.train, comparison.train_units, size, generator=generator),
-        control=_one_row_each(comparison.holdout, comparison.holdout_units, size, generator=generator),
+        main=one_row_each(comparison.train, comparison.train_units, size, generator=generator),
+        control=one_row_each(comparison.holdout, comparison.holdout_units, size, generator=generator),
     )
 
 
-def _one_row_each(frame: pd.DataFrame, units: Units, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
+def one_row_each(frame: pd.DataFrame, units: Units, size: int, *, generator: np.random.Generator) -> pd.DataFrame:
+    """A keyed row of each of ``size`` units by keyed choice, in keyed order."""
     chosen = generator.permutation(int(units.max()) + 1)[:size]
     order = generator.spawn(1)[0].permutation(len(frame))
     _, first = np.unique(units[order], return_index=True)  # where a unit comes up first is a keyed row of it

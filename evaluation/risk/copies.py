@@ -103,33 +103,59 @@ class Copies:
         if reason := shortage(comparison):
             return Findings(scores=(untold(self.name, reason),))
         matches = match(comparison)
-        recurring = _recurring(matches)
-        rows = len(comparison.sample)
-        once = (matches.released > 0).astype(np.float64)
-        if recurring < RECURRING:
-            rows, scale = min(rows, len(comparison.train)), matches.ratio
-            found, how = exposure(matches, matches.released.astype(np.float64), rows / scale), "by rows, all training"
-        else:
-            scale = 1.0
-            found, how = exposure(matches, once, rows), "by distinct rows"
-            repeats = exposure(matches, matches.released.astype(np.float64), rows)
-            if repeats.excess - repeats.half_width(SURE) > found.excess + found.half_width(ONE_SIDED):
-                found, how = repeats, "by rows, for repeats"
-        value = found.excess * scale / rows
-        half = found.half_width(ONE_SIDED) * scale / rows
-        least = convictable(matches, found.owners, len(comparison.train) * scale / rows)
-        note = (
-            f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
-            f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
-            f"{recurring:.2%} of holdout rows occur in training; at {BOUND:g} it "
-            + (
-                f"could have convicted a share of {least:.2g} of copied training rows"
-                if least <= 1
-                else "convicts none"
-            )
+        held = matches.cells[matches.units >= matches.trained]
+        score = judge(
+            self.name,
+            matches,
+            rows=len(comparison.sample),
+            training=len(comparison.train),
+            recurring=_recurring(matches),
+            had=matches.owners[held],
+            new=matches.released[held] == 0,
         )
-        score = Score(name=self.name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
         return Findings(scores=(score,))
+
+
+def judge(
+    name: str,
+    matches: Matches,
+    *,
+    rows: int,
+    training: int,
+    recurring: float,
+    had: Integers,
+    new: npt.NDArray[np.bool_],
+    bound: float = BOUND,
+) -> Score:
+    """The excess exposure of trained units as a share of ``rows`` released ones, or of all ``training`` rows where
+    rows are unique: where the share ``recurring`` of the holdout's rows occurs in training.
+
+    ``had`` says how many units have each row of the holdout, and ``new`` where no released row is one of theirs: what
+    the note on copies that could be convicted is made of. ``bound`` is the threshold that it speaks of.
+    """
+    once = (matches.released > 0).astype(np.float64)
+    if recurring < RECURRING:
+        rows, scale = min(rows, training), matches.ratio
+        found, how = exposure(matches, matches.released.astype(np.float64), rows / scale), "by rows, all training"
+    else:
+        scale = 1.0
+        found, how = exposure(matches, once, rows), "by distinct rows"
+        repeats = exposure(matches, matches.released.astype(np.float64), rows)
+        if repeats.excess - repeats.half_width(SURE) > found.excess + found.half_width(ONE_SIDED):
+            found, how = repeats, "by rows, for repeats"
+    value = found.excess * scale / rows
+    half = found.half_width(ONE_SIDED) * scale / rows
+    gain = (
+        float(np.mean(np.where(new & (had <= found.owners), 1.0, 0.0) / had)) * training * scale / rows / matches.ratio
+    )
+    least = bound / gain if gain > 0 else inf
+    note = (
+        f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
+        f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
+        f"{recurring:.2%} of holdout rows occur in training; at {bound:g} it "
+        + (f"could have convicted a share of {least:.2g} of copied training rows" if least <= 1 else "convicts none")
+    )
+    return Score(name=name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
 
 
 def match(comparison: Comparison) -> Matches:
@@ -170,18 +196,6 @@ def _over(matches: Matches, weights: Floats, most: int) -> Exposure:
         variance=float((each**2).sum()) / matches.ratio,
         ratio=matches.ratio,
     )
-
-
-def convictable(matches: Matches, owners: int, training: float) -> float:
-    """The share of the training rows that, copied once each, moves the figure by ``BOUND`` on average.
-
-    ``training`` is the number of training rows in units of the figure. Of a row that ``n`` units have, a copy adds 1/n
-    unless the row is released already; how often that is so, the holdout tells, which nobody copied.
-    """
-    have = matches.owners[matches.cells[matches.units >= matches.trained]]
-    new = matches.released[matches.cells[matches.units >= matches.trained]] == 0
-    gain = float(np.mean(np.where(new & (have <= owners), 1.0, 0.0) / have)) * training / matches.ratio
-    return BOUND / gain if gain > 0 else inf
 
 
 def _recurring(matches: Matches) -> float:

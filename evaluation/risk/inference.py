@@ -4,34 +4,19 @@ anonymeter's attack (Giomi et al., PoPETs 2023, section 4.3): the guess is the s
 categorical or boolean guess must be equal. A numeric one is anonymeter's regression: right within 5 % of the guess,
 measured from the column's declared lower bound, so that a negative guess (which anonymeter would always count as
 right) cannot occur. A guessed null is right where the secret is null.
-"""
 
-import warnings
+The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`).
+"""
 
 import numpy as np
 import pandas as pd
-from anonymeter.evaluators.inference_evaluator import InferenceEvaluator, evaluate_inference_guesses
+from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MAX_CANDIDATES, Tally, Targets, candidates, shortage, targets, untold
-from evaluation.risk.neighbours import nearest
+from evaluation.risk.neighbours import Places, encode, search
 from synthgate.domain import NUMERIC, Domain
 from synthgate.report import Score
-
-
-class NearestRow:
-    """anonymeter's ``InferencePredictor``: guesses the secret of the released row nearest in the known columns."""
-
-    def __init__(self, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...], secret: str) -> None:
-        self._sample = sample
-        self._domain = domain
-        self._known = known
-        self._secret = secret
-
-    def predict(self, x: pd.DataFrame) -> pd.Series:
-        """One guess a row of ``x``, under the same index."""
-        found = nearest(x, self._sample, self._domain, self._known)
-        return pd.Series(self._sample[self._secret].to_numpy()[found], index=x.index)
 
 
 class Inference:
@@ -45,49 +30,67 @@ class Inference:
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Attack min(2,000, holdout) targets on each side, the same ones for every secret."""
         domain, reason = comparison.domain, shortage(comparison)
-        if reason:
+        if reason or not domain.secrets:
             return Findings(scores=tuple(untold(f"{self.name}.{s}", reason) for s in domain.secrets))
         both = targets(comparison, generator=generator)
         rows, remark = candidates(comparison.sample, self._released, generator=generator)
-        scores = [_attack(s, domain, both, rows, remark, generator=generator) for s in domain.secrets]
-        return Findings(scores=tuple(scores))
+        blind = {s for s in domain.secrets if not set(domain.auxiliary) - {s}}
+        secrets = tuple(s for s in domain.secrets if s not in blind)
+        found = guessed_from(both, rows, domain, secrets) if secrets else {}
+        scores = [
+            untold(f"{self.name}.{s}", "no auxiliary column is declared that an attacker could start from")
+            if s in blind
+            else _score(s, domain, both, rows, found[s], remark, generator=generator)
+            for s in domain.secrets
+        ]
+        details = {
+            "known": list(domain.auxiliary),
+            "secrets": list(domain.secrets),
+            "attacks": {s: len(both) for s in secrets},
+            "attacker": "knows every auxiliary column of a person but the secret, and the released rows",
+        }
+        return Findings(scores=tuple(scores), details=details)
 
 
-def _attack(
-    secret: str, domain: Domain, both: Targets, rows: pd.DataFrame, remark: str, *, generator: np.random.Generator
+def guessed_from(
+    both: Targets, rows: pd.DataFrame, domain: Domain, secrets: tuple[str, ...]
+) -> dict[str, tuple[Places, Places]]:
+    """For each secret the position in ``rows`` of the released row nearest to each target of the main and of the
+    control side in the auxiliary columns without the secret."""
+    known = domain.auxiliary
+    everyone = pd.concat([both.main, both.control], ignore_index=True)
+    encoded = encode(everyone, rows, domain, known)
+    found = search(encoded, [known.index(s) if s in known else None for s in secrets])
+    sides = np.split(found.places, [len(both.main)], axis=1)
+    return {s: (sides[0][i], sides[1][i]) for i, s in enumerate(secrets)}
+
+
+def right(guesses: pd.Series, secrets: pd.Series, domain: Domain) -> int:
+    """How many guesses of one secret are right; numbers are measured from the declared lower bound."""
+    column = domain[str(secrets.name)]
+    numeric = column.kind in NUMERIC
+    low = column.number(column.low) if numeric else 0.0
+
+    cells = [side.to_numpy() - low if numeric else side.to_numpy() for side in (guesses, secrets)]
+    found = evaluate_inference_guesses(guesses=pd.Series(cells[0]), secrets=pd.Series(cells[1]), regression=numeric)
+    return int(np.count_nonzero(found))
+
+
+def _score(
+    secret: str,
+    domain: Domain,
+    both: Targets,
+    rows: pd.DataFrame,
+    places: tuple[Places, Places],
+    remark: str,
+    *,
+    generator: np.random.Generator,
 ) -> Score:
-    name = f"{Inference.name}.{secret}"
-    known = tuple(n for n in domain.auxiliary if n != secret)
-    if not known:
-        return untold(name, "no auxiliary column is declared that an attacker could start from")
-    numeric = domain[secret].kind in NUMERIC
-    low = domain[secret].number(domain[secret].low) if numeric else 0.0
-
-    def measured(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(**{secret: frame[secret] - low}) if numeric else frame
-
-    main, control, sample = measured(both.main), measured(both.control), measured(rows)
-    # With as many attacks as targets the evaluator's own draw is a permutation, so its counts need no seed.
-    evaluator = InferenceEvaluator(
-        ori=main,
-        syn=sample,
-        control=control,
-        aux_cols=list(known),
-        secret=secret,
-        regression=numeric,
-        n_attacks=len(both),
-        inference_model=NearestRow(sample, domain, known, secret),
-    ).evaluate()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        counts = evaluator.results()
-    drawn = sample[secret].to_numpy()[generator.integers(len(sample), size=len(both))]
-    guesses = pd.Series(drawn, index=main.index)
-    naive = evaluate_inference_guesses(guesses=guesses, secrets=main[secret], regression=numeric)
-    tally = Tally(
-        attacks=len(both),
-        main=int(counts.n_success),
-        control=int(counts.n_control),
-        naive=int(np.count_nonzero(naive)),
+    drawn = generator.integers(len(rows), size=len(both))
+    main, control, naive = (
+        right(rows[secret].iloc[guessed], side[secret], domain)
+        for guessed, side in ((places[0], both.main), (places[1], both.control), (drawn, both.main))
     )
-    return tally.score(name, remarks=(f"attacker knows {len(known)} columns", remark))
+    tally = Tally(attacks=len(both), main=main, control=control, naive=naive)
+    known = len(domain.auxiliary) - (secret in domain.auxiliary)
+    return tally.score(f"{Inference.name}.{secret}", remarks=(f"attacker knows {known} columns", remark))

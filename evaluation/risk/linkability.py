@@ -42,4 +42,11 @@ class Linkability:
             control=links("control"),
             naive=int(np.count_nonzero(guesses[0] == guesses[1])),
         )
-        return Findings(scores=(tally.score(self.name, remarks=(remark,)),))
+        halves_known = " and ".join(str(len(half)) for half in halves)
+        score = tally.score(self.name, remarks=(f"two attackers know {halves_known} columns", remark))
+        details = {
+            "halves": [list(half) for half in halves],
+            "attacks": len(both),
+            "attacker": "two parties that each know one half of a person's columns, and the released rows",
+        }
+        return Findings(scores=(score,), details=details)

@@ -9,30 +9,28 @@ from math import comb
 from operator import and_, eq, ge, gt, le, lt, ne
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
-from evaluation.groups import choose_groups
+from evaluation.groups import Group, choose_groups
+from evaluation.risk.predicates import GROUPING, Coded, code, drawn, joined, lone, lone_of_group
 from evaluation.tables import MISSING
 from synthgate.domain import Domain
 
-MAX_COMPARISONS = 1_000_000_000_000
-"""Comparisons of a query's column with a released row that ``search`` makes at most (64 of them in one instruction)."""
+MAX_COMPARISONS = 3_000_000_000
+"""Rows that `search` and `draw` compare with a predicate, at most, for one number of columns: some ten seconds."""
 
-MAX_GROUPS = 20_000
-"""Combinations of columns that ``search`` looks at, at most."""
+MAX_GROUPS = 50_000
+"""Combinations of columns that `search` looks at, at most."""
 
-MIN_TUPLES = 50
-"""Distinct tuples of one combination of columns that are searched at least."""
+ATTEMPTS = 100
+"""Random attempts at a predicate, for each query wanted, before the whole space is searched."""
 
-MAX_TABLE = 64_000_000
-"""Bits of a column's table of matching rows, ranks times rows; a larger one is made piecewise."""
+BATCH = 10_000
+"""Random attempts that are drawn at a time."""
 
-CHUNK = 256
-"""Tuples that are searched in one pass."""
-
-Codes = npt.NDArray[np.int64]
+AMPLE = 4
+"""Times the queries wanted, of which some are chosen, that a search of the whole space lists."""
 
 
 def plain(frame: pd.DataFrame, domain: Domain) -> pl.DataFrame:
@@ -99,91 +97,76 @@ def condensed(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generat
     return out
 
 
+def search_cost(width: int, columns: int, rows: int) -> int:
+    """Comparisons that listing the queries of ``width`` columns takes at least; infinitely many beyond `MAX_GROUPS`."""
+    groups = comb(columns, width)
+    return groups * rows * width * GROUPING if groups <= MAX_GROUPS else 2**62
+
+
+def draw(
+    sample: pl.DataFrame,
+    coded: Coded,
+    width: int,
+    wanted: int,
+    *,
+    generator: np.random.Generator,
+    comparisons: int = MAX_COMPARISONS,
+) -> tuple[list[pl.Expr], int]:
+    """Up to ``wanted`` distinct queries of random rows and columns, as anonymeter draws them, and the comparisons made.
+
+    The attempts are at most `ATTEMPTS` times ``wanted``.
+    """
+    found: dict[tuple[int, ...], pl.Expr] = {}
+    spent = 0
+    for _ in range(-(-ATTEMPTS * wanted // BATCH)):
+        groups = drawn(sample.width, width, BATCH, generator=generator)
+        rows = generator.integers(sample.height, size=BATCH)
+        single, looked = lone(coded, groups, rows, comparisons - spent)
+        spent += looked
+        for i in np.flatnonzero(single).tolist():
+            places = groups[i].tolist()
+            found.setdefault((int(rows[i]), *places), joined(coded, places, int(rows[i])))
+            if len(found) == wanted:
+                return list(found.values()), spent
+        if spent > comparisons:
+            break
+    return list(found.values()), spent
+
+
+Predicate = tuple[Group, int]
+"""A group of columns and the row whose values a query takes."""
+
+
 def search(
     sample: pl.DataFrame, width: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
 ) -> tuple[list[pl.Expr], bool]:
     """Multivariate queries of ``width`` columns that single out one row of the sample, and whether these are all.
 
     As in anonymeter a query takes a released row's value in each column: equal for text, null for null, and for
-    numbers at least (above the column's median) or at most (else) that value. Combinations of columns, and the distinct
-    tuples of each, are searched up to a fair share of ``comparisons``, beyond it by keyed choice.
+    numbers at least (above the column's median) or at most (else) that value. Combinations of columns are searched in
+    keyed order until ``comparisons`` are made.
     """
-    total = comb(sample.width, width)
-    most = min(MAX_GROUPS, comparisons // (MIN_TUPLES * width * max(sample.height, 1)))
-    groups = choose_groups(sample.width, width, most, generator=generator)
-    complete = len(groups) == total
-    coded = [Coded(sample[name]) for name in sample.columns] if groups else []
-    found: list[pl.Expr] = []
-    for done, places in enumerate(groups):
-        tuples = _lone_tuples([coded[p].codes for p in places])
-        share = max(MIN_TUPLES, comparisons // ((len(groups) - done) * width * sample.height))
-        if len(tuples) > share:
-            complete = False
-            tuples = tuples[np.sort(generator.permutation(len(tuples))[:share])]
-        comparisons -= len(tuples) * width * sample.height
-        for row in tuples[_lonely(coded, places, tuples)]:
-            parts = [coded[p].query(sample.columns[p], int(code)) for p, code in zip(places, row, strict=True)]
-            found.append(reduce(and_, parts))
+    if sample.height == 0:
+        return [], True
+    coded = code(sample)
+    found, complete = listed(coded, width, generator=generator, comparisons=comparisons)
+    return [joined(coded, *predicate) for predicate in found], complete
+
+
+def listed(
+    coded: Coded, width: int, *, generator: np.random.Generator, comparisons: int, enough: int | None = None
+) -> tuple[list[Predicate], bool]:
+    """The same as columns and rows; it also ends where ``enough`` are found."""
+    if comparisons <= 0:
+        return [], False
+    columns = len(coded.names)
+    groups = choose_groups(columns, width, MAX_GROUPS, generator=generator)
+    complete = len(groups) == comb(columns, width)
+    found: list[Predicate] = []
+    for i in generator.permutation(len(groups)).tolist():
+        rows, spent = lone_of_group(coded, groups[i], comparisons)
+        comparisons -= spent
+        found += [(groups[i], row) for row in rows.tolist()]
+        if comparisons < 0 or (enough is not None and len(found) >= enough):
+            return found, False
     return found, complete
-
-
-def _lone_tuples(codes: list[Codes]) -> Codes:
-    """The tuples of codes that one row alone has (no other can single out), shape (tuples, columns)."""
-    joint = np.zeros(len(codes[0]), dtype=np.int64)
-    for column in codes:
-        _, joint = np.unique(joint * (int(column.max()) + 2) + column + 1, return_inverse=True)
-    _, first, counts = np.unique(joint, return_index=True, return_counts=True)
-    first = first[counts == 1]
-    return np.column_stack([column[first] for column in codes])
-
-
-def _lonely(coded: "list[Coded]", places: tuple[int, ...], tuples: Codes) -> npt.NDArray[np.bool_]:
-    """Which tuples, asked as queries, exactly one row answers: one word is not zero, and it is a power of two."""
-    out = np.zeros(len(tuples), dtype=bool)
-    for start in range(0, len(tuples), CHUNK):
-        chunk = tuples[start : start + CHUNK]
-        words = reduce(np.bitwise_and, [coded[p].rows(chunk[:, i]) for i, p in enumerate(places)])
-        few = np.flatnonzero(np.count_nonzero(words, axis=1) == 1)
-        word = words[few].max(axis=1)
-        out[start + few] = (word & (word - np.uint64(1))) == 0
-    return out
-
-
-class Coded:
-    """One column as ranks of its distinct values (-1 for null), with the rows that each rank's query matches."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self.values: list[float | str] = series.drop_nulls().unique().sort().to_list()
-        ranks = {value: i for i, value in enumerate(self.values)}
-        self.codes: Codes = np.array([-1 if cell is None else ranks[cell] for cell in series.to_list()], dtype=np.int64)
-        numeric = series.dtype.is_numeric()
-        self._upward = np.array(self.values) > series.median() if numeric and self.values else None
-        small = (len(self.values) + 1) * len(self.codes) <= MAX_TABLE
-        self._table = self._packed(np.arange(-1, len(self.values))) if small else None
-
-    def rows(self, asked: Codes) -> npt.NDArray[np.uint64]:
-        """The rows that match each asked rank, as bits of 64-bit words, shape (len(asked), words)."""
-        return self._packed(asked) if self._table is None else self._table[asked + 1]
-
-    def _packed(self, asked: Codes) -> npt.NDArray[np.uint64]:
-        mine, cells = asked[:, np.newaxis], self.codes[np.newaxis, :]
-        matched: npt.NDArray[np.bool_]
-        if self._upward is None:
-            matched = np.equal(mine, cells)
-        else:
-            upward = np.append(self._upward, False)[mine]  # null, rank -1, reads the appended place
-            ordered = np.where(upward, cells >= mine, (cells <= mine) & (cells >= 0))
-            matched = np.where(mine < 0, cells < 0, ordered)
-        bits = np.packbits(matched, axis=1)
-        padded = np.zeros((len(asked), -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
-        padded[:, : bits.shape[1]] = bits
-        return padded.view(np.uint64)
-
-    def query(self, name: str, code: int) -> pl.Expr:
-        """The expression of one rank."""
-        if code < 0:
-            return pl.col(name).is_null()
-        value = self.values[code]
-        if self._upward is None:
-            return pl.col(name) == value
-        return pl.col(name) >= value if self._upward[code] else pl.col(name) <= value

@@ -1,36 +1,46 @@
 """Singling out: does the release hold a question that exactly one person of the private table answers with yes?
 
 anonymeter's queries (Giomi et al., PoPETs 2023, section 4.1; predicates after Cohen and Nissim, arXiv 1904.06009):
-univariate ones about rare and extreme values, multivariate ones that join up to three columns of a released row. They
-are made from the sample once and asked of both sides, which are equally large. A query succeeds where exactly one unit
-answers; equal rows are not merged, for two equal persons are two.
+univariate ones about rare and extreme values, multivariate ones that join two, three or four columns of a released
+row. They are made from the sample once and asked of both sides, which are equally large. A query succeeds where exactly
+one unit answers; equal rows are not merged, for two equal persons are two.
 
 Where fewer queries exist than are wanted, the *exhausted* search is conclusive: what is missing counts as failed. A
 search that *stopped* at its limit of counted work is not.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from anonymeter.evaluators.singling_out_evaluator import (
-    multivariate_singling_out_queries,
-    univariate_singling_out_queries,
-)
+from anonymeter.evaluators.singling_out_evaluator import univariate_singling_out_queries
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
-from evaluation.risk.queries import MAX_COMPARISONS, condensed, naive_queries, plain, search
+from evaluation.risk.predicates import code, joined
+from evaluation.risk.queries import (
+    AMPLE,
+    ATTEMPTS,
+    MAX_COMPARISONS,
+    condensed,
+    draw,
+    listed,
+    naive_queries,
+    plain,
+    search_cost,
+)
 from synthgate.dataset import attack_targets
 from synthgate.report import Score
 
-QUERY_COLUMNS = 3
-"""Columns that a multivariate query joins (fewer where the table has fewer)."""
+COLUMN_COUNTS = (2, 3, 4)
+"""How many columns multivariate queries join: one attack each (of all columns where the table has fewer)."""
 
-ATTEMPTS_PER_QUERY = 5
-"""Random attempts at a multivariate query, for each one wanted, before the whole space is searched."""
+ALWAYS = 3
+"""The number of columns that is asked about however large the table (anonymeter's default); others where the whole
+space of their queries can be searched, which the numbers of columns and of released rows tell."""
 
 CHUNK = 500
 """Queries that are asked in one pass."""
@@ -45,11 +55,21 @@ class Search:
 
 
 class SinglingOut:
-    """The scores ``risk.singling_out.univariate`` and ``risk.singling_out.multivariate``."""
+    """The scores ``risk.singling_out.univariate`` and ``risk.singling_out.multivariate``.
+
+    The second is the attack of the number of columns whose upper end is the highest; it is conclusive where all are.
+    """
 
     name = "risk.singling_out"
 
-    def __init__(self, *, comparisons: int = MAX_COMPARISONS, released: int = MAX_CANDIDATES) -> None:
+    def __init__(
+        self,
+        *,
+        columns: tuple[int, ...] = COLUMN_COUNTS,
+        comparisons: int = MAX_COMPARISONS,
+        released: int = MAX_CANDIDATES,
+    ) -> None:
+        self._columns = columns
         self._comparisons = comparisons
         self._released = released
 
@@ -63,16 +83,51 @@ class SinglingOut:
         frames = [plain(frame, comparison.domain) for frame in (sides.main, sides.control)]
         rows, cut = candidates(comparison.sample, self._released, generator=generator)
         whole = plain(rows, comparison.domain).unique(maintain_order=True)
-        searches = (
-            univariate(whole, wanted, generator=generator),
-            multivariate(whole, wanted, generator=generator, comparisons=self._comparisons),
-        )
-        columns = (1, min(QUERY_COLUMNS, whole.width))
-        scores = [
-            _score(n, found_by, frames, naive_queries(whole, wanted, k, generator=generator), cut)
-            for n, found_by, k in zip(names, searches, columns, strict=True)
-        ]
-        return Findings(scores=tuple(scores))
+
+        def score(name: str, found_by: Search, width: int) -> Score:
+            return told(name, found_by, frames, naive_queries(whole, wanted, width, generator=generator), cut)
+
+        widths = affordable(self._columns, whole.width, len(rows), self._comparisons)
+        several = {
+            width: score(
+                names[1],
+                multivariate(whole, wanted, width=width, generator=generator, comparisons=self._comparisons),
+                width,
+            )
+            for width in widths
+        }
+        alone = score(names[0], univariate(whole, wanted, generator=generator), 1)
+        details = {
+            "known": [column.name for column in comparison.domain.modelled],
+            "attacks": wanted,
+            "asked_rows": len(sides),
+            "columns": {str(w): {k: s.to_dict()[k] for k in _TOLD} for w, s in several.items()},
+            "attacker": "knows the released rows alone, and asks about every released column",
+        }
+        return Findings(scores=(alone, _worst(several)), details=details)
+
+
+_TOLD = ("value", "low", "high", "conclusive", "note")
+
+
+def affordable(widths: tuple[int, ...], columns: int, rows: int, comparisons: int) -> list[int]:
+    """The numbers of columns that are asked about, by public counts alone."""
+    kept = {
+        min(width, columns)
+        for width in widths
+        if width == ALWAYS or search_cost(min(width, columns), columns, rows) <= comparisons
+    }
+    return sorted(kept) or [min(ALWAYS, columns)]
+
+
+def _worst(several: dict[int, Score]) -> Score:
+    width = max(several, key=lambda w: several[w].high)
+    words = [f"the worst of queries that join {', '.join(map(str, several))} columns is that of {width}"]
+    stopped = [str(w) for w, s in several.items() if not s.conclusive]
+    if stopped and several[width].conclusive:
+        words.append(f"those of {', '.join(stopped)} stopped at the limit of work")
+    note = "; ".join([several[width].note, *words])
+    return replace(several[width], conclusive=not stopped, note=note)
 
 
 def univariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator) -> Search:
@@ -92,21 +147,30 @@ def univariate(sample: pl.DataFrame, wanted: int, *, generator: np.random.Genera
 
 
 def multivariate(
-    sample: pl.DataFrame, wanted: int, *, generator: np.random.Generator, comparisons: int = MAX_COMPARISONS
+    sample: pl.DataFrame,
+    wanted: int,
+    *,
+    width: int = 3,
+    generator: np.random.Generator,
+    comparisons: int = MAX_COMPARISONS,
 ) -> Search:
-    """anonymeter's random multivariate queries; where they fall short, a keyed choice of all that the sample can give
-    (as far as ``comparisons`` reach)."""
-    width = min(QUERY_COLUMNS, sample.width)
-    attempts = ATTEMPTS_PER_QUERY * wanted
-    found = multivariate_singling_out_queries(sample, wanted, width, attempts, generator)
-    if len(found) >= wanted:
-        return Search(queries=tuple(found), complete=False)
-    every, complete = search(sample, width, generator=generator, comparisons=comparisons)
+    """anonymeter's multivariate queries of ``width`` columns: random ones; where they fall short, a keyed choice of all
+    that the sample can give, as far as ``comparisons`` of a row with a query reach."""
+    width = min(width, sample.width)
+    if sample.height == 0 or wanted == 0:
+        return Search(queries=(), complete=True)
+    coded, spent = code(sample), 0
+    if comb(sample.width, width) * sample.height > ATTEMPTS * wanted:
+        found, spent = draw(sample, coded, width, wanted, generator=generator, comparisons=comparisons)
+        if len(found) >= wanted:
+            return Search(queries=tuple(found), complete=False)
+    every, complete = listed(coded, width, generator=generator, comparisons=comparisons - spent, enough=AMPLE * wanted)
     chosen = generator.permutation(len(every))[:wanted]
-    return Search(queries=tuple(every[i] for i in chosen), complete=complete)
+    return Search(queries=tuple(joined(coded, *every[i]) for i in chosen), complete=complete)
 
 
-def _score(name: str, found_by: Search, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...], cut: str) -> Score:
+def told(name: str, found_by: Search, frames: list[pl.DataFrame], naive: tuple[pl.Expr, ...], cut: str) -> Score:
+    """The score of queries that were found in the sample, asked of both sides; as many are counted as ``naive`` has."""
     wanted = len(naive)
     main, control = (int(np.count_nonzero(ask(frame, found_by.queries) == 1)) for frame in frames)
     baseline = int(np.count_nonzero(ask(frames[0], naive) == 1))

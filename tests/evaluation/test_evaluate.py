@@ -60,7 +60,9 @@ def _run(folder: Path, train: Cells, holdout: Cells, sample: Cells, *, seed: byt
 
 EXPECTED = [
     "risk.singling_out.univariate", "risk.singling_out.multivariate", "risk.linkability", "risk.inference.income",
-    "risk.inference.member", "risk.copies", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv4",
+    "risk.inference.member", "risk.copies", "risk.near_copies", "risk.membership.domias", "risk.membership.domias_tpr",
+    "risk.membership.domias_outliers", "risk.membership.nearest", "risk.membership.nearest_tpr",
+    "risk.membership.nearest_outliers", "utility.tv1", "utility.tv2", "utility.tv3", "utility.tv4",
     "utility.tv2_excess", "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tstr_linear",
     "utility.tstr_linear_gap", "utility.tstr_gap_worst", "utility.kmarginal", "utility.equals_percent",
     "utility.ranges", "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst",

@@ -1,5 +1,7 @@
 """Singling-out queries: reproducible, complete where they claim to be, exhausted told apart from stopped."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,8 +12,9 @@ from anonymeter.evaluators.singling_out_evaluator import (
 )
 
 from evaluation.base import Comparison
-from evaluation.risk.queries import condensed, plain, search
-from evaluation.risk.singling_out import SinglingOut, ask, multivariate, univariate
+from evaluation.risk.predicates import code, joined, lone, lone_of_group
+from evaluation.risk.queries import MAX_COMPARISONS, condensed, draw, plain, search
+from evaluation.risk.singling_out import SinglingOut, affordable, ask, multivariate, univariate
 from evaluation.tables import MISSING
 from synthgate.domain import Column, Domain, Kind
 
@@ -63,7 +66,7 @@ def test_a_condensed_sample_gives_the_same_univariate_queries() -> None:
 def test_a_partial_search_says_so_and_finds_part_of_the_whole() -> None:
     sample = _sample(200, 4).with_columns(pl.Series("x", np.random.default_rng(2).random(_sample(200, 4).height)))
     every, _ = search(sample, 3, generator=np.random.default_rng(0))
-    some, complete = search(sample, 3, generator=np.random.default_rng(0), comparisons=300_000)
+    some, complete = search(sample, 3, generator=np.random.default_rng(0), comparisons=10_000)
     assert not complete
     assert {str(q) for q in some} < {str(q) for q in every}
     assert (ask(sample, tuple(some)) == 1).all()
@@ -102,6 +105,54 @@ def test_missing_queries_count_as_failed() -> None:
         assert score.conclusive
         assert "exhausted" in score.note
         assert score.high < 0.01
+
+
+def test_how_many_columns_queries_join_hangs_on_public_counts_alone() -> None:
+    assert affordable((2, 3, 4), 15, 20_000, MAX_COMPARISONS) == [2, 3, 4]
+    assert affordable((2, 3, 4), 2, 20_000, MAX_COMPARISONS) == [2]
+    assert affordable((2, 3, 4), 30, 100_000, MAX_COMPARISONS) == [2, 3]
+    assert affordable((2, 3, 4), 300, 100_000, MAX_COMPARISONS) == [3]
+    assert affordable((2,), 300, 100_000, MAX_COMPARISONS) == [3]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_what_singles_out_is_what_asking_the_whole_table_counts_once(width: int) -> None:
+    """Every predicate of every row over every group of columns, against a count of all rows; nulls included."""
+    sample = _sample(50, 3).with_columns(pl.Series("x", np.random.default_rng(2).random(_sample(50, 3).height)))
+    coded, every = code(sample), np.arange(sample.height)
+    for group in combinations(range(sample.width), width):
+        groups = np.tile(np.array(group, dtype=np.int64), (len(every), 1))
+        single, spent = lone(coded, groups, every, 10**9)
+        asked = ask(sample, tuple(joined(coded, group, row) for row in every.tolist()))
+        assert (single == (asked == 1)).all()
+        assert (asked >= 1).all(), "its own row answers every predicate"
+        rows, _ = lone_of_group(coded, group, 10**9)
+        assert rows.tolist() == np.flatnonzero(asked == 1).tolist()
+        assert lone_of_group(coded, group, 0)[1] > 0, "a search that was cut says so"
+        assert spent <= sample.height**2
+
+
+def test_the_worst_number_of_columns_is_told_and_all_are_in_the_details() -> None:
+    """Queries of three columns of the training rows single out more than queries of one more or less would tell."""
+    train, holdout = _rows(600, 1), _rows(600, 2)
+    train["^n.*$"], holdout["^n.*$"] = (np.random.default_rng(i).uniform(0, 9, 600) for i in (3, 4))
+    comparison = Comparison(domain=DOMAIN, train=train, holdout=holdout, sample=train)
+    found = SinglingOut().measure(comparison, generator=np.random.default_rng(1))
+    each = found.details["columns"]
+    assert list(each) == ["2", "3", "4"]
+    assert found.scores[1].high == max(told["high"] for told in each.values())
+    assert "2, 3, 4 columns" in found.scores[1].note
+    assert found.details["known"] == [c.name for c in DOMAIN.modelled]
+
+
+def test_a_search_of_many_distinct_numbers_ends() -> None:
+    """60,000 rows of fifteen continuous columns: comparisons are bounded, and few are needed."""
+    frame = pl.DataFrame(np.random.default_rng(1).random((60_000, 15)), schema=[f"c{i}" for i in range(15)])
+    coded = code(frame)
+    found, spent = draw(frame, coded, 3, 300, generator=np.random.default_rng(1))
+    assert len(found) > 150
+    assert spent < 100_000_000
+    assert (ask(frame, tuple(found[:50])) == 1).all()
 
 
 def test_a_large_space_gives_as_many_as_wanted() -> None:
