@@ -24,7 +24,8 @@ EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
 FIXED_SCORES = frozenset(
     {*RISKS, COPIES, NEAR_COPIES, *MEMBERSHIP, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3",
-     "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tv4", "utility.tstr_linear", "utility.tstr_linear_gap",
+     "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tv4", "utility.tstr_linear",
+     "utility.tstr_linear_gap",
      "utility.tstr_gap_worst", "utility.kmarginal", "utility.equals_percent", "utility.ranges",
      "utility.propensity_auc", "utility.pmse_ratio", "utility.tv1_worst", "utility.coverage_categories",
      "utility.coverage_tails", "utility.violations", "fairness.shares", "fairness.representation",
