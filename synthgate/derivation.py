@@ -21,6 +21,9 @@ from synthgate.errors import InvalidArgument
 
 MAX_TIMES = 10
 """A derived sample has at most so many times the rows of its source."""
+MAX_REPLICATES = 100
+REPLICATE = "_replicate"
+"""The column of a release with replicates that numbers them 1, 2, ...; a domain that declares it has none."""
 NULL = ""
 _TRUTH = {"true": True, "false": False}
 Number = int | float | datetime
