@@ -111,7 +111,7 @@ def covered(engine: str, number: int, asked: argparse.Namespace) -> dict[str, di
     plan = synthesizer(engine).plan(DOMAIN, sizes, PrivacyBudget.spend(asked.epsilon, 1e-6))
     rows = population.table(sizes.train_rows, generator)
     model: Any = synthesizer(engine).fit(rows, DOMAIN, plan, noise=SystemNoise())
-    drawn = replicates(model, DOMAIN, count=asked.replicates, rows=asked.rows, seed=number.to_bytes(32, "big"))
+    drawn = replicates(model, count=asked.replicates, rows=asked.rows, seed=number.to_bytes(32, "big"))
     ways: dict[str, list[dict[str, Estimate]]] = {
         "replicates": [estimates(t) for t in drawn],
         "plain": [estimates(model.sample(asked.rows, generator=generator)) for _ in range(asked.replicates)],

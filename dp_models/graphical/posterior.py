@@ -14,7 +14,7 @@ Nothing is shrunk towards independence here as in the engines' own models: an es
 variance than its error. How codes lie within a group, and which atoms stand out, is the fitted model's in every draw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -147,9 +147,7 @@ def grouped(tables: Sequence[OneWay], groups: IntArray, *, sigma: float) -> tupl
 def fit(junction: Junction, margins: Sequence[Margin], total: float) -> Markov:
     """The model of largest entropy with these margins: iterative proportional fitting, clique by clique over the
     junction tree. Margins that cannot all hold are met as nearly as the last of them allow."""
-    potentials: dict[Clique, FloatArray] = {
-        c: np.zeros([junction.sizes[i] for i in c]) for c in junction.cliques
-    }
+    potentials: dict[Clique, FloatArray] = {c: np.zeros([junction.sizes[i] for i in c]) for c in junction.cliques}
     inside = [[m for m in margins if set(m.clique) <= set(clique)] for clique in junction.cliques]
     model = Markov.of(junction, total, potentials)
     for _ in range(_SWEEPS if len(junction.cliques) > 1 else 1):
@@ -184,9 +182,7 @@ def _scaled(table: FloatArray, clique: Clique, margin: Margin) -> FloatArray:
 
 def _spread(values: FloatArray, clique: Clique, margin: Margin, shape: Sequence[int]) -> FloatArray:
     """Values of the cells of a margin for the cells of a clique's table, length 1 on the axes that it lacks."""
-    rows = [
-        np.arange(n) if m is None else m for n, m in zip(_sizes(clique, margin, shape), margin.maps, strict=True)
-    ]
+    rows = [np.arange(n) if m is None else m for n, m in zip(_sizes(clique, margin, shape), margin.maps, strict=True)]
     wide = values[np.ix_(*rows)]
     return np.asarray(wide.reshape([n if c in margin.clique else 1 for c, n in zip(clique, shape, strict=True)]))
 
@@ -207,13 +203,12 @@ def _settled(table: NoisyTable, noisy: Sequence[NoisyTable], settled: Sequence[M
     columns; and has no negative cell."""
     sources = [(table.counts, table.sigma**2)]
     if all(m is None for m in table.maps):
-        whole: Mapping[Clique, NoisyTable] = {t.clique: t for t in noisy if set(t.clique) > set(table.clique)}
-        for above in whole.values():
-            if all(above.maps[above.clique.index(c)] is None for c in table.clique):
-                sources.append(_summed(above, table.clique))
+        larger = [t for t in noisy if set(t.clique) > set(table.clique)]
+        as_fine = [t for t in larger if all(t.maps[t.clique.index(c)] is None for c in table.clique)]
+        sources += [_summed(t, table.clique) for t in as_fine]
     precision = sum(1 / v for _, v in sources)
     counts = np.asarray(sum(c / v for c, v in sources) / precision)
-    margins = [m for m in map(lambda m: _within(m, table), settled) if m is not None]
+    margins = [m for m in (_within(m, table) for m in settled) if m is not None]
     for _ in range(3):
         for margin in margins:
             kept = tuple(table.clique.index(c) for c in margin.clique)

@@ -59,6 +59,7 @@ class Grouped:
         """The clique and the target, if there is one."""
         return clique if self.target is None else tuple(sorted((*clique, self.target)))
 
+
 class Tables:
     """The true tables of one fit. They leave through `measure`, with noise, or inside a score for a private choice."""
 

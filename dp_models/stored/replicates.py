@@ -1,12 +1,12 @@
 """`replicates`: several tables of a stored model, each of another population that its noisy tables leave plausible.
 
 Post-processing: nothing here reads a private row. Every replicate has a key of its own, so that it is what it is
-whatever others are drawn beside it. Rows are drawn one by one (`draw_apart`), not evenly as a single sample's are, since
-whoever combines replicates takes them for independent rows (`synthgate.inference`).
+whatever others are drawn beside it. Rows are drawn one by one (`draw_apart`), not evenly as a single sample's are,
+since whoever combines replicates takes them for independent rows (`synthgate.inference`).
 """
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from synthgate.errors import FailedPrecondition
 SAMPLING = "one population each, from the posterior given the noisy tables; rows drawn one by one"
 
 
-def replicates(model: StoredModel, domain: Domain, *, count: int, rows: int, seed: bytes) -> Iterator[pa.Table]:
+def replicates(model: StoredModel, *, count: int, rows: int, seed: bytes) -> Iterator[pa.Table]:
     """``count`` canonical tables of ``rows`` rows. ``seed`` (16 bytes or more) keys every draw.
 
     Raises FailedPrecondition for models of other engines than the table engines, for those that were stored without
@@ -46,7 +46,7 @@ def replicates(model: StoredModel, domain: Domain, *, count: int, rows: int, see
         yield _sampled(posterior.draw(generator=generator), rows, generator)
 
 
-def together(tables: Iterator[pa.Table], domain: Domain) -> pa.Table:
+def together(tables: Iterable[pa.Table], domain: Domain) -> pa.Table:
     """All replicates in one table, with the number of each row's replicate (1, 2, ...) in front."""
     schema = replicates_schema(domain)
     numbered = [

@@ -55,7 +55,8 @@ class TreeModel:
     ) -> Self:
         """Conditionals from consistent tables in counts. ``coarse`` holds for each column but the target the coarser
         group of each of its groups, ``margins`` its table (coarse groups, target), ``tables`` those of the edges
-        (a, b, target), ``noisy`` what these came of. Groups that may not be released are left out of every conditional."""
+        (a, b, target), ``noisy`` what these came of. Groups that may not be released are left out of every
+        conditional."""
         codes = star.columns.codec.columns
         groups = {i: c[star.groups[i]] for i, c in coarse.items()}
         live = {i: released(codes[i], g) for i, g in groups.items()}
