@@ -1,7 +1,13 @@
 """Combining replicates: the published rules in numbers that one can check by hand, and what is no estimate."""
 
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from synthgate.errors import InvalidArgument
@@ -63,3 +69,13 @@ def test_a_level_is_a_share(level: float) -> None:
 def test_a_ratio_is_positive(ratio: float) -> None:
     with pytest.raises(InvalidArgument, match="rows_ratio"):
         combine([Estimate(1.0, 1.0)] * 2, rows_ratio=ratio)
+
+
+def test_the_guide_combines_what_a_replicates_file_holds(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "replicates.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    rows = {"_replicate": [1] * 4 + [2] * 4, "age": [1, 2, 3, 4, 3, 4, 5, 6]}
+    pq.write_table(pa.table(rows), tmp_path / "replicates.parquet")
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3.5 (")
