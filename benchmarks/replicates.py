@@ -1,8 +1,8 @@
 """How often 90 % intervals from replicates cover the truth: 200 simulated populations, and the same by two wrong ways.
 
 A population is drawn at random each time (a group of three, an age of ten given the group, an illness by a logistic
-model of both, a pay between 0 and 100 given the group), then a table of ``--rows`` rows of it, of which the engine
-trains on four fifths at ``--epsilon`` and delta 1e-6. From ``--replicates`` replicates, combined as
+model of both, a pay between 0 and 100 given the group), then a table of ``--rows`` rows of it, of which each is trained
+on with a chance of four fifths, as the gateway splits, at ``--epsilon`` and delta 1e-6. From ``--replicates`` replicates, combined as
 `synthgate.inference` does, come intervals for two means, a share, two two-way shares and a regression slope, whose true
 values are known exactly. Beside ``replicates`` stand ``plain``, samples of the one fitted model combined by the same
 rules (no posterior noise), and ``naive``, its first sample taken for real rows.
@@ -30,7 +30,7 @@ from dp_models.mechanisms.noise import SystemNoise
 from dp_models.registry import synthesizer
 from dp_models.stored.replicates import replicates
 from synthgate.budget import PrivacyBudget
-from synthgate.dataset import PublicSizes
+from synthgate.dataset import HOLDOUT_SHARE, PublicSizes
 from synthgate.domain import Column, Domain, Kind
 from synthgate.inference import Estimate, combine
 
@@ -109,7 +109,7 @@ def covered(engine: str, number: int, asked: argparse.Namespace) -> dict[str, di
     population = Population(generator)
     sizes = PublicSizes(rows=asked.rows, units=asked.rows)
     plan = synthesizer(engine).plan(DOMAIN, sizes, PrivacyBudget.spend(asked.epsilon, 1e-6))
-    rows = population.table(sizes.train_rows, generator)
+    rows = population.table(generator.binomial(asked.rows, 1 - HOLDOUT_SHARE), generator)
     model: Any = synthesizer(engine).fit(rows, DOMAIN, plan, noise=SystemNoise())
     drawn = replicates(model, count=asked.replicates, rows=asked.rows, seed=number.to_bytes(32, "big"))
     ways: dict[str, list[dict[str, Estimate]]] = {

@@ -10,7 +10,9 @@ posterior is the estimate from tables to which both were added once more, indepe
 2. for each draw sample n rows of that model, take how far their tables are off, add fresh noise of the known scale;
 3. estimate the model from the noisy tables plus both.
 
-Nothing is shrunk towards independence here as in the engines' own models: an estimate that is pulled has a smaller
+The public number of rows is not what the tables count: a fifth is held out by keyed coins, and a declared size may be
+rounded. As every cell would be moved by what is missing, counts are scaled to what the noisy tables say of their own
+sum. Nothing is shrunk towards independence here as in the engines' own models: an estimate that is pulled has a smaller
 variance than its error. How codes lie within a group, and which atoms stand out, is the fitted model's in every draw.
 """
 
@@ -87,7 +89,7 @@ class Posterior:
 
     def draw(self, *, generator: np.random.Generator) -> GraphModel:
         """One plausible population."""
-        rows, total = self.bought.rows, round(self.bought.rows)
+        total = round(self.centre.total)
         steps = conditionals(self.centre, [np.ones(size) for size in self.bought.sizes])
         codes = drawn(steps, self.bought.sizes, total, by=draw_apart, generator=generator)
         first = [
@@ -98,7 +100,7 @@ class Posterior:
         tables = []
         for t in self.bought.tables:
             seen = [codes[c] if m is None else m[codes[c]] for c, m in zip(t.clique, t.maps, strict=True)]
-            off = count(seen, t.counts.shape) * (rows / total) - self._expected(t.clique, t.maps)
+            off = count(seen, t.counts.shape) - self._expected(t.clique, t.maps)
             tables.append(t.counts + off + t.sigma * generator.standard_normal(t.counts.shape))
         return self._model(self._fit(first, tables))
 
@@ -106,7 +108,9 @@ class Posterior:
         return GraphModel.of(self.columns, self.bought.groups, found)
 
     def _expected(self, clique: Clique, maps: Sequence[IntArray | None]) -> FloatArray:
-        return merged(self.centre.marginal(clique), maps)
+        """What a sample of `round(total)` rows of the centre has in a table, on average."""
+        scale = round(self.centre.total) / self.centre.total
+        return merged(self.centre.marginal(clique), maps) * scale
 
     def _fit(self, first: Sequence[FloatArray], tables: Sequence[FloatArray | IntArray]) -> Markov:
         """The model of these one-way counts and tables, whatever of the two is noise."""
@@ -115,32 +119,40 @@ class Posterior:
             for t, c in zip(self.bought.tables, tables, strict=True)
         ]
         settled: list[Margin] = []
+        total = self._total(first, noisy)
         for i, (estimate, (_, covariance)) in enumerate(zip(first, self.one_way, strict=True)):
             above = [_summed(t, (i,)) for t in noisy if i in t.clique and t.maps[t.clique.index(i)] is None]
             counts = pool(
                 [estimate, *(table for table, _ in above)],
                 [np.maximum(covariance.diagonal(), 1e-9), *(v for _, v in above)],
-                self.bought.rows,
+                total,
             )
             settled.append(Margin((i,), (None,), counts))
         for table in sorted(noisy, key=lambda t: (len(t.clique), t.counts.size)):
-            settled.append(_settled(table, noisy, settled, self.bought.rows))
-        return fit(self.junction, settled, self.bought.rows)
+            settled.append(_settled(table, noisy, settled, total))
+        return fit(self.junction, settled, total)
+
+    def _total(self, first: Sequence[FloatArray], tables: Sequence[NoisyTable]) -> float:
+        """How many rows were counted, as the sums of all noisy tables say by their precision; at least one."""
+        sums = [float(counts.sum()) for counts in first] + [float(t.counts.sum()) for t in tables]
+        variances = [float(c.sum()) for _, c in self.one_way] + [t.counts.size * t.sigma**2 for t in tables]
+        weights = [1 / max(v, 1e-9) for v in variances]
+        return max(sum(w * s for w, s in zip(weights, sums, strict=True)) / sum(weights), 1.0)
 
 
 def grouped(tables: Sequence[OneWay], groups: IntArray, *, sigma: float) -> tuple[FloatArray, FloatArray]:
     """Counts (groups,) by least squares from noisy counts of nested partitions, and their covariance."""
     codes = len(groups)
+    if len(tables) == 1 and len(tables[0].counts) == codes:
+        each = np.asarray(tables[0].counts, dtype=np.float64)[tables[0].parts]
+        return np.bincount(groups, weights=each), np.diag(np.bincount(groups) * sigma**2)
     precision, told = np.zeros((codes, codes)), np.zeros(codes)
     for one in tables:
         member = (one.parts[:, None] == np.arange(len(one.counts))).astype(np.float64)
         precision += member @ member.T / sigma**2
         told += member @ one.counts / sigma**2
     belongs = (groups[:, None] == np.arange(int(groups.max()) + 1)).astype(np.float64)
-    if len(tables) == 1 and len(tables[0].counts) == codes:
-        weights = belongs * sigma**2
-    else:
-        weights = np.linalg.solve(precision, belongs)
+    weights = np.linalg.solve(precision, belongs)
     return weights.T @ told, belongs.T @ weights
 
 

@@ -227,3 +227,17 @@ def test_a_draw_varies_by_the_sampling_of_rows_and_by_the_noise(sigma: float) ->
             shares[-1] = float((first.probabilities[0] @ rest[0].probabilities)[1])
     found = float(np.var(shares)) * ROWS / 0.25
     assert found == pytest.approx(1 + sigma**2 / 2 * 5 / 6 / (0.25 * ROWS), rel=0.3)
+
+
+@pytest.mark.parametrize("rows", [900, 1_000, 1_150])
+def test_shares_do_not_react_to_a_public_size_that_is_off(rows: int) -> None:
+    """The split's coins and rounded declarations: 1,000 rows are declared. Cells of a tenth and nine tenths; without
+    the scaling 150 rows too many would take 75 off either and leave 4 % for the tenth."""
+    table = np.outer([rows * 0.1, rows * 0.9, 0, 0], [0.5, 0.5]).astype(np.int64)
+    columns, kept = bought(table, np.random.default_rng(4), sigma=2.0)
+    posterior = Posterior(columns, kept)
+    assert posterior.centre.total == pytest.approx(rows, abs=12)
+    assert posterior.centre.marginal((0,))[0] / posterior.centre.total == pytest.approx(0.1, abs=0.005)
+    drawn = [posterior.draw(generator=np.random.default_rng(i)) for i in range(20)]
+    codes = np.concatenate([m.codes(2_000, generator=np.random.default_rng(0))[0] for m in drawn])
+    assert (codes == 0).mean() == pytest.approx(0.1, abs=0.015)
