@@ -2,10 +2,10 @@
 
 A population is drawn at random each time (a group of three, an age of ten given the group, an illness by a logistic
 model of both, a pay between 0 and 100 given the group), then a table of ``--rows`` rows of it, of which each is trained
-on with a chance of four fifths, as the gateway splits, at ``--epsilon`` and delta 1e-6. From ``--replicates`` replicates, combined as
-`synthgate.inference` does, come intervals for two means, a share, two two-way shares and a regression slope, whose true
-values are known exactly. Beside ``replicates`` stand ``plain``, samples of the one fitted model combined by the same
-rules (no posterior noise), and ``naive``, its first sample taken for real rows.
+on with a chance of four fifths, as the gateway splits, at ``--epsilon`` and delta 1e-6. From ``--replicates``
+replicates, combined as `synthgate.inference` does, come intervals for two means, a share, two two-way shares and a
+regression slope, whose true values are known exactly. Beside ``replicates`` stand ``plain``, samples of the one fitted
+model combined by the same rules (no posterior noise), and ``naive``, its first sample taken for real rows.
 
 With 200 populations a share of 0.90 has a standard error of 0.021. An engine is measured on what its tables say:
 ``group_age`` is a pair without the target, which ``star`` does not buy, and ``independent`` buys no pairs at all; those
