@@ -145,7 +145,8 @@ def grouped(tables: Sequence[OneWay], groups: IntArray, *, sigma: float) -> tupl
     codes = len(groups)
     if len(tables) == 1 and len(tables[0].counts) == codes:
         each = np.asarray(tables[0].counts, dtype=np.float64)[tables[0].parts]
-        return np.bincount(groups, weights=each), np.diag(np.bincount(groups) * sigma**2)
+        sizes = np.bincount(groups).astype(np.float64)
+        return np.asarray(np.bincount(groups, weights=each), dtype=np.float64), np.diag(sizes * sigma**2)
     precision, told = np.zeros((codes, codes)), np.zeros(codes)
     for one in tables:
         member = (one.parts[:, None] == np.arange(len(one.counts))).astype(np.float64)
