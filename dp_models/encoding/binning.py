@@ -124,14 +124,11 @@ class Binning:
             noisy = noise.discrete_gaussian(coarse, sigma=sigma, sensitivity=sensitivity)
             absent = np.arange(len(rest))
             tables = [OneWay(np.concatenate((parts[0], parts[0].max() + 1 + absent)), noisy)]
-            estimate = to_simplex(noisy, total)
-            inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
-            for above, below in pairwise(parts):
+            for below in parts[1:]:
                 true_parts = np.bincount(below, weights=values).astype(np.int64)
                 noisy = noise.discrete_gaussian(true_parts, sigma=sigma, sensitivity=sensitivity)
                 tables.append(OneWay(np.concatenate((below, np.full(len(rest), -1))), noisy))
-                inside = _spread(_even(column, share, inside, above, below), noisy, _parents(above, below), sigma)
-            weights.append(np.concatenate((inside, outside)))
+            weights.append(spread_out(column, share, tables, sigma=sigma, total=total))
             one_way.append(tuple(tables))
         return Columns(self.codec, tuple(weights), tuple(shares), one_way=tuple(one_way))
 
@@ -172,6 +169,19 @@ class Columns:
             cells = atoms.placed(table.column(i).combine_chunks(), codes[i], generator=generator)
             table = table.set_column(i, table.schema.field(i), cells)
         return table
+
+
+def spread_out(
+    column: ColumnCodes, share: FloatArray | None, tables: Sequence[OneWay], *, sigma: float, total: float
+) -> FloatArray:
+    """Estimated counts (codes,) that add up to ``total``: the coarsest table says where the mass lies, finer ones
+    spread it. Reads noisy counts alone, with noise ``sigma``."""
+    parts = [one.parts[: column.values] for one in tables]
+    estimate = to_simplex(tables[0].counts, total)
+    inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
+    for (above, below), finer in zip(pairwise(parts), tables[1:], strict=True):
+        inside = _spread(_even(column, share, inside, above, below), finer.counts, _parents(above, below), sigma)
+    return np.concatenate((inside, outside))
 
 
 def _nested(column: ColumnCodes, partitions: int) -> tuple[IntArray, ...]:
@@ -215,7 +225,7 @@ def _even(
     return np.asarray(inside[_parents(above, below)] * np.bincount(below, weights=cells))
 
 
-def _spread(even: FloatArray, noisy: IntArray, parents: IntArray, sigma: float) -> FloatArray:
+def _spread(even: FloatArray, noisy: IntArray | FloatArray, parents: IntArray, sigma: float) -> FloatArray:
     """Estimates of fine parts that add up to those of the coarse ones: ``even`` where the noise rules, as counted where
     a deviation is clear (the non-negative garrote, Breiman 1995)."""
     gap = noisy - even

@@ -16,7 +16,7 @@ from dp_models.encoding.table import replicates_schema
 from dp_models.engines.gan_model import GanModel
 from dp_models.engines.vae_model import VaeModel
 from dp_models.graphical.model import GraphModel
-from dp_models.graphical.posterior import Posterior, grouped
+from dp_models.graphical.posterior import Posterior, Ways
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.registry import synthesizer
 from dp_models.stored.format import Parts
@@ -136,12 +136,12 @@ def test_noisy_tables_that_cannot_be_are_refused(change: Change) -> None:
 def test_nested_partitions_are_weighed_by_least_squares() -> None:
     """Two codes counted together (10) and apart (3, 5), all with variance 4: by hand x = (4/3 + 3, 4/3 + 5) - 2/3."""
     tables = (OneWay(np.array([0, 0]), np.array([10])), OneWay(np.array([0, 1]), np.array([3, 5])))
-    found, covariance = grouped(tables, np.array([0, 1]), sigma=2.0)
-    assert found == pytest.approx([3 + 2 / 3, 5 + 2 / 3])
-    assert covariance == pytest.approx(4 * np.linalg.inv([[2, 1], [1, 2]]))
-    together_, variance = grouped(tables, np.array([0, 0]), sigma=2.0)
-    assert together_ == pytest.approx([28 / 3])
-    assert variance[0] == pytest.approx([4 * 2 / 3])
+    apart = Ways(tables, np.array([0, 1]), 2.0)
+    assert apart.estimate(tables) == pytest.approx([3 + 2 / 3, 5 + 2 / 3])
+    assert apart.covariance == pytest.approx(4 * np.linalg.inv([[2, 1], [1, 2]]))
+    both = Ways(tables, np.array([0, 0]), 2.0)
+    assert both.estimate(tables) == pytest.approx([28 / 3])
+    assert both.covariance[0] == pytest.approx([4 * 2 / 3])
 
 
 PAIR = Domain(
@@ -207,7 +207,7 @@ def test_intervals_from_replicates_cover() -> None:
 
 def test_replicates_without_the_posterior_are_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: samples of the one fitted model, combined by the same rules."""
-    monkeypatch.setattr(Posterior, "draw", lambda self, *, generator: self._model(self.centre))
+    monkeypatch.setattr(Posterior, "draw", lambda self, *, generator: self.model(self.centre))
     found = coverage()
     assert found["slope"] <= 0.65 and found["mean"] <= 0.78, found
 
