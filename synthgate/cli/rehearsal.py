@@ -6,6 +6,7 @@ The gateway is asked for what the role may have anyway, and learns nothing of wh
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def rehearse(
         runs = [{"engine": e, "epsilon": value, "delta": delta or surrogate.delta} for e, value in tried]
         spec = surrogate.spec(folder / _TABLE, rows) | {"runs": runs, "timeout_s": timeout}
         (folder / _SPEC).write_text(json.dumps(spec), encoding="utf-8")
-        done = [_line(line, session) for line in _lines(folder)]
+        done = [_line(line, session) for line in lines(folder)]
     found = [d for d in done if d is not None]
     played = {"rows": spec["rows"], "units": spec["units"]}
     value = {"banner": BANNER, "release": release, **played, "runs": found}
@@ -132,8 +133,8 @@ def fetch(gateway: "Client", release: str, table: Path) -> Surrogate:
     return Surrogate(attested, domain, found.rows)
 
 
-def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """What the process says, line by line; it ends with the caller. Raises InternalError where it broke off."""
+def lines(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """What the process says, line by line; it ends, and its workers do, when the caller stops reading. Raises InternalError where it broke off."""
     words = [sys.executable, "-P", "-m", REHEARSAL, str(folder)]
     with (folder / "rehearsal.log").open("wb") as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -147,7 +148,7 @@ def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
         if process.wait() != 0 and not ended:
             raise InternalError("the rehearsal stopped unexpectedly; its process was killed or could not start")
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # not SIGTERM: it stops its own workers first
         process.wait()
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dp_models.encoding.table import arrow_schema, private_schema
 from server import rehearsal
+from synthgate.cli.rehearsal import lines
 from synthgate.domain import UNIT_COLUMN
 from synthgate.errors import InvalidTable
 from tests.server.composed import DOMAIN
@@ -73,7 +75,9 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         rehearsal.deal(asked, tmp_path, generator=np.random.default_rng(1))
 
 
-def lines(folder: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, Any]]]:
+def told_by(
+    folder: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, Any]]]:
     (folder / rehearsal.SPEC).write_text(json.dumps(asked))
     code = rehearsal.main([str(folder)])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -83,7 +87,7 @@ def test_every_run_is_told_with_its_scores_or_why_there_are_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = [RUN, RUN | {"engine": "nobody"}, RUN | {"engine": "smartnoise-mst"}, RUN | {"epsilon": 1e9}]
-    code, told = lines(tmp_path, spec(tmp_path, runs=asked), capsys)
+    code, told = told_by(tmp_path, spec(tmp_path, runs=asked), capsys)
     runs = [line["run"] for line in told if "run" in line]
     assert (code, [r["engine"] for r in runs]) == (0, [r["engine"] for r in asked])
     assert {s["name"].split(".")[0] for s in runs[0]["scores"]} == {"risk", "utility"}
@@ -101,6 +105,17 @@ def test_every_run_is_told_with_its_scores_or_why_there_are_none(
 def test_a_table_that_does_not_fit_ends_it_with_an_error_of_the_tree(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = lines(tmp_path, spec(tmp_path, rows=501, units=501), capsys)
+    code, told = told_by(tmp_path, spec(tmp_path, rows=501, units=501), capsys)
     assert code == rehearsal.EXIT_REFUSED
     assert told == [{"error": {"reason": "INVALID_TABLE", "message": told[0]["error"]["message"]}}]
+
+
+def test_it_ends_with_its_workers_when_nobody_reads_on(tmp_path: Path) -> None:
+    (tmp_path / rehearsal.SPEC).write_text(json.dumps(spec(tmp_path)))
+    reading = lines(tmp_path)
+    assert "stage" in next(reading)
+    started = psutil.Process().children(recursive=True)
+    assert len(started) >= 2, "the rehearsal, and the worker that told its stage"
+    reading.close()
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert not (tmp_path / "jobs").exists()
