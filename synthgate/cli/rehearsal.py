@@ -134,7 +134,8 @@ def fetch(gateway: "Client", release: str, table: Path) -> Surrogate:
 
 
 def lines(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """What the process says, line by line; it ends, and its workers do, when the caller stops reading. Raises InternalError where it broke off."""
+    """What the process says, line by line; it ends, and its workers do, when the caller stops reading. Raises
+    InternalError where it broke off."""
     words = [sys.executable, "-P", "-m", REHEARSAL, str(folder)]
     with (folder / "rehearsal.log").open("wb") as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
