@@ -91,7 +91,7 @@ def _quantile(share: float, degrees: float) -> float:
     low, high = 0.0, 1.0
     while _upper(high, degrees) > 1 - share and high < 1e12:
         high *= 2
-    for _ in range(200):
+    while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if _upper(middle, degrees) > 1 - share else (low, middle)
     return high

@@ -18,6 +18,8 @@ from dp_models.tables.consistency import pool, to_simplex
 
 _SWEEPS, _ROUNDS = 4, 12
 """Passes over the cliques of the tree, and over the tables of a clique in each."""
+_CLOSE = 1e-3
+"""Margins that are off by fewer rows than this are met."""
 _LEAST = 1e-6
 """Fewer rows than this in a cell are taken for this, so that no cell of a model is impossible."""
 
@@ -48,19 +50,41 @@ def fit(junction: Junction, margins: Sequence[Margin], total: float) -> Markov:
     """The model of largest entropy with these margins: iterative proportional fitting, clique by clique over the
     junction tree. Margins that cannot all hold are met as nearly as the last of them allow."""
     potentials: dict[Clique, FloatArray] = {c: np.zeros([junction.sizes[i] for i in c]) for c in junction.cliques}
-    inside = [[m for m in margins if set(m.clique) <= set(clique)] for clique in junction.cliques]
+    inside = [_telling([m for m in margins if set(m.clique) <= set(clique)]) for clique in junction.cliques]
     model = Markov.of(junction, total, potentials)
     for _ in range(_SWEEPS if len(junction.cliques) > 1 else 1):
+        settled = True
         for i, clique in enumerate(junction.cliques):
             now = np.maximum(model.beliefs[i], _LEAST / model.beliefs[i].size)
-            wanted = now
-            for _ in range(_ROUNDS):
-                for margin in sorted(inside[i], key=lambda m: -len(m.clique)):
-                    wanted = _scaled(wanted, clique, margin)
+            wanted, close = _raked(now, clique, inside[i])
+            if close:
+                continue
+            settled = False
             step = np.log(np.maximum(wanted, _LEAST / wanted.size)) - np.log(now)
             potentials = potentials | {clique: potentials[clique] + step}
             model = Markov.of(junction, total, potentials)
+        if settled:
+            break
     return model
+
+
+def _telling(margins: Sequence[Margin]) -> list[Margin]:
+    """The margins that no finer one among them implies, since all that are settled agree; coarse ones first."""
+    fine = [m for m in margins if all(g is None for g in m.maps)]
+    kept = [m for m in margins if not any(set(m.clique) < set(f.clique) for f in fine)]
+    return sorted(kept, key=lambda m: -len(m.clique))
+
+
+def _raked(table: FloatArray, clique: Clique, margins: Sequence[Margin]) -> tuple[FloatArray, bool]:
+    """The table of a clique scaled to all margins in turn until none is off, and whether none was to begin with."""
+    for turn in range(_ROUNDS):
+        furthest = 0.0
+        for margin in margins:
+            table, off = _scaled(table, clique, margin)
+            furthest = max(furthest, off)
+        if furthest < _CLOSE:
+            return table, turn == 0
+    return table, False
 
 
 def merged(table: FloatArray, maps: Sequence[IntArray | None]) -> FloatArray:
@@ -72,23 +96,23 @@ def merged(table: FloatArray, maps: Sequence[IntArray | None]) -> FloatArray:
     return np.asarray(table)
 
 
-def _scaled(table: FloatArray, clique: Clique, margin: Margin) -> FloatArray:
-    """The table of a clique scaled until it has the margin."""
+def _scaled(table: FloatArray, clique: Clique, margin: Margin) -> tuple[FloatArray, float]:
+    """The table of a clique scaled until it has the margin, and by how many rows it was off in some cell."""
     kept = tuple(clique.index(c) for c in margin.clique)
     sums = merged(table.sum(axis=tuple(a for a in range(table.ndim) if a not in kept)), margin.maps)
     ratio = np.divide(np.maximum(margin.counts, _LEAST), sums, out=np.zeros_like(sums), where=sums > 0)
-    return np.asarray(table * _spread(ratio, clique, margin, table.shape))
+    off = float(np.abs(margin.counts - sums).max())
+    return np.asarray(table * _spread(ratio, clique, margin, table.shape)), off
 
 
 def _spread(values: FloatArray, clique: Clique, margin: Margin, shape: Sequence[int]) -> FloatArray:
     """Values of the cells of a margin for the cells of a clique's table, length 1 on the axes that it lacks."""
-    rows = [np.arange(n) if m is None else m for n, m in zip(_sizes(clique, margin, shape), margin.maps, strict=True)]
-    wide = values[np.ix_(*rows)]
+    wide = values
+    if any(m is not None for m in margin.maps):
+        sizes = [shape[clique.index(c)] for c in margin.clique]
+        rows = [np.arange(n) if m is None else m for n, m in zip(sizes, margin.maps, strict=True)]
+        wide = values[np.ix_(*rows)]
     return np.asarray(wide.reshape([n if c in margin.clique else 1 for c, n in zip(clique, shape, strict=True)]))
-
-
-def _sizes(clique: Clique, margin: Margin, shape: Sequence[int]) -> list[int]:
-    return [shape[clique.index(c)] for c in margin.clique]
 
 
 def _summed(table: NoisyTable, clique: Clique) -> tuple[FloatArray, float]:
@@ -117,10 +141,7 @@ def _settled(table: NoisyTable, noisy: Sequence[NoisyTable], settled: Sequence[M
             cells = np.prod([counts.shape[a] for a in gone])
             counts = counts + _spread(gap / cells, table.clique, margin, counts.shape)
     counts = np.maximum(to_simplex(counts, total), _LEAST)
-    for _ in range(_ROUNDS):
-        for margin in reversed(margins):
-            counts = _scaled(counts, table.clique, margin)
-    return Margin(table.clique, table.maps, counts)
+    return Margin(table.clique, table.maps, _raked(counts, table.clique, _telling(margins))[0])
 
 
 def _within(margin: Margin, table: NoisyTable) -> Margin | None:
