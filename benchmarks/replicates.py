@@ -15,7 +15,7 @@ With 200 populations a share of 0.90 has a standard error of 0.021. An engine is
 figures are left out of ``least``, the smallest coverage among the rest. Ends with one line of JSON, also in
 ``benchmarks/results/replicates.json``.
 
-    .venv/bin/python benchmarks/replicates.py                        # all five engines, about ten minutes on one core
+    .venv/bin/python benchmarks/replicates.py                        # all five engines, some minutes each
     .venv/bin/python benchmarks/replicates.py --engines tree --populations 50 --table adult_raw
 """
 
