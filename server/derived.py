@@ -103,7 +103,7 @@ def run_derived(gateway: Gateway, release: str) -> None:
             "domain": dataset.dataset.domain.to_dict(),
             "model": str(_model(gateway, record, work)),
             "derivation": _asked(record).to_dict(),
-            "rows": _asked(record).rows,
+            "rows": _asked(record).total_rows,
         }
         drawn = run("derive", spec, gateway.settings.fit_timeout_s)
         record = replace(record, sampling=drawn["sampling"])

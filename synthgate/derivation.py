@@ -1,7 +1,8 @@
 """`Derivation`: what somebody asks of the model behind a RELEASED release: conditions, shares, rows.
 
 A derived sample is post-processing of a model that has passed: no charge, no verdict of its own. Everything here is
-checked against the declared domain alone, so that a refusal says everything.
+checked against the declared domain alone, so that a refusal says everything. Replicates are several samples, each of
+another population that the noisy tables behind the model leave plausible (`synthgate.inference` combines them).
 
 A condition's ``value`` is text, read by the kind of its column, so that names of categories need no escape:
 
@@ -21,6 +22,9 @@ from synthgate.errors import InvalidArgument
 
 MAX_TIMES = 10
 """A derived sample has at most so many times the rows of its source."""
+MAX_REPLICATES = 100
+REPLICATE = "_replicate"
+"""The column of a release with replicates that numbers them 1, 2, ...; a domain that declares it has none."""
 NULL = ""
 _TRUTH = {"true": True, "false": False}
 Number = int | float | datetime
@@ -68,14 +72,23 @@ class Allowed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:
     """``source`` is the RELEASED release whose model is sampled; all ``conditions`` hold for every row, at most one a
-    column; ``rows`` 0 stands for as many as the source has."""
+    column; ``rows`` 0 stands for as many as the source has. With ``replicates`` (2 to 100, and no conditions or shares)
+    it has so many tables of ``rows`` rows each; 0 stands for one sample of the model."""
 
     source: str
     conditions: tuple[Condition, ...] = ()
     rebalance: Rebalance | None = None
     rows: int = 0
+    replicates: int = 0
 
     def __post_init__(self) -> None:
+        if self.replicates and not 2 <= self.replicates <= MAX_REPLICATES:
+            raise InvalidArgument(f"ask for 2 to {MAX_REPLICATES} replicates")
+        if self.replicates and (self.conditions or self.rebalance is not None):
+            raise InvalidArgument(
+                "replicates are samples of whole populations; leave conditions and shares out, and condition the"
+                " analysis instead"
+            )
         named = [c.column for c in self.conditions]
         if self.rebalance is not None:
             named.append(self.rebalance.column)
@@ -88,8 +101,12 @@ class Derivation:
             allowed(condition, domain)
         if self.rebalance is not None:
             strata(self.rebalance, domain)
-        if not 0 <= self.rows <= MAX_TIMES * source_rows:
-            raise InvalidArgument(f"ask for 1 to {MAX_TIMES * source_rows:,} rows: {MAX_TIMES} times the source's")
+        most = MAX_TIMES * source_rows // max(self.replicates, 1)
+        if not 0 <= self.rows <= most or (not self.rows and most < source_rows):
+            each = f" of each of the {self.replicates} replicates" if self.replicates else ""
+            raise InvalidArgument(f"ask for 1 to {most:,} rows{each}: {MAX_TIMES} times the source's in all")
+        if self.replicates and REPLICATE in {c.name for c in domain.columns}:
+            raise InvalidArgument(f"the dataset declares a column {REPLICATE!r}, so its replicates cannot be numbered")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; `from_dict` reads them back."""
@@ -98,7 +115,13 @@ class Derivation:
             rows = [{"value": s.value, "share": s.share} for s in self.rebalance.shares]
             shares = {"column": self.rebalance.column, "shares": rows}
         conditions = [{"column": c.column, "value": c.value} for c in self.conditions]
-        return {"source": self.source, "conditions": conditions, "rebalance": shares, "rows": self.rows}
+        asked = {"source": self.source, "conditions": conditions, "rebalance": shares, "rows": self.rows}
+        return asked | ({"replicates": self.replicates} if self.replicates else {})
+
+    @property
+    def total_rows(self) -> int:
+        """How many rows all tables have together."""
+        return self.rows * max(self.replicates, 1)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Derivation":
@@ -109,6 +132,7 @@ class Derivation:
             conditions=tuple(Condition(**c) for c in document["conditions"]),
             rebalance=found and Rebalance(column=found["column"], shares=tuple(Share(**s) for s in found["shares"])),
             rows=document["rows"],
+            replicates=document.get("replicates", 0),
         )
 
 

@@ -23,6 +23,7 @@ from dp_models.base import FloatArray, IntArray, Noise, Rows
 from dp_models.encoding.atoms import Atoms, Lattice, Search, search, splits_each
 from dp_models.encoding.codes import Codec, ColumnCodes
 from dp_models.encoding.table import BATCH_ROWS, checked
+from dp_models.tables.bought import OneWay
 from dp_models.tables.consistency import to_simplex
 from synthgate.domain import Domain
 
@@ -115,19 +116,21 @@ class Binning:
             noisy = noise.discrete_gaussian(counts.granularity[i], sigma=sigma, sensitivity=sensitivity)
             believed = np.where(noisy > _CLEAR * sigma, noisy, 0.0)
             shares[i] = believed / believed.sum() if believed.any() else None
-        weights = []
+        weights: list[FloatArray] = []
+        one_way: list[tuple[OneWay, ...]] = []
         for column, parts, true, share in zip(self.codec.columns, self.partitions, counts.columns, shares, strict=True):
             values, rest = true[: column.values], true[column.values :]
             coarse = np.concatenate((np.bincount(parts[0], weights=values).astype(np.int64), rest))
             noisy = noise.discrete_gaussian(coarse, sigma=sigma, sensitivity=sensitivity)
-            estimate = to_simplex(noisy, total)
-            inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
-            for above, below in pairwise(parts):
+            absent = np.arange(len(rest))
+            tables = [OneWay(np.concatenate((parts[0], parts[0].max() + 1 + absent)), noisy)]
+            for below in parts[1:]:
                 true_parts = np.bincount(below, weights=values).astype(np.int64)
                 noisy = noise.discrete_gaussian(true_parts, sigma=sigma, sensitivity=sensitivity)
-                inside = _spread(_even(column, share, inside, above, below), noisy, _parents(above, below), sigma)
-            weights.append(np.concatenate((inside, outside)))
-        return Columns(self.codec, tuple(weights), tuple(shares))
+                tables.append(OneWay(np.concatenate((below, np.full(len(rest), -1))), noisy))
+            weights.append(spread_out(column, share, tables, sigma=sigma, total=total))
+            one_way.append(tuple(tables))
+        return Columns(self.codec, tuple(weights), tuple(shares), one_way=tuple(one_way))
 
 
 class Counts:
@@ -150,12 +153,14 @@ class Counts:
 @dataclass(frozen=True)
 class Columns:
     """What the noise left of the columns: estimated counts of every code, shares of values by their rounding, and the
-    single values that stood out."""
+    single values that stood out. ``one_way`` are the noisy tables that this came of, while a fit runs; a model keeps
+    them beside the others that it bought (`dp_models.tables.bought`)."""
 
     codec: Codec
     weights: tuple[FloatArray, ...]
     granularity: tuple[FloatArray | None, ...]
     atoms: Mapping[int, Atoms] = field(default_factory=dict)
+    one_way: tuple[tuple[OneWay, ...], ...] = ()
 
     def decode(self, codes: Sequence[IntArray] | IntArray, *, generator: np.random.Generator) -> pa.Table:
         """A canonical table of fine codes (columns, n)."""
@@ -164,6 +169,19 @@ class Columns:
             cells = atoms.placed(table.column(i).combine_chunks(), codes[i], generator=generator)
             table = table.set_column(i, table.schema.field(i), cells)
         return table
+
+
+def spread_out(
+    column: ColumnCodes, share: FloatArray | None, tables: Sequence[OneWay], *, sigma: float, total: float
+) -> FloatArray:
+    """Estimated counts (codes,) that add up to ``total``: the coarsest table says where the mass lies, finer ones
+    spread it. Reads noisy counts alone, with noise ``sigma``."""
+    parts = [one.parts[: column.values] for one in tables]
+    estimate = to_simplex(tables[0].counts, total)
+    inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
+    for (above, below), finer in zip(pairwise(parts), tables[1:], strict=True):
+        inside = _spread(_even(column, share, inside, above, below), finer.counts, _parents(above, below), sigma)
+    return np.concatenate((inside, outside))
 
 
 def _nested(column: ColumnCodes, partitions: int) -> tuple[IntArray, ...]:
@@ -207,7 +225,7 @@ def _even(
     return np.asarray(inside[_parents(above, below)] * np.bincount(below, weights=cells))
 
 
-def _spread(even: FloatArray, noisy: IntArray, parents: IntArray, sigma: float) -> FloatArray:
+def _spread(even: FloatArray, noisy: IntArray | FloatArray, parents: IntArray, sigma: float) -> FloatArray:
     """Estimates of fine parts that add up to those of the coarse ones: ``even`` where the noise rules, as counted where
     a deviation is clear (the non-negative garrote, Breiman 1995)."""
     gap = noisy - even

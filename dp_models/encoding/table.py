@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dp_models.base import Rows
+from synthgate.derivation import REPLICATE
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind
 from synthgate.errors import DataCorrupted
 
@@ -38,6 +39,11 @@ def arrow_schema(domain: Domain) -> pa.Schema:
 def private_schema(domain: Domain) -> pa.Schema:
     """The canonical schema with `UNIT_COLUMN` (int64) last: how ingest stores private rows."""
     return arrow_schema(domain).append(pa.field(UNIT_COLUMN, pa.int64()))
+
+
+def replicates_schema(domain: Domain) -> pa.Schema:
+    """The canonical schema with the number of the replicate (int64) in front: how a release with replicates is."""
+    return arrow_schema(domain).insert(0, pa.field(REPLICATE, pa.int64()))
 
 
 def empty_table(domain: Domain) -> pa.Table:

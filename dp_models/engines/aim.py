@@ -119,7 +119,7 @@ class Aim:
             junction = model.junction.joined_with(first, second, [*model.potentials, chosen])
             model = model.with_clique(junction, chosen, blended)
             model = estimate(model, bought, iterations=_STEPS if done < p["rounds"] else p["steps"])
-        return grouped.fitted(model)
+        return tables.fitted(model)
 
 
 def _blended(noisy: IntArray, model: Markov, clique: Clique, *, sigma: float, target: int | None) -> FloatArray:

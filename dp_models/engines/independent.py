@@ -16,13 +16,19 @@ from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
+from dp_models.stored.bought import bought_parts, read_bought
 from dp_models.stored.format import Parts, columns_parts
+from dp_models.tables.bought import Bought
 from dp_models.tables.drawing import draw
 from dp_models.tables.evidence import weighed
+from dp_models.tables.grouping import group
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
-from synthgate.domain import Domain
+from synthgate.domain import MAX_BINS, Domain
 from synthgate.events import DiscreteGaussian, DpEvent
+
+_UNEVEN = 4.0
+"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,13 @@ class Independent:
         total = float(plan.sizes.train_rows)
         columns = binning.bought(rows, sigma=plan.parameters["sigma"], noise=noise, sensitivity=k, total=total)
         settled = [c.settle(w) for c, w in zip(columns.codec.columns, columns.weights, strict=True)]
-        return IndependentModel(columns, tuple(settled))
+        least = total / MAX_BINS / _UNEVEN
+        pairs = zip(columns.codec.columns, columns.weights, strict=True)
+        groups = tuple(group(c, w, levels=MAX_BINS, least=least) for c, w in pairs)
+        bought = Bought(
+            one_way=columns.one_way, sigma=plan.parameters["sigma"], groups=groups, tables=(), rows=total, max_rows=k
+        )
+        return IndependentModel(columns, tuple(settled), bought)
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,7 @@ class IndependentModel:
 
     columns: Columns
     probabilities: tuple[FloatArray, ...]
+    bought: Bought | None = None
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, every column on its own."""
@@ -91,6 +104,8 @@ class IndependentModel:
     def parts(self) -> Parts:
         """The model taken apart, to be stored."""
         structure, arrays = columns_parts(self.columns)
+        kept, counts = bought_parts(self.bought)
+        structure, arrays = structure | kept, arrays | counts
         arrays |= {f"probabilities.{i}": p for i, p in enumerate(self.probabilities)}
         return Parts(kind="independent", domain=self.columns.codec.domain, structure=structure, arrays=arrays)
 
@@ -99,4 +114,5 @@ class IndependentModel:
         """Put together what `parts` took apart. Raises DataCorrupted."""
         columns = parts.columns()
         sizes = columns.codec.sizes
-        return cls(columns, tuple(parts.weights(f"probabilities.{i}", size) for i, size in enumerate(sizes)))
+        probabilities = tuple(parts.weights(f"probabilities.{i}", size) for i, size in enumerate(sizes))
+        return cls(columns, probabilities, read_bought(parts, columns))

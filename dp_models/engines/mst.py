@@ -100,7 +100,7 @@ class Mst:
             bought.append(Measured(edge, noisy, p["sigma_edges"]))
             blended = shrink(noisy, model.marginal(edge), sigma=p["sigma_edges"])
             model = model.with_clique(junction, edge, blended)
-        return grouped.fitted(estimate(model, bought, iterations=p["steps"]) if edges else model)
+        return tables.fitted(estimate(model, bought, iterations=p["steps"]) if edges else model)
 
 
 def _spanning_tree(tables: Tables, model: Markov, edges: int, *, epsilon: float) -> list[Clique]:

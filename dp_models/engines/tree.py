@@ -23,6 +23,7 @@ from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
+from dp_models.tables.bought import NoisyTable
 from dp_models.tables.consistency import rake, shrink_twice
 from dp_models.tables.counting import PairCounts, StarCounts
 from dp_models.tables.grouping import coarsen, sums
@@ -173,11 +174,23 @@ class _Fit(StarFit):
         margins = {i: _merge(table, coarse[i]) for i, table in star.tables.items()}
         expected = {p: predict(margins[self.others[p[0]]], margins[self.others[p[1]]]) for p in pairs.pairs}
         scores = {p: score(pairs[p], _merge_last(expected[p], coarse_t)) for p in pairs.pairs}
-        tables = {}
+        tables, bought = {}, []
         for a, b in self._select(scores):
             first, second = self.others[a], self.others[b]
-            tables[first, second] = self._edge(pairs[a, b], expected[a, b], coarse_t, margins[first], margins[second])
-        return TreeModel.of(star, coarse, margins, tables)
+            sigma = self.parameters["sigma_edges"]
+            noisy = self.noise.discrete_gaussian(pairs[a, b], sigma=sigma, sensitivity=self.k)
+            tables[first, second] = self._edge(noisy, expected[a, b], coarse_t, margins[first], margins[second])
+            bought.append(self._kept(noisy, (first, second), coarse, coarse_t))
+        return TreeModel.of(star, coarse, margins, tables, bought)
+
+    def _kept(
+        self, noisy: IntArray, edge: tuple[int, int], coarse: Mapping[int, IntArray], coarse_t: IntArray
+    ) -> NoisyTable:
+        maps = [coarse[i] for i in edge]
+        sigma = self.parameters["sigma_edges"]
+        if self.target is None:
+            return NoisyTable.of(edge, noisy[..., 0], sigma=sigma, maps=maps)
+        return NoisyTable.of((*edge, self.target), noisy, sigma=sigma, maps=[*maps, coarse_t])
 
     def _coarser(self, columns: Columns, groups: tuple[IntArray, ...]) -> dict[int, IntArray]:
         """The edges' group of each group of the star."""
@@ -217,11 +230,10 @@ class _Fit(StarFit):
         return chosen
 
     def _edge(
-        self, true: IntArray, expected: FloatArray, coarse_t: IntArray, first: FloatArray, second: FloatArray
+        self, noisy: IntArray, expected: FloatArray, coarse_t: IntArray, first: FloatArray, second: FloatArray
     ) -> FloatArray:
         """The table (groups of a, groups of b, groups of the target) of one edge, consistent with the star."""
         sigma = self.parameters["sigma_edges"]
-        noisy = self.noise.discrete_gaussian(true, sigma=sigma, sensitivity=self.k)
         merged = _merge_last(expected, coarse_t)
         blended = shrink_twice(noisy, merged, sigma=sigma, axis=2)
         ratio = np.divide(blended, merged, out=np.zeros_like(blended), where=merged > 0)

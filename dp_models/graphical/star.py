@@ -12,6 +12,7 @@ from dp_models.encoding.table import BATCH_ROWS
 from dp_models.graphical.estimation import Markov, Measured
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
+from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import rake, shrink
 from dp_models.tables.counting import count
 from dp_models.tables.grouping import group, sums
@@ -37,6 +38,7 @@ class Grouped:
     groups: tuple[IntArray, ...]
     merged: tuple[FloatArray, ...]
     sigmas: tuple[float, ...]
+    bought: Bought
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -57,10 +59,6 @@ class Grouped:
         """The clique and the target, if there is one."""
         return clique if self.target is None else tuple(sorted((*clique, self.target)))
 
-    def fitted(self, model: Markov) -> GraphModel:
-        """What is kept of a fit."""
-        return GraphModel.of(self.columns, self.groups, model)
-
 
 class Tables:
     """The true tables of one fit. They leave through `measure`, with noise, or inside a score for a private choice."""
@@ -70,6 +68,7 @@ class Tables:
         self._true: dict[Clique, IntArray] = {}
         self.total = float(plan.sizes.train_rows)
         self.grouped = self._group(domain, plan)
+        self._bought: list[NoisyTable] = []
 
     def _group(self, domain: Domain, plan: Plan) -> Grouped:
         binning, sigma = Binning(domain, plan.parameters["depth"]), plan.parameters["sigma_columns"]
@@ -91,7 +90,11 @@ class Tables:
             groups=tuple(groups),
             merged=tuple(sums(w, g) for g, w in zip(groups, columns.weights, strict=True)),
             sigmas=tuple(sigmas),
-        )
+            bought=Bought(
+                one_way=columns.one_way, sigma=sigma, groups=tuple(groups), tables=(), rows=self.total,
+                max_rows=self._max_rows,
+            ),
+        )  # fmt: skip
 
     def count(self, cliques: Iterable[Clique]) -> None:
         """Count the tables that may be asked for, in one pass over the rows."""
@@ -105,7 +108,14 @@ class Tables:
 
     def measure(self, clique: Clique, sigma: float) -> IntArray:
         """One noisy table."""
-        return self._noise.discrete_gaussian(self._true[clique], sigma=sigma, sensitivity=self._max_rows)
+        noisy = self._noise.discrete_gaussian(self._true[clique], sigma=sigma, sensitivity=self._max_rows)
+        self._bought.append(NoisyTable.of(clique, noisy, sigma=sigma))
+        return noisy
+
+    def fitted(self, model: Markov) -> GraphModel:
+        """What is kept of a fit: the model, and every noisy table that was measured for it."""
+        bought = self.grouped.bought.beside(self._bought)
+        return GraphModel.of(self.grouped.columns, self.grouped.groups, model, bought)
 
     def choose(self, cliques: list[Clique], expected: Callable[[Clique], FloatArray], *, epsilon: float) -> Clique:
         """The table that a model gets most wrong, by the exponential mechanism."""

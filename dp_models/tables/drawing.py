@@ -23,14 +23,28 @@ def draw(
     offset = generator.random(len(table))
     rank = np.arange(rows) - starts[sorted_groups]
     share = (rank + offset[sorted_groups]) / np.maximum(sizes, 1)[sorted_groups]
+    codes = np.empty(rows, dtype=np.int64)
+    codes[order] = _at(table, sorted_groups, share)
+    return codes
+
+
+def draw_apart(
+    probabilities: FloatArray, rows: int, *, generator: np.random.Generator, given: IntArray | None = None
+) -> IntArray:
+    """As `draw`, but every row on its own, so that the codes vary as much as those of as many people would: what
+    estimates of sampling variance need."""
+    groups = np.zeros(rows, dtype=np.int64) if given is None else given
+    return _at(np.atleast_2d(probabilities), groups, generator.random(rows))
+
+
+def _at(table: FloatArray, groups: IntArray, share: FloatArray) -> IntArray:
+    """The code (n,) at the share (n,), 0 to 1, of the distribution of each one's group."""
     cumulative = np.cumsum(table, axis=1)
     cumulative /= cumulative[:, -1:]
     # One search for all groups: group g owns the stretch (g, g + 1] of a single rising line.
     line = (cumulative + np.arange(len(table))[:, None]).ravel()
-    found = np.searchsorted(line, share + sorted_groups, side="right") - sorted_groups * table.shape[1]
-    codes = np.empty(rows, dtype=np.int64)
-    codes[order] = np.clip(found, 0, table.shape[1] - 1)
-    return codes
+    found = np.searchsorted(line, share + groups, side="right") - groups * table.shape[1]
+    return np.asarray(np.clip(found, 0, table.shape[1] - 1), dtype=np.int64)
 
 
 def draw_each(probabilities: FloatArray, *, generator: np.random.Generator) -> IntArray:

@@ -10,7 +10,9 @@ import pyarrow as pa
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.binning import Columns
 from dp_models.encoding.codes import ColumnCodes
+from dp_models.stored.bought import bought_parts, read_bought
 from dp_models.stored.format import Parts, checked_integer, checked_list, columns_parts
+from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.drawing import draw
 from dp_models.tables.evidence import Factor, Message, posterior, weighed
 from dp_models.tables.grouping import codes_within, released
@@ -40,6 +42,7 @@ class TreeModel:
     target_probabilities: FloatArray
     steps: tuple[Step, ...]
     within: tuple[FloatArray, ...]
+    bought: Bought | None = None
 
     @classmethod
     def of(
@@ -48,10 +51,12 @@ class TreeModel:
         coarse: Mapping[int, IntArray],
         margins: Mapping[int, FloatArray],
         tables: Mapping[tuple[int, int], FloatArray],
+        noisy: Sequence[NoisyTable] = (),
     ) -> Self:
         """Conditionals from consistent tables in counts. ``coarse`` holds for each column but the target the coarser
         group of each of its groups, ``margins`` its table (coarse groups, target), ``tables`` those of the edges
-        (a, b, target). Groups that may not be released are left out of every conditional."""
+        (a, b, target), ``noisy`` what these came of. Groups that may not be released are left out of every
+        conditional."""
         codes = star.columns.codec.columns
         groups = {i: c[star.groups[i]] for i, c in coarse.items()}
         live = {i: released(codes[i], g) for i, g in groups.items()}
@@ -73,7 +78,7 @@ class TreeModel:
         t = star.target_weights
         if star.target is not None:
             t = _conditional(t, t, released(codes[star.target], star.groups[star.target]))
-        return cls(star.columns, star.target, t, tuple(steps), tuple(within))
+        return cls(star.columns, star.target, t, tuple(steps), tuple(within), star.bought.beside(noisy))
 
     def sample(self, rows: int, *, generator: np.random.Generator) -> pa.Table:
         """``rows`` rows, drawn from the root down."""
@@ -115,6 +120,8 @@ class TreeModel:
     def parts(self) -> Parts:
         """The model taken apart, to be stored."""
         structure, arrays = columns_parts(self.columns)
+        kept, counts = bought_parts(self.bought)
+        structure, arrays = structure | kept, arrays | counts
         structure |= {"target": self.target, "steps": [[s.column, s.parent] for s in self.steps]}
         arrays |= {"target": self.target_probabilities}
         arrays |= {f"steps.{i}": s.probabilities for i, s in enumerate(self.steps)}
@@ -147,7 +154,7 @@ class TreeModel:
             parts.weights(f"within.{i}", wide * (1 if i == target else sizes[i]), column.size)
             for i, column in enumerate(columns.codec.columns)
         )
-        return cls(columns, target, root, tuple(steps), within)
+        return cls(columns, target, root, tuple(steps), within, read_bought(parts, columns))
 
 
 def _order(columns: list[int], edges: list[tuple[int, int]]) -> list[tuple[int, int | None]]:

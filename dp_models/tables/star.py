@@ -14,6 +14,7 @@ from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.encoding.table import BATCH_ROWS
+from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import pool, rake, shrink
 from dp_models.tables.counting import StarCounts
 from dp_models.tables.grouping import group, sums
@@ -36,6 +37,7 @@ class Star:
     target: int | None
     target_weights: FloatArray
     tables: Mapping[int, FloatArray]
+    bought: Bought
 
 
 class StarFit:
@@ -81,11 +83,15 @@ class StarFit:
         """Noisy tables from true ones, made consistent with each other and with the one-way tables."""
         merged = [sums(w, g) for g, w in zip(groups, columns.weights, strict=True)]
         tables: dict[int, FloatArray] = {}
+        bought = Bought(
+            one_way=columns.one_way, sigma=self.parameters["sigma_columns"], groups=groups, tables=(),
+            rows=self.total, max_rows=self.k,
+        )  # fmt: skip
         if self.target is None:
             tables = {i: merged[i][:, None] for i in self.others}
-            return Star(columns, groups, None, np.array([self.total]), tables)
+            return Star(columns, groups, None, np.array([self.total]), tables, bought)
         if not self.others:
-            return Star(columns, groups, self.target, merged[self.target], tables)
+            return Star(columns, groups, self.target, merged[self.target], tables, bought)
         sigma = self.parameters["sigma_star"]
         noisy = {i: self.noise.discrete_gaussian(true[i], sigma=sigma, sensitivity=self.k) for i in self.others}
         t = pool(
@@ -100,7 +106,8 @@ class StarFit:
             )  # fmt: skip
             expected = np.outer(known, t) / self.total
             tables[i] = rake(shrink(table, expected, sigma=sigma), {1: known, 0: t})
-        return Star(columns, groups, self.target, t, tables)
+        bought = bought.beside([NoisyTable.of((i, self.target), n, sigma=sigma) for i, n in noisy.items()])
+        return Star(columns, groups, self.target, t, tables, bought)
 
     def _variance(self, column: int, groups: tuple[IntArray, ...]) -> FloatArray:
         """About how far the one-way table is off for each group: one noise a code, or a few where mass was spread."""

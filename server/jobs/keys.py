@@ -21,6 +21,7 @@ class Label(StrEnum):
     STREAMS = "synthgate/v1/fit/streams"
     JOURNAL = "synthgate/v1/fit/journal"
     SAMPLE = "synthgate/v1/fit/sample"
+    REPLICATES = "synthgate/v1/derive/replicates"
     EVALUATION = "synthgate/v1/evaluate"
 
 

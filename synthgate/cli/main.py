@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import synthgate
-from synthgate.cli import audit, book, dataset, ledger, local, release, revocations
+from synthgate.cli import audit, book, dataset, ledger, local, rehearsal, release, revocations
 from synthgate.cli.session import ADDRESS_HELP, JSON_HELP, ROLE_HELP, STATE_HELP, TIMEOUT_HELP, TOKEN_HELP
 
 EPILOG = (
@@ -28,6 +28,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(revocations.app, name="revocations")
 app.add_typer(local.schema, name="schema")
 book.register(ledger.app)
+rehearsal.register(release.app)
 local.register(app)
 
 

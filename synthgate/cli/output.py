@@ -25,7 +25,7 @@ from rich.text import Text
 
 from synthgate import errors
 from synthgate.budget import PrivacyBudget
-from synthgate.derivation import Derivation
+from synthgate.derivation import REPLICATE, Derivation
 
 CLOSED = 7
 INTERRUPTED = 130
@@ -92,6 +92,7 @@ def asked_of_model(derivation: Derivation) -> dict[str, str]:
         "condition": " and ".join(conditions),
         "rebalanced": f"{balance.column}: {', '.join(shares) or 'equal shares'}" if balance else "",
         "rows asked": f"{derivation.rows:,}" if derivation.rows else "",
+        "replicates": f"{derivation.replicates}, numbered in column {REPLICATE}" if derivation.replicates else "",
     }
 
 

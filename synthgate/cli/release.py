@@ -59,6 +59,10 @@ def create(
     rows: Annotated[
         str, typer.Option("--rows", help="With --from: a number of rows, or 2x to 10x (default: as the source).")
     ] = "",
+    replicates: Annotated[
+        int,
+        typer.Option("--replicates", help="With --from: 2 to 100 tables to infer from, table engines (default: one)."),
+    ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; nothing is charged (default: no).")
     ] = False,
@@ -70,14 +74,14 @@ def create(
     With --from it is a sample of a released model, under conditions, with other shares or of another size: no charge,
     no verdict of its own, attested as derived. With --wait the exit code is 7 where it was closed without data.
     """
-    asked = Asked(source, condition or [], rebalance, share or [], rows)
+    asked = Asked(source, condition or [], rebalance, share or [], rows, replicates)
     if source:
         if dataset or epsilon is not None or delta is not None or engine != "auto" or dry_run:
             raise InvalidArgument("--from charges nothing: leave out dataset, epsilon, delta, engine and dry-run")
     elif not dataset or epsilon is None:
         raise InvalidArgument("name a dataset and --epsilon, or --from RELEASE")
-    elif asked != Asked(source, [], "", [], ""):
-        raise InvalidArgument("--condition, --rebalance, --share and --rows go with --from RELEASE")
+    elif asked != Asked(source, [], "", [], "", 0):
+        raise InvalidArgument("--condition, --rebalance, --share, --rows and --replicates go with --from RELEASE")
     elif dry_run:
         _quote(session, dataset, epsilon, delta, engine)
         return
@@ -104,6 +108,7 @@ class Asked:
     rebalance: str
     shares: list[str]
     rows: str
+    replicates: int
 
     def of(self, gateway: "Client") -> Release:
         """Read them, and ask. Raises InvalidArgument."""
@@ -113,7 +118,9 @@ class Asked:
         if source is not None and source.state is not ReleaseState.RELEASED:
             raise WrongState(f"release {source.id} is {source.state}; derive from one that is RELEASED")
         rows = derivation.rows(self.rows, source.rows if source else 0)
-        return gateway.derive_release(self.source, conditions=given, rebalance=balance, rows=rows)
+        return gateway.derive_release(
+            self.source, conditions=given, rebalance=balance, rows=rows, replicates=self.replicates
+        )
 
 
 @command(app, "quote")

@@ -61,15 +61,18 @@ class ReleaseCalls:
         conditions: Mapping[str, str] | None = None,
         rebalance: Rebalance | None = None,
         rows: int = 0,
+        replicates: int = 0,
         request_id: str = "",
     ) -> Release:
         """Ask for a sample of the model of a RELEASED release: no charge, no verdict of its own.
 
         ``conditions`` maps columns to what all rows have (`synthgate.derivation`: a value, ``LOW..HIGH``, or empty for
-        null); ``rows`` 0 is as many as the source has, at most 10 times that. Raises WrongState, InvalidArgument and
-        others; what the model cannot give is FAILED, and the release's ``stage`` says why. Analysts, stewards."""
+        null); ``rows`` 0 is as many as the source has, at most 10 times that. ``replicates`` (2 to 100)
+        asks for so many tables of ``rows`` rows, to be combined by `synthgate.inference`. Raises WrongState,
+        InvalidArgument and others; what the model cannot give is FAILED, and the release's ``stage`` says why.
+        Analysts, stewards."""
         named = tuple(Condition(column=c, value=v) for c, v in (conditions or {}).items())
-        derivation = Derivation(source=source, conditions=named, rebalance=rebalance, rows=rows)
+        derivation = Derivation(source=source, conditions=named, rebalance=rebalance, rows=rows, replicates=replicates)
         request = releases.CreateReleaseRequest(
             request_id=chosen(request_id), derivation=convert.derivation_to_proto(derivation)
         )

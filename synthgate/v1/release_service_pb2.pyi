@@ -73,16 +73,18 @@ class Rebalance(_message.Message):
     def __init__(self, column: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ...) -> None: ...
 
 class Derivation(_message.Message):
-    __slots__ = ("source", "conditions", "rebalance", "rows")
+    __slots__ = ("source", "conditions", "rebalance", "rows", "replicates")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     REBALANCE_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    REPLICATES_FIELD_NUMBER: _ClassVar[int]
     source: str
     conditions: _containers.RepeatedCompositeFieldContainer[Condition]
     rebalance: Rebalance
     rows: int
-    def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
+    replicates: int
+    def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ..., replicates: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding", "policy", "policy_version", "policy_digest")

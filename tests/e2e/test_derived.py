@@ -14,6 +14,7 @@ from dp_models.encoding.table import arrow_schema
 from synthgate.attestation import NO_VERDICT, Derived
 from synthgate.cli.main import app
 from synthgate.errors import InvalidArgument, NotFound, PermissionDenied, WrongState
+from synthgate.inference import Estimate, combine
 from synthgate.release import Release, ReleaseState
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.verify import verify, verify_envelope
@@ -90,6 +91,30 @@ def test_the_attestation_says_that_it_is_derived_and_of_what(
         "in closed form",
     ):
         assert text in shown.output
+
+
+def test_replicates_are_asked_for_fetched_verified_and_combined(
+    served: Served, source: Release, tmp_path: Path
+) -> None:
+    words = ["--state", str(served.state), "--role", "analyst", "release", "create", "--from", source.id]
+    done = CliRunner().invoke(app, [*words, "--replicates", "10", "--wait", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["share_ppm"], found["derivation"]["replicates"]) == (10 * source.rows, 0, 10)
+    file = served.analyst.download(found["id"], tmp_path / "replicates.parquet")
+    signed = served.analyst.attestation(found["id"])
+    attested = verify(file, signed.envelope, signed.public_key)
+    assert isinstance(attested.origin, Derived)
+    assert attested.origin.derivation.replicates == 10
+    ages = pq.read_table(file).to_pandas().groupby("_replicate")["age"]
+    combined = combine(Estimate(float(a.mean()), float(a.var() / len(a))) for _, a in ages)
+    assert combined.replicates == 10
+    low, high = combined.interval(0.9)
+    assert low < combined.value < high
+
+    csv = served.analyst.download(found["id"], tmp_path / "replicates.csv").read_text().splitlines()
+    assert csv[0].startswith('"_replicate","age"')
+    assert len(csv) == 1 + 10 * source.rows
 
 
 @pytest.mark.parametrize("role", ["officer", "auditor"])

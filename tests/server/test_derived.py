@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from dp_models.base import Plan
 from dp_models.encoding.binning import Binning, Columns
+from dp_models.encoding.table import replicates_schema
 from dp_models.engines.independent import IndependentModel
 from dp_models.stored.registry import dump
+from dp_models.tables.bought import Bought, OneWay
 from server import erasure, releases
 from server.attestation import statement
 from server.catalog.base import ReleaseRecord
@@ -37,7 +40,10 @@ def model() -> IndependentModel:
     codec = Binning(DOMAIN, 2).codec
     even = np.ones(100) / 100
     tables = (np.append(even, 0.0), np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 0.0]))
-    return IndependentModel(Columns(codec, tables, (None, None, None)), tables)
+    noisy = tuple((OneWay(np.arange(len(t)), t * 4_800),) for t in tables)
+    groups = tuple(np.arange(len(t)) for t in tables)
+    bought = Bought(one_way=noisy, sigma=5.0, groups=groups, tables=(), rows=4_800, max_rows=1)
+    return IndependentModel(Columns(codec, tables, (None, None, None)), tables, bought)
 
 
 @pytest.fixture
@@ -92,6 +98,28 @@ def test_a_derived_release_comes_to_rest_without_ledger_verdict_or_row(gateway: 
     assert set(done.artifacts) == {"data", "attestation"}
     assert not list(gateway.settings.work.glob("*"))
     assert not gateway.settings.rows.exists()
+
+
+def test_replicates_are_one_attested_table_with_a_number_a_row(gateway: Gateway, source: str) -> None:
+    done = ran(gateway, derive(gateway, source, replicates=3, rows=2_000))
+    assert done.release.state is ReleaseState.RELEASED, done.failure
+    assert (done.release.rows, set(done.artifacts)) == (6_000, {"data", "attestation"})
+    assert "posterior" in done.sampling
+    with gateway.artifacts.open(done.artifacts["data"]) as file:
+        table = pq.read_table(file)
+    assert table.schema.equals(replicates_schema(DOMAIN))
+    assert np.bincount(table["_replicate"].to_numpy()).tolist() == [0, 2_000, 2_000, 2_000]
+    ages = [table.filter(pc.equal(table["_replicate"], i))["age"].to_pylist() for i in (1, 2, 3)]
+    assert ages[0] != ages[1] != ages[2]
+
+
+def test_all_replicates_together_have_at_most_ten_times_the_rows(gateway: Gateway, source: str) -> None:
+    made = derive(gateway, source, replicates=10)
+    assert made.release.derivation is not None and made.release.derivation.rows == SIZES.rows
+    derive(gateway, source, replicates=100, rows=600)
+    for faulty in ({"replicates": 11}, {"replicates": 100, "rows": 601}):
+        with pytest.raises(InvalidArgument, match="10 times the source's in all"):
+            derive(gateway, source, **faulty)
 
 
 def test_rows_default_to_the_sources_and_go_to_ten_times_that(gateway: Gateway, source: str) -> None:

@@ -108,7 +108,7 @@ ENTRIES = st.builds(
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 CONDITIONS = st.lists(st.builds(Condition, column=TEXT, value=TEXT), max_size=3, unique_by=lambda c: c.column)
 SHARES = st.lists(st.builds(Share, value=TEXT, share=REALS), max_size=3).map(tuple)
-DERIVATIONS = st.builds(
+DERIVATIONS = st.builds(Derivation, source=TEXT, rows=AMOUNTS, replicates=st.integers(2, 100)) | st.builds(
     Derivation, source=TEXT, conditions=CONDITIONS.map(tuple), rows=AMOUNTS,
     rebalance=st.none() | st.builds(Rebalance, column=st.just("the last"), shares=SHARES),
 )  # fmt: skip

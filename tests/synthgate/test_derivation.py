@@ -121,7 +121,49 @@ def test_rows_go_to_ten_times_the_sources(rows: int, fits: bool) -> None:
             asked.check(DOMAIN, source_rows=100)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"replicates": 1}, "2 to 100"),
+        ({"replicates": 101}, "2 to 100"),
+        ({"replicates": -2}, "2 to 100"),
+        ({"replicates": 2, "conditions": (Condition(column="age", value="30"),)}, "whole populations"),
+        ({"replicates": 2, "rebalance": Rebalance(column="ill")}, "whole populations"),
+    ],
+    ids=str,
+)
+def test_replicates_are_some_and_of_whole_populations(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        Derivation(source="r", **given)
+
+
+def test_replicates_need_a_name_for_their_column() -> None:
+    taken = Domain(columns=(Column(name="_replicate", kind=Kind.BOOLEAN),))
+    with pytest.raises(InvalidArgument, match="cannot be numbered"):
+        Derivation(source="r", replicates=2).check(taken, source_rows=100)
+    Derivation(source="r").check(taken, source_rows=100)
+
+
+@pytest.mark.parametrize(
+    ("replicates", "rows", "fits"), [(10, 0, True), (11, 0, False), (20, 50, True), (20, 51, False), (2, 500, True)]
+)
+def test_rows_of_replicates_count_together(replicates: int, rows: int, fits: bool) -> None:
+    asked = Derivation(source="r", rows=rows, replicates=replicates)
+    if fits:
+        asked.check(DOMAIN, source_rows=100)
+    else:
+        with pytest.raises(InvalidArgument, match="times the source's in all"):
+            asked.check(DOMAIN, source_rows=100)
+
+
+def test_what_was_attested_before_there_were_replicates_reads_as_it_did() -> None:
+    assert "replicates" not in Derivation(source="r").to_dict()
+    assert Derivation.from_dict({"source": "r", "conditions": [], "rebalance": None, "rows": 5}).replicates == 0
+
+
 def test_a_derivation_survives_json() -> None:
+    several = Derivation(source="r-1", rows=7, replicates=10)
+    assert Derivation.from_dict(several.to_dict()) == several
     asked = Derivation(
         source="r-1", conditions=(Condition(column="pay", value=""),), rebalance=shares(**{">50K": 1.0}), rows=7
     )

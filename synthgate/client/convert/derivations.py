@@ -13,6 +13,7 @@ def derivation_to_proto(derivation: Derivation) -> releases.Derivation:
         conditions=[releases.Condition(column=c.column, value=c.value) for c in derivation.conditions],
         rebalance=releases.Rebalance(column=balance.column, shares=shares) if balance else None,
         rows=derivation.rows,
+        replicates=derivation.replicates,
     )
 
 
@@ -24,4 +25,5 @@ def derivation_from_proto(message: releases.Derivation) -> Derivation:
         conditions=tuple(Condition(column=c.column, value=c.value) for c in message.conditions),
         rebalance=Rebalance(column=message.rebalance.column, shares=shares) if message.HasField("rebalance") else None,
         rows=message.rows,
+        replicates=message.replicates,
     )

@@ -49,7 +49,7 @@ def test_a_file_holds_numbers_and_the_declaration_alone(engine: str) -> None:
     assert parts.domain == DOMAIN
     assert {a.dtype for a in parts.arrays.values()} == {np.dtype(np.float64)}
     assert not any(1_000 in a.shape for a in parts.arrays.values())
-    assert set(parts.structure) <= {"atoms", "cells", "rounded", "steps", "target"}
+    assert set(parts.structure) <= {"atoms", "bought", "cells", "rounded", "steps", "target"}
 
 
 def test_other_classes_are_not_stored() -> None:

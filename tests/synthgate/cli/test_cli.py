@@ -32,6 +32,7 @@ COMMANDS = {
     "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
+    "release rehearse",
     "revocations export",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
     "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
@@ -207,6 +208,7 @@ def test_a_release_is_derived(gateway, run):
     listed = run("release", "list").output
     assert "derived from r1" in listed
     assert json.loads(run("release", "create", "--from", "r1", "--rows", 7, "--json").output)["derivation"]["rows"] == 7
+    assert "10, numbered in column _replicate" in run("release", "create", "--from", "r1", "--replicates", 10).output
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,9 @@ def test_a_release_is_derived(gateway, run):
         ("--epsilon", "1"),
         ("demo", "--epsilon", "1", "--rows", "5"),
         ("demo", "--epsilon", "1", "--condition", "a=1"),
+        ("demo", "--epsilon", "1", "--replicates", "10"),
+        ("--from", "r1", "--replicates", "1"),
+        ("--from", "r1", "--replicates", "10", "--condition", "a=1"),
         ("--from", "r1", "--epsilon", "1"),
         ("--from", "r1", "--engine", "tree"),
         ("--from", "r1", "--dry-run"),
