@@ -81,8 +81,9 @@ def close_overdue(gateway: Gateway) -> tuple[str, ...]:
 def _signed(gateway: Gateway, officer: str, binding: str) -> str:
     now = gateway.now()
     approval = Approval(
-        officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days)
-    )
+        officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days),
+        names=tuple(sorted(gateway.settings.names(officer))),
+    )  # fmt: skip
     return gateway.signer.sign_payload(canonical_json(approval.to_dict()), payload_type=APPROVAL_TYPE).decode()
 
 

@@ -53,7 +53,9 @@ def register(
         if call.answered(tx) is None:
             check_account(tx, account, call.principal)
             _check_officers(gateway, call.principal, policy)
-            tx.datasets.add(DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant))
+            names = tuple(sorted(gateway.settings.names(call.principal.name)))
+            record = DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant, registrar_names=names)
+            tx.datasets.add(record)
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
         return tx.datasets.get(name)
 

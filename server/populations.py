@@ -107,8 +107,8 @@ def distinguish(gateway: Gateway, call: Call, name: str, *, reason: str) -> None
             return
         if call.principal.tenant != record.tenant:
             raise NotFound(f"there is no dataset {name!r}")
-        person = gateway.settings.person
-        own = person(call.principal.name) == person(record.dataset.registered_by)
+        registrar = gateway.settings.names(record.dataset.registered_by, *record.registrar_names)
+        own = registrar & gateway.settings.names(call.principal.name)
         if call.principal.office is not Office.OFFICER or own:
             raise PermissionDenied("an officer who did not register a dataset states that it holds distinct people")
         _check_waits(record)

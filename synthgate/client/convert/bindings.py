@@ -13,4 +13,5 @@ def binding_to_proto(binding: Binding) -> releases.Binding:
 
 def binding_from_proto(message: releases.Binding) -> Binding:
     """The binding in a message; its digest is made anew, not taken on trust."""
-    return Binding(**{field.name: getattr(message, field.name) for field in fields(Binding)})
+    given = {field.name: getattr(message, field.name) for field in fields(Binding)}
+    return Binding(**{name: value if isinstance(value, str | int) else tuple(value) for name, value in given.items()})
