@@ -18,7 +18,7 @@ from server.policy import half_width
 from server.populations import check_account, is_steward
 from server.publication import next_tick
 from server.store import Transaction
-from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes
+from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
 from synthgate.policy import Policy
@@ -86,13 +86,17 @@ def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...
 
 
 def seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
-    """The record as the caller may see it: what ingest found is for its steward, what it overlaps for nobody."""
+    """The record as the caller may see it: what ingest found is for its steward, sizes that it counted for others from
+    READY on, what it overlaps for nobody."""
     state = state_seen(gateway, record, principal)
     hidden: dict[str, Any] = {"overlaps": (), "distinct_from": (), "fingerprint": "", "taken": ""}
     shown = replace(record, dataset=replace(record.dataset, state=state), **hidden)
     if is_steward(record, principal):
         return shown
-    return replace(shown, dataset=replace(shown.dataset, failure=""), found={})
+    sizes = shown.dataset.sizes
+    if sizes is not None and sizes.origin is SizeOrigin.COUNTED and state is not DatasetState.READY:
+        sizes = None
+    return replace(shown, dataset=replace(shown.dataset, failure="", sizes=sizes), found={})
 
 
 def state_seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetState:

@@ -34,6 +34,8 @@ class Step(StrEnum):
     REPORT_PAGE_STORED = auto()
     REJECTED_WRITING = auto()
     REJECTED = auto()
+    HELD_WRITING = auto()
+    HELD = auto()
     DATA_STORED = auto()
     MODEL_STORED = auto()
     AWAITING_APPROVAL_WRITING = auto()

@@ -28,13 +28,17 @@ def ingest(gateway: Gateway, name: str) -> None:
     """Read, cut and split one upload in a process of its own; the upload is destroyed whatever comes of it, unless it
     waits for a link or is to be compared again.
 
-    A gateway that goes down meanwhile leaves it INGESTING, and the next one starts over.
+    A gateway that goes down meanwhile leaves it INGESTING, and the next one starts over. The audit log tells that the
+    upload is about to be read, and nothing of what comes of it: whether and when that ends, fails or waits depends on
+    private rows, and the log is read by others than its steward. That it is READY, the dataset says on a tick.
     """
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
         known = populations.known(tx, record)
-    if record.dataset.state is not DatasetState.INGESTING:
-        return
+        if record.dataset.state is not DatasetState.INGESTING:
+            return
+        gateway.leases.check(tx, ingest_job(name))
+        tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={})
     upload, folder = Upload(gateway, name), gateway.settings.work / folder_of(gateway.leases.mine(ingest_job(name)))
     try:
         found = _run(gateway, record, known, upload=upload, folder=folder)
@@ -74,7 +78,7 @@ def _run(
     }
     with gateway.store.begin() as tx:
         tenant = populations.key(gateway, tx, record.tenant)
-    return runner.run(
+    return gateway.job(
         "ingest", spec, folder=folder, secret=gateway.keys.account(dataset.account) + tenant,
         limits=runner.Limits(
             timeout_s=gateway.settings.ingest_timeout_s, memory_bytes=gateway.settings.job_memory_mib * 2**20
@@ -105,11 +109,10 @@ def _settle(
             return True
         if found is None or folder is None:
             move(tx, replace(record, found={}), DatasetState.FAILED, failure=failure)
-            _log(tx, name, DatasetState.FAILED)
             return True
         if populations.known(tx, record) != known:
             return False
-        if found["overlaps"]:  # nobody else may learn of it: the audit log tells of its end alone
+        if found["overlaps"]:  # nobody else may learn of it
             waiting = replace(record, found={}, overlaps=tuple(found["overlaps"]))
             move(tx, waiting, DatasetState.AWAITING_LINK, failure="")
             return False
@@ -133,7 +136,6 @@ def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapp
     told[READY_AT] = gateway.now().isoformat()
     ready = replace(record, found=told, fingerprint=found["fingerprint"], dataset=replace(dataset, sizes=sizes))
     move(tx, ready, DatasetState.READY, failure="")
-    _log(tx, dataset.name, DatasetState.READY)
 
 
 def _keep(folder: Path, rows: Path) -> None:
@@ -143,7 +145,3 @@ def _keep(folder: Path, rows: Path) -> None:
     rows.mkdir(mode=0o700)
     for part in ("train.parquet", "holdout.parquet"):
         (folder / part).replace(rows / part)
-
-
-def _log(tx: Transaction, name: str, state: DatasetState) -> None:
-    tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={"state": str(state)})

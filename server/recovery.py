@@ -18,7 +18,7 @@ from server import erasure
 from server.attempts import fail
 from server.gateway import GATEWAY, Gateway
 from server.leases import folder
-from server.releases import GENERATED
+from server.releases import GENERATED, PRIVATE
 from server.replays import queue_again
 from server.store import Transaction
 from synthgate.dataset import DatasetState
@@ -124,6 +124,6 @@ def _sweep(gateway: Gateway) -> None:
             for record in tx.releases.list()
             for kind, digest in record.artifacts.items()
             if kind not in GENERATED or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
-            if kind != "model" or record.release.dataset in existing
+            if kind not in PRIVATE or record.release.dataset in existing
         }
         gateway.artifacts.sweep(kept)

@@ -20,9 +20,10 @@ class Binding:
     """What an approval is bound to. Digests are sha256 in hex, of the stored bytes or of canonical JSON.
 
     ``model`` is empty where the engine's cannot be stored; ``report`` and ``report_page`` are the report's two forms;
-    ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``registrar_names`` and
-    ``requester_names`` are all names of those two persons at the time, empty where that was not kept. ``salt`` is 64 hex digits that only
-    the gateway can make, so that the digest, which attestations carry, tells nothing of the report to who guesses.
+    ``verdict`` is which decision of the account this is, of ``verdicts_allowed``. ``salt`` is 64 hex digits that only
+    the gateway can make, so that the digest, which attestations carry, tells nothing of the report to whoever guesses.
+    ``registrar_names`` and ``requester_names`` are all names of those two persons at the time, empty where that was not
+    kept.
     """
 
     release: str

@@ -11,8 +11,7 @@ from server.gateway import Call
 from server.identity import Office, Principal
 from server.rpc.guard import Guarded, answers, page, streams
 from synthgate.client import convert
-from synthgate.errors import InvalidArgument, WrongState
-from synthgate.release import ReleaseState
+from synthgate.errors import InvalidArgument
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
@@ -129,24 +128,14 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
         """Read the report; exact and private."""
         html = request.format == pb.REPORT_FORMAT_HTML
-        content = self._artifact(call.principal, request.id, "report_html" if html else "report_json")
+        content = releases.report(self.gateway, call.principal, request.id, html=html)
         return pb.GetReportResponse(content=content, media_type="text/html" if html else "application/json")
 
     @answers()
     def GetAttestation(self, request: pb.GetAttestationRequest, call: Call) -> pb.GetAttestationResponse:  # noqa: N802
         """Read the attestation of what was released."""
-        record = releases.read(self.gateway, call.principal, request.id)
-        if record.release.state not in (ReleaseState.RELEASED, ReleaseState.REVOKED):
-            raise WrongState(f"release {request.id!r} is {record.release.state}; only released data are attested")
-        envelope = self._artifact(call.principal, request.id, "attestation")
+        envelope = releases.attestation(self.gateway, call.principal, request.id)
         return pb.GetAttestationResponse(envelope=envelope, public_key=self.gateway.signer.public_pem.decode())
-
-    def _artifact(self, principal: Principal, release: str, kind: str) -> bytes:
-        record = releases.read(self.gateway, principal, release)
-        if kind not in record.artifacts:
-            raise WrongState(f"release {release!r} is {record.release.state} and has no {kind.split('_')[0]}")
-        with self.gateway.artifacts.open(record.artifacts[kind]) as file:
-            return file.read()
 
     @answers(OFFICER)
     def ApproveRelease(self, request: pb.ApproveReleaseRequest, call: Call) -> pb.ApproveReleaseResponse:  # noqa: N802

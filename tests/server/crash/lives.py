@@ -206,7 +206,7 @@ class Jobs:
 
     def __call__(
         self, kind: str, spec: Mapping[str, Any], *, folder: Path, secret: bytes, cancelled: threading.Event,
-        progress: Callable[[str], None], limits: runner.Limits, python: Path | None,
+        progress: Callable[[str], None], limits: runner.Limits, python: Path | None = None,
     ) -> Mapping[str, Any]:  # fmt: skip
         folder.mkdir()
         return getattr(self, f"_{kind}")(spec, folder, secret)
