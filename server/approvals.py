@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import GATEWAY, Call, Gateway, checked_reason
 from server.publication import publish
 from server.quorum import quorum
@@ -42,6 +43,8 @@ def approve(gateway: Gateway, call: Call, release: str, *, binding: str, reason:
             call.answer(tx, release, reason=reason, binding=binding)
             if found.reached:
                 publish(gateway, tx, record)
+            gateway.at(Step.APPROVE_WRITING)
+    gateway.at(Step.APPROVED)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
 
@@ -55,6 +58,8 @@ def reject(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
             _awaiting(record)
             move(gateway, tx, record, ReleaseState.REJECTED, reasons=(OFFICER_REJECTED,))
             call.answer(tx, release, reason=reason)
+            gateway.at(Step.REFUSE_WRITING)
+    gateway.at(Step.REFUSED)
     destroy_data(gateway, record)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)

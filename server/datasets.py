@@ -11,6 +11,7 @@ from typing import Any
 from server import populations
 from server.accounts import check_name
 from server.catalog.base import DatasetRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.keys import write_once
@@ -219,6 +220,8 @@ class Upload:
                 raise WrongState(f"dataset {self.dataset!r} awaits no rows by now; nothing was taken")
             move(tx, replace(record, taken=named), DatasetState.INGESTING, failure="")
             tx.audit.append(principal=principal.name, action="UploadRows", resource=self.dataset, detail={})
+            self._gateway.at(Step.UPLOAD_WRITING)
+        self._gateway.at(Step.UPLOADED)
         self._gateway.wake.set()
 
     def _named(self, tx: Transaction, record: DatasetRecord, total_bytes: int, sha256: str) -> str:

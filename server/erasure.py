@@ -6,6 +6,7 @@ from dataclasses import replace
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import Upload, move
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.ingestion import ingest_job
@@ -33,7 +34,9 @@ def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
             _check_may(record, call.principal)
             move(tx, replace(record, found={}), DatasetState.DELETED)
             call.answer(tx, name)
+            gateway.at(Step.DELETE_WRITING)
         record = tx.datasets.get(name)
+    gateway.at(Step.DELETED)
     destroy(gateway, name, by=call.principal.name)
     return record
 

@@ -9,8 +9,10 @@ from typing import Any
 import structlog
 
 from server import populations
+from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import READY_AT, Upload, move
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.leases import Fenced
@@ -104,10 +106,14 @@ def _settle(
     with gateway.store.begin() as tx:
         gateway.leases.check(tx, ingest_job(name))
         record = tx.datasets.get(name)
-        if record.dataset.state is not DatasetState.INGESTING:
-            shutil.rmtree(gateway.settings.rows / name, ignore_errors=True)
-            return True
+        state = record.dataset.state
+        if state is DatasetState.DELETED:
+            destroy_folder(gateway.settings.rows / name)
+        if state is not DatasetState.INGESTING:  # deleted, or written before, by a transaction that was told as failed
+            return state is not DatasetState.AWAITING_LINK
         if found is None or folder is None:
+            destroy_folder(gateway.settings.rows / name)  # of a READY that was rolled back
+            populations.path(gateway, name).unlink(missing_ok=True)
             move(tx, replace(record, found={}), DatasetState.FAILED, failure=failure)
             return True
         if populations.known(tx, record) != known:
@@ -115,9 +121,19 @@ def _settle(
         if found["overlaps"]:  # nobody else may learn of it
             waiting = replace(record, found={}, overlaps=tuple(found["overlaps"]))
             move(tx, waiting, DatasetState.AWAITING_LINK, failure="")
-            return False
-        _ready(gateway, tx, record, found, folder)
-        return True
+        else:
+            _ready(gateway, tx, record, found, folder)
+        gateway.at(Step.INGEST_WRITING)
+    gateway.at(Step.INGESTED)
+    return not found["overlaps"]
+
+
+def tidy(gateway: Gateway) -> None:
+    """Destroy the uploads that are ingested already: a crash came between. None is begun of a READY dataset."""
+    with gateway.store.begin() as tx:
+        ready = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.READY]
+    for name in ready:
+        Upload(gateway, name).discard()
 
 
 def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapping[str, Any], folder: Path) -> None:

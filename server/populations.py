@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.catalog.base import DatasetRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway, checked_reason
 from server.identity import Office, Principal
 from server.store import Transaction
@@ -90,6 +91,8 @@ def link(gateway: Gateway, call: Call, name: str) -> None:
             raise FailedPrecondition("only one of the two accounts is a sandbox; private data never joins public data")
         _read_again(tx, replace(record, dataset=replace(record.dataset, account=account)))
         call.answer(tx, name, account=account)
+        gateway.at(Step.LINK_WRITING)
+    gateway.at(Step.LINKED)
     gateway.wake.set()
 
 

@@ -17,6 +17,7 @@ import shutil
 from server import erasure
 from server.attempts import fail
 from server.gateway import GATEWAY, Gateway
+from server.ingestion import tidy
 from server.leases import folder
 from server.releases import GENERATED, PRIVATE
 from server.replays import queue_again
@@ -46,6 +47,7 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
         with gateway.leases.under(gateway.store, JOB) as free:
             if free:
                 _erase(gateway)
+                tidy(gateway)
                 _sweep(gateway)
                 gateway.artifacts.encrypt_plain()
     return tuple(release for release, end in ends.items() if end == CLOSED)

@@ -151,14 +151,20 @@ def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
 def destroy_unheld(
     gateway: Gateway, digests: Collection[str], *, of: str = "", states: tuple[ReleaseState, ...] = ()
 ) -> None:
-    """Destroy artifacts, but for those that a release other than ``of`` holds, among those in ``states`` (empty: all).
+    """Destroy artifacts, but for those that a release holds, among those in ``states`` (empty: all): the one that they
+    are ``of`` where it is at rest, and any other.
 
     In one transaction: whoever stores the same bytes has said so in an earlier one (`server.attempts.kept`), and these
     stay, or says so in a later one and stores them after that."""
     with gateway.store.begin() as tx:
         existing = {record.dataset.name for record in tx.datasets.list()}
-        others = (other for other in tx.releases.list(states=states) if other.release.id != of)
-        for digest in set(digests) - {held for other in others for held in _held(other, existing)}:
+        held = {
+            digest
+            for other in tx.releases.list(states=states)
+            if other.release.id != of or other.release.state not in WORKING  # what is done may have been told as failed
+            for digest in _held(other, existing)
+        }
+        for digest in set(digests) - held:
             gateway.artifacts.destroy(digest)
 
 
