@@ -63,6 +63,8 @@ class Step(StrEnum):
     INGESTED = auto()
     LINK_WRITING = auto()
     LINKED = auto()
+    DISTINGUISH_WRITING = auto()
+    DISTINGUISHED = auto()
     DELETE_WRITING = auto()
     DELETED = auto()
 

@@ -118,6 +118,8 @@ def distinguish(gateway: Gateway, call: Call, name: str, *, reason: str) -> None
         distinct = tuple(sorted({*record.distinct_from, *record.overlaps}))
         _read_again(tx, replace(record, distinct_from=distinct))
         call.answer(tx, name, distinct="true", reason=reason)
+        gateway.at(Step.DISTINGUISH_WRITING)
+    gateway.at(Step.DISTINGUISHED)
     gateway.wake.set()
 
 

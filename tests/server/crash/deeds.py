@@ -5,7 +5,6 @@ Each is asked under one request id for ever, so that every life does it again.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 
 from server import accounts, approvals, datasets, erasure, populations, quorum, releases, revocation
 from server.derived import create as create_derived
@@ -71,6 +70,10 @@ def link(gateway: Gateway) -> None:
     populations.link(gateway, _asked(STEWARD, "LinkDataset"), UPLOADED)
 
 
+def distinguish(gateway: Gateway) -> None:
+    populations.distinguish(gateway, _asked(OFFICER, "LinkDataset"), UPLOADED, reason="other people")
+
+
 DEEDS: dict[str, tuple[Callable[[Gateway], None], ...]] = {
     "derived": (derive,),
     "approved": (approve,),
@@ -79,9 +82,10 @@ DEEDS: dict[str, tuple[Callable[[Gateway], None], ...]] = {
     "deleted": (delete,),
     "uploaded": (upload,),
     "linked": (upload, link),
+    "distinct": (upload, distinguish),
 }
 """What is done once the queue has been gone through, by scenario; it is gone through again after each."""
-UPLOADS = ("uploaded", "linked")
+UPLOADS = ("uploaded", "linked", "distinct")
 """The scenarios of which the dataset is looked at, and no release is asked for."""
 
 
@@ -105,6 +109,6 @@ def standing(gateway: Gateway) -> list[str]:
     if ready:
         fingerprint = hashlib.sha256(populations.path(gateway, UPLOADED).read_bytes()).hexdigest()
         assert fingerprint == record.fingerprint, "the fingerprint is another"
-        sending = datasets.Upload(replace(gateway), UPLOADED)
+        sending = datasets.Upload(gateway, UPLOADED)
         assert not sending.path.exists(), "the upload outlived its ingest"
     return [str(record.dataset.state), record.dataset.account]

@@ -30,6 +30,7 @@ ENDS = {
     "deleted": ["RELEASED"],
     "uploaded": ["READY", deeds.NEW],
     "linked": ["READY", deeds.OLD],
+    "distinct": ["READY", deeds.NEW],
 }
 """What is left of each scenario: the states of the releases, or the state and account of what was uploaded."""
 DECIDED = {"REJECTED", "REVOKED"}

@@ -76,9 +76,9 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
 
 
 def _prepare_uploads(gateway: Gateway, state: Path, scenario: str) -> None:
-    """A dataset to be uploaded; where it is to be linked, the same people in another account before."""
+    """A dataset to be uploaded; where it is to wait, the same people in another account before."""
     deeds.declare(gateway, deeds.UPLOADED, deeds.NEW)
-    if scenario == "linked":
+    if scenario != "uploaded":
         deeds.declare(gateway, deeds.FIRST, deeds.OLD)
         deeds.upload(gateway, deeds.FIRST)
         life, log = Life(state=str(state)), Log(state)

@@ -32,9 +32,10 @@ SCENARIOS = {
     "deleted": (Step.DELETE_WRITING, Step.DELETED),
     "uploaded": (Step.UPLOAD_WRITING, Step.UPLOADED, Step.INGEST_WRITING, Step.INGESTED),
     "linked": (Step.LINK_WRITING, Step.LINKED),
+    "distinct": (Step.DISTINGUISH_WRITING, Step.DISTINGUISHED),
 }
 """What must be done to come to a step; every other step is on the way of a release that is RELEASED."""
-DONE = ("approved", "refused", "revoked", "deleted", "uploaded", "linked")
+DONE = ("approved", "refused", "revoked", "deleted", "uploaded", "linked", "distinct")
 """What people ask for, and ask for again: whatever struck, it is done in the end."""
 WAYS = {step: next((name for name, steps in SCENARIOS.items() if step in steps), "released") for step in Step}
 CASES = [(step, fault) for step in Step for fault in FAULTS]
