@@ -8,8 +8,8 @@
 
 It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
 alone. Folders of jobs that no longer run are destroyed, and so are secrets and journals of what is at rest, stored
-samples that no release serves or awaits, and what a crash left of a dataset that was marked DELETED. Artifacts of a
-version before encryption are encrypted.
+samples that no release serves or awaits, uploads that are ingested, and what a crash left of a dataset that was marked
+DELETED. Artifacts of a version before encryption are encrypted.
 """
 
 import shutil

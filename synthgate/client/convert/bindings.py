@@ -14,5 +14,6 @@ def binding_to_proto(binding: Binding) -> releases.Binding:
 
 def binding_from_proto(message: releases.Binding) -> Binding:
     """The binding in a message; its digest is made anew, not taken on trust."""
-    given: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(Binding)}
-    return Binding(**{name: value if isinstance(value, str | int) else tuple(value) for name, value in given.items()})
+    read: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(Binding)}
+    names = {name: tuple(read[name]) for name in ("registrar_names", "requester_names")}
+    return Binding(**read | names)
