@@ -148,7 +148,7 @@ def kept(
     described = {name: made[name] for name in ("sha256", "bytes", "rows")}
     record = replace(record, artifacts={**record.artifacts, **{kind: name_of(file) for kind, file in files.items()}})
     try:
-        _hold(gateway, record)
+        _announce(gateway, record)
         for kind, file in files.items():
             if gateway.artifacts.put(file) != record.artifacts[kind]:
                 raise DataCorrupted("a file of the attempt changed while it was stored")
@@ -162,14 +162,14 @@ def kept(
         raise
 
 
-def _hold(gateway: Gateway, record: ReleaseRecord) -> None:
+def _announce(gateway: Gateway, record: ReleaseRecord) -> None:
     """Write which artifacts are about to be stored, before the first is: another release that has the same bytes and is
     taken back meanwhile leaves them."""
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
         tx.releases.replace(record, expected=record.release.state)
-        gateway.at(Step.HELD_WRITING)
-    gateway.at(Step.HELD)
+        gateway.at(Step.ANNOUNCE_WRITING)
+    gateway.at(Step.ANNOUNCED)
 
 
 def _destroy_at_rest(gateway: Gateway, release: str, record: ReleaseRecord) -> None:

@@ -12,7 +12,7 @@ from server.identity import Office, Principal
 from server.ingestion import ingest_job
 from server.leases import revoke
 from server.populations import is_steward
-from server.releases import PRIVATE, destroy_unheld, stop
+from server.releases import PRIVATE, destroy_unneeded, stop
 from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound, PermissionDenied
 from synthgate.release import ACTIVE, ReleaseState
@@ -70,6 +70,6 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     }
     for record in made:
         gateway.sealed.destroy(record.release.id)
-    destroy_unheld(gateway, doomed)
+    destroy_unneeded(gateway, doomed)
     destroy_folder(gateway.settings.rows / name)
     Upload(gateway, name).discard()

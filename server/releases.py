@@ -22,7 +22,7 @@ GENERATED = ("data", "model")
 """The kinds of artifacts that a fit made and that go where their release closes."""
 PRIVATE = ("model", "report_json", "report_html")
 """Those that go with the dataset, whatever became of the release."""
-HOLDING = (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL, *WORKING)
+NEEDING = (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL, *WORKING)
 """Where a release needs what was generated for it: it serves that, may yet, or is storing it now."""
 
 
@@ -142,35 +142,35 @@ def move(
 
 
 def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
-    """Destroy the stored sample and model of a release that will never be served, unless another holds the same
+    """Destroy the stored sample and model of a release that will never be served, unless another needs the same
     bytes."""
     generated = {record.artifacts[kind] for kind in GENERATED if kind in record.artifacts}
-    destroy_unheld(gateway, generated, of=record.release.id, states=HOLDING)
+    destroy_unneeded(gateway, generated, of=record.release.id, states=NEEDING)
 
 
-def destroy_unheld(
+def destroy_unneeded(
     gateway: Gateway, digests: Collection[str], *, of: str = "", states: tuple[ReleaseState, ...] = ()
 ) -> None:
-    """Destroy artifacts, but for those that a release holds, among those in ``states`` (empty: all): the one that they
+    """Destroy artifacts, but for those that a release needs, among those in ``states`` (empty: all): the one that they
     are ``of`` where it is at rest, and any other.
 
     In one transaction: whoever stores the same bytes has said so in an earlier one (`server.attempts.kept`), and these
     stay, or says so in a later one and stores them after that."""
     with gateway.store.begin() as tx:
         existing = {record.dataset.name for record in tx.datasets.list()}
-        held = {
+        needed = {
             digest
             for other in tx.releases.list(states=states)
             if other.release.id != of or other.release.state not in WORKING  # what is done may have been told as failed
-            for digest in _held(other, existing)
+            for digest in _needed(other, existing)
         }
-        for digest in set(digests) - held:
+        for digest in set(digests) - needed:
             gateway.artifacts.destroy(digest)
 
 
-def _held(record: ReleaseRecord, existing: Collection[str]) -> Iterator[str]:
+def _needed(record: ReleaseRecord, existing: Collection[str]) -> Iterator[str]:
     for kind, digest in record.artifacts.items():
-        needed = kind not in GENERATED or record.release.state in HOLDING
+        needed = kind not in GENERATED or record.release.state in NEEDING
         if needed and (kind not in PRIVATE or record.release.dataset in existing):
             yield digest
 

@@ -216,7 +216,7 @@ def test_a_twin_that_is_revoked_leaves_what_is_being_stored(gateway: Gateway, so
 def test_counting_only_what_is_at_rest_is_convicted(
     gateway: Gateway, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases, "HOLDING", (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
+    monkeypatch.setattr(releases, "NEEDING", (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
     assert not twin(gateway, source)
 
 
