@@ -63,10 +63,12 @@ def amend_account(
 
 def _disinterested(gateway: Gateway, tx: Transaction, account: str, principal: Principal) -> None:
     """Raise PermissionDenied for a person who would grant to what they registered, deleted or not, or asked for."""
-    registered = (r.dataset.registered_by for r in tx.datasets.list(deleted=True) if r.dataset.account == account)
-    asked = (r.release.requested_by for r in tx.releases.list() if r.release.account == account)
-    person = gateway.settings.person
-    if person(principal.name) in map(person, (*registered, *asked)):
+    registered = tx.datasets.list(deleted=True)
+    involved = {(r.dataset.registered_by, *r.registrar_names) for r in registered if r.dataset.account == account}
+    asked = tx.releases.list()
+    involved |= {(r.release.requested_by, *r.requester_names) for r in asked if r.release.account == account}
+    names = gateway.settings.names
+    if any(names(principal.name) & names(*each) for each in involved):
         raise PermissionDenied("nobody amends an account whose data they registered or asked for; ask another officer")
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from server import checkpoints
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import GATEWAY, Call, Gateway, checked_reason
 from server.publication import publish
 from server.quorum import quorum
@@ -43,6 +44,8 @@ def approve(gateway: Gateway, call: Call, release: str, *, binding: str, reason:
             call.answer(tx, release, reason=reason, binding=binding)
             if found.reached:
                 publish(gateway, tx, record)
+            gateway.at(Step.APPROVE_WRITING)
+    gateway.at(Step.APPROVED)
     checkpoints.take(gateway)
     gateway.news.publish(release)
     return read(gateway, call.principal, release)
@@ -57,6 +60,8 @@ def reject(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
             _awaiting(record)
             move(gateway, tx, record, ReleaseState.REJECTED, reasons=(OFFICER_REJECTED,))
             call.answer(tx, release, reason=reason)
+            gateway.at(Step.REFUSE_WRITING)
+    gateway.at(Step.REFUSED)
     destroy_data(gateway, record)
     checkpoints.take(gateway)
     gateway.news.publish(release)
@@ -84,8 +89,9 @@ def close_overdue(gateway: Gateway) -> tuple[str, ...]:
 def _signed(gateway: Gateway, officer: str, binding: str) -> str:
     now = gateway.now()
     approval = Approval(
-        officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days)
-    )
+        officer=officer, binding=binding, at=now, expires_at=now + timedelta(days=gateway.settings.approval_days),
+        names=tuple(sorted(gateway.settings.names(officer))),
+    )  # fmt: skip
     return gateway.signer.sign_payload(canonical_json(approval.to_dict()), payload_type=APPROVAL_TYPE).decode()
 
 

@@ -84,6 +84,12 @@ class Artifacts:
                     self.storage.create(name, encrypt(file, name, key=self.keys[0]))
 
 
+def name_of(file: Path) -> str:
+    """The name that the file's content has as an artifact."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def _checked(sha256: str) -> str:
     if not _DIGEST.fullmatch(sha256):
         raise NotFound("no such artifact")

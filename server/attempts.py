@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from server import checkpoints
+from server.artifacts import name_of
 from server.catalog.base import ReleaseRecord
 from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
@@ -25,7 +26,7 @@ from server.releases import destroy_data, move
 from server.replays import forget, interrupted, queue_again
 from server.store import Transaction
 from synthgate.dataset import DatasetState
-from synthgate.errors import NotFound, WrongState
+from synthgate.errors import DataCorrupted, NotFound, WrongState
 from synthgate.release import ACTIVE, ReleaseState
 
 log = structlog.get_logger()
@@ -146,19 +147,31 @@ def kept(
 ) -> Iterator[ReleaseRecord]:
     """The record with ``files`` stored for it by kind, and with what a job says of its ``made`` sample; what raises
     inside destroys them again."""
-    stored = dict(record.artifacts)
     described = {name: made[name] for name in ("sha256", "bytes", "rows")}
+    record = replace(record, artifacts={**record.artifacts, **{kind: name_of(file) for kind, file in files.items()}})
     try:
+        _announce(gateway, record)
         for kind, file in files.items():
-            stored[kind] = gateway.artifacts.put(file)
+            if gateway.artifacts.put(file) != record.artifacts[kind]:
+                raise DataCorrupted("a file of the attempt changed while it was stored")
             gateway.at(Step[f"{kind.upper()}_STORED"])
-        yield replace(record, artifacts=stored, release=replace(record.release, **described))
+        yield replace(record, release=replace(record.release, **described))
     except Fenced:
-        _destroy_at_rest(gateway, record.release.id, replace(record, artifacts=stored))
+        _destroy_at_rest(gateway, record.release.id, record)
         raise
     except BaseException:
-        destroy_data(gateway, replace(record, artifacts=stored))
+        destroy_data(gateway, record)
         raise
+
+
+def _announce(gateway: Gateway, record: ReleaseRecord) -> None:
+    """Write which artifacts are about to be stored, before the first is: another release that has the same bytes and is
+    taken back meanwhile leaves them."""
+    with gateway.store.begin() as tx:
+        check_wanted(gateway, tx, record)
+        tx.releases.replace(record, expected=record.release.state)
+        gateway.at(Step.ANNOUNCE_WRITING)
+    gateway.at(Step.ANNOUNCED)
 
 
 def _destroy_at_rest(gateway: Gateway, release: str, record: ReleaseRecord) -> None:

@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         appointment = self.principals.get(principal)
         return appointment.person or principal if appointment else principal
 
+    def names(self, principal: str, *before: str) -> frozenset[str]:
+        """Every name of the person behind a principal: the person, all principals of it, and those that it had
+        ``before``, as a record kept them: who changes the settings makes nobody forget who asked."""
+        person = self.person(principal)
+        return frozenset({principal, person, *before, *(p for p in self.principals if self.person(p) == person)})
+
     @property
     def shared(self) -> bool:
         """Whether several gateways may use the database at once; an SQLite file has one."""

@@ -11,6 +11,7 @@ from typing import Any
 from server import populations
 from server.accounts import check_name
 from server.catalog.base import DatasetRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from server.keys import write_once
@@ -19,7 +20,7 @@ from server.populations import check_account, is_steward
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate import fitness
-from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes
+from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
 from synthgate.policy import Policy
@@ -55,7 +56,9 @@ def register(
         if call.answered(tx) is None:
             check_account(tx, account, call.principal)
             _check_officers(gateway, call.principal, policy)
-            tx.datasets.add(DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant))
+            names = tuple(sorted(gateway.settings.names(call.principal.name)))
+            record = DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant, registrar_names=names)
+            tx.datasets.add(record)
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
         return tx.datasets.get(name)
 
@@ -86,13 +89,17 @@ def read_all(gateway: Gateway, principal: Principal) -> tuple[DatasetRecord, ...
 
 
 def seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetRecord:
-    """The record as the caller may see it: what ingest found is for its steward, what it overlaps for nobody."""
+    """The record as the caller may see it: what ingest found is for its steward, sizes that it counted for others from
+    READY on, what it overlaps for nobody."""
     state = state_seen(gateway, record, principal)
     hidden: dict[str, Any] = {"overlaps": (), "distinct_from": (), "fingerprint": "", "taken": ""}
     shown = replace(record, dataset=replace(record.dataset, state=state), **hidden)
     if is_steward(record, principal):
         return shown
-    return replace(shown, dataset=replace(shown.dataset, failure=""), found={})
+    sizes = shown.dataset.sizes
+    if sizes is not None and sizes.origin is SizeOrigin.COUNTED and state is not DatasetState.READY:
+        sizes = None
+    return replace(shown, dataset=replace(shown.dataset, failure="", sizes=sizes), found={})
 
 
 def state_seen(gateway: Gateway, record: DatasetRecord, principal: Principal) -> DatasetState:
@@ -215,6 +222,8 @@ class Upload:
                 raise WrongState(f"dataset {self.dataset!r} awaits no rows by now; nothing was taken")
             move(tx, replace(record, taken=named), DatasetState.INGESTING, failure="")
             tx.audit.append(principal=principal.name, action="UploadRows", resource=self.dataset, detail={})
+            self._gateway.at(Step.UPLOAD_WRITING)
+        self._gateway.at(Step.UPLOADED)
         self._gateway.wake.set()
 
     def _named(self, tx: Transaction, record: DatasetRecord, total_bytes: int, sha256: str) -> str:

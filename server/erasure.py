@@ -1,16 +1,21 @@
-"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, reports,
-stored models, sealed secrets and journals included; the books stay."""
+"""Erasure: `delete` destroys a dataset's rows and whatever was made of them and not released, and of what was released
+the reports and stored models too; sealed secrets and journals as well. Released data and the books stay."""
+
+from dataclasses import replace
 
 from server import checkpoints
 from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import Upload, move
+from server.failpoints import Step
 from server.gateway import Call, Gateway
+from server.identity import Office, Principal
 from server.ingestion import ingest_job
 from server.leases import revoke
-from server.releases import stop
+from server.populations import is_steward
+from server.releases import PRIVATE, destroy_unneeded, stop
 from synthgate.dataset import DatasetState
-from synthgate.errors import NotFound
+from synthgate.errors import NotFound, PermissionDenied
 from synthgate.release import ACTIVE, ReleaseState
 
 KEPT = (ReleaseState.RELEASED, ReleaseState.REVOKED)
@@ -18,7 +23,8 @@ UNFINISHED = (*ACTIVE, ReleaseState.AWAITING_APPROVAL)
 
 
 def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
-    """Mark the dataset DELETED, stop its releases, then destroy rows and uploads. Raises NotFound.
+    """Mark the dataset DELETED, stop its releases, then destroy rows and uploads. Raises NotFound, also to other
+    tenants, and PermissionDenied but for its own steward and its tenant's officers.
 
     Charges that were committed stay; ledger, audit log and attestations of what was released stay as well, and so does
     the fingerprint: without it the same rows could be uploaded anew to a fresh budget.
@@ -26,14 +32,23 @@ def delete(gateway: Gateway, call: Call, name: str) -> DatasetRecord:
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
         if call.answered(tx) is None:
-            if record.dataset.state is DatasetState.DELETED:
-                raise NotFound(f"there is no dataset {name!r}")
-            move(tx, record, DatasetState.DELETED)
+            _check_may(record, call.principal)
+            move(tx, replace(record, found={}), DatasetState.DELETED)
             call.answer(tx, name)
+            gateway.at(Step.DELETE_WRITING)
         record = tx.datasets.get(name)
+    gateway.at(Step.DELETED)
     checkpoints.take(gateway)
     destroy(gateway, name, by=call.principal.name)
     return record
+
+
+def _check_may(record: DatasetRecord, principal: Principal) -> None:
+    name = record.dataset.name
+    if record.dataset.state is DatasetState.DELETED or principal.tenant != record.tenant:
+        raise NotFound(f"there is no dataset {name!r}")
+    if principal.office is not Office.OFFICER and not is_steward(record, principal):
+        raise PermissionDenied("only who registered a dataset deletes it, or an officer; ask one of them")
 
 
 def destroy(gateway: Gateway, name: str, *, by: str) -> None:
@@ -49,10 +64,14 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
         running.set()
     with gateway.store.begin() as tx:
         made = tx.releases.list(dataset=name)
+    doomed = {
+        digest
+        for record in made
+        for kind, digest in record.artifacts.items()
+        if record.release.state not in KEPT or kind in PRIVATE
+    }
     for record in made:
         gateway.sealed.destroy(record.release.id)
-        for kind, digest in record.artifacts.items():
-            if record.release.state not in KEPT or kind == "model":
-                gateway.artifacts.destroy(digest)
+    destroy_unneeded(gateway, doomed)
     destroy_folder(gateway.settings.rows / name)
     Upload(gateway, name).discard()

@@ -1,4 +1,5 @@
-"""`Step`: the durable steps of a release, in the order in which they come.
+"""`Step`: the durable steps of a release in the order in which they come, then those of what people decide of it, and
+of a dataset.
 
 Each is announced through ``gateway.at`` where it is reached: just before a write (``*_WRITING``, ``*_GOING``: a
 transaction that is about to end, a file that is about to go) or just after it. In a gateway that serves nobody listens,
@@ -34,6 +35,8 @@ class Step(StrEnum):
     REPORT_PAGE_STORED = auto()
     REJECTED_WRITING = auto()
     REJECTED = auto()
+    ANNOUNCE_WRITING = auto()
+    ANNOUNCED = auto()
     DATA_STORED = auto()
     MODEL_STORED = auto()
     AWAITING_APPROVAL_WRITING = auto()
@@ -48,6 +51,22 @@ class Step(StrEnum):
     WORK_GONE = auto()
     SECRET_GOING = auto()
     SECRET_GONE = auto()
+    APPROVE_WRITING = auto()
+    APPROVED = auto()
+    REFUSE_WRITING = auto()
+    REFUSED = auto()
+    REVOKE_WRITING = auto()
+    REVOKED = auto()
+    UPLOAD_WRITING = auto()
+    UPLOADED = auto()
+    INGEST_WRITING = auto()
+    INGESTED = auto()
+    LINK_WRITING = auto()
+    LINKED = auto()
+    DISTINGUISH_WRITING = auto()
+    DISTINGUISHED = auto()
+    DELETE_WRITING = auto()
+    DELETED = auto()
 
 
 def passed(_step: Step) -> None:

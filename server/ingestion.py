@@ -9,8 +9,10 @@ from typing import Any
 import structlog
 
 from server import populations
+from server.artifacts import destroy_folder
 from server.catalog.base import DatasetRecord
 from server.datasets import READY_AT, Upload, move
+from server.failpoints import Step
 from server.gateway import GATEWAY, Gateway
 from server.jobs import runner
 from server.leases import Fenced
@@ -28,13 +30,17 @@ def ingest(gateway: Gateway, name: str) -> None:
     """Read, cut and split one upload in a process of its own; the upload is destroyed whatever comes of it, unless it
     waits for a link or is to be compared again.
 
-    A gateway that goes down meanwhile leaves it INGESTING, and the next one starts over.
+    A gateway that goes down meanwhile leaves it INGESTING, and the next one starts over. The audit log tells that the
+    upload is about to be read, and nothing of what comes of it: whether and when that ends, fails or waits depends on
+    private rows, and the log is read by others than its steward. That it is READY, the dataset says on a tick.
     """
     with gateway.store.begin() as tx:
         record = tx.datasets.get(name)
         known = populations.known(tx, record)
-    if record.dataset.state is not DatasetState.INGESTING:
-        return
+        if record.dataset.state is not DatasetState.INGESTING:
+            return
+        gateway.leases.check(tx, ingest_job(name))
+        tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={})
     upload, folder = Upload(gateway, name), gateway.settings.work / folder_of(gateway.leases.mine(ingest_job(name)))
     try:
         found = _run(gateway, record, known, upload=upload, folder=folder)
@@ -74,7 +80,7 @@ def _run(
     }
     with gateway.store.begin() as tx:
         tenant = populations.key(gateway, tx, record.tenant)
-    return runner.run(
+    return gateway.job(
         "ingest", spec, folder=folder, secret=gateway.keys.account(dataset.account) + tenant,
         limits=runner.Limits(
             timeout_s=gateway.settings.ingest_timeout_s, memory_bytes=gateway.settings.job_memory_mib * 2**20
@@ -100,21 +106,34 @@ def _settle(
     with gateway.store.begin() as tx:
         gateway.leases.check(tx, ingest_job(name))
         record = tx.datasets.get(name)
-        if record.dataset.state is not DatasetState.INGESTING:
-            shutil.rmtree(gateway.settings.rows / name, ignore_errors=True)
-            return True
+        state = record.dataset.state
+        if state is DatasetState.DELETED:
+            destroy_folder(gateway.settings.rows / name)
+        if state is not DatasetState.INGESTING:  # deleted, or written before, by a transaction that was told as failed
+            return state is not DatasetState.AWAITING_LINK
         if found is None or folder is None:
+            destroy_folder(gateway.settings.rows / name)  # of a READY that was rolled back
+            populations.path(gateway, name).unlink(missing_ok=True)
             move(tx, replace(record, found={}), DatasetState.FAILED, failure=failure)
-            _log(tx, name, DatasetState.FAILED)
             return True
         if populations.known(tx, record) != known:
             return False
-        if found["overlaps"]:  # nobody else may learn of it: the audit log tells of its end alone
+        if found["overlaps"]:  # nobody else may learn of it
             waiting = replace(record, found={}, overlaps=tuple(found["overlaps"]))
             move(tx, waiting, DatasetState.AWAITING_LINK, failure="")
-            return False
-        _ready(gateway, tx, record, found, folder)
-        return True
+        else:
+            _ready(gateway, tx, record, found, folder)
+        gateway.at(Step.INGEST_WRITING)
+    gateway.at(Step.INGESTED)
+    return not found["overlaps"]
+
+
+def tidy(gateway: Gateway) -> None:
+    """Destroy the uploads that are ingested already: a crash came between. None is begun of a READY dataset."""
+    with gateway.store.begin() as tx:
+        ready = [r.dataset.name for r in tx.datasets.list() if r.dataset.state is DatasetState.READY]
+    for name in ready:
+        Upload(gateway, name).discard()
 
 
 def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapping[str, Any], folder: Path) -> None:
@@ -133,7 +152,6 @@ def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapp
     told[READY_AT] = gateway.now().isoformat()
     ready = replace(record, found=told, fingerprint=found["fingerprint"], dataset=replace(dataset, sizes=sizes))
     move(tx, ready, DatasetState.READY, failure="")
-    _log(tx, dataset.name, DatasetState.READY)
 
 
 def _keep(folder: Path, rows: Path) -> None:
@@ -143,7 +161,3 @@ def _keep(folder: Path, rows: Path) -> None:
     rows.mkdir(mode=0o700)
     for part in ("train.parquet", "holdout.parquet"):
         (folder / part).replace(rows / part)
-
-
-def _log(tx: Transaction, name: str, state: DatasetState) -> None:
-    tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={"state": str(state)})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.catalog.base import DatasetRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway, checked_reason
 from server.identity import Office, Principal
 from server.store import Transaction
@@ -90,6 +91,8 @@ def link(gateway: Gateway, call: Call, name: str) -> None:
             raise FailedPrecondition("only one of the two accounts is a sandbox; private data never joins public data")
         _read_again(tx, replace(record, dataset=replace(record.dataset, account=account)))
         call.answer(tx, name, account=account)
+        gateway.at(Step.LINK_WRITING)
+    gateway.at(Step.LINKED)
     gateway.wake.set()
 
 
@@ -107,14 +110,16 @@ def distinguish(gateway: Gateway, call: Call, name: str, *, reason: str) -> None
             return
         if call.principal.tenant != record.tenant:
             raise NotFound(f"there is no dataset {name!r}")
-        person = gateway.settings.person
-        own = person(call.principal.name) == person(record.dataset.registered_by)
+        registrar = gateway.settings.names(record.dataset.registered_by, *record.registrar_names)
+        own = registrar & gateway.settings.names(call.principal.name)
         if call.principal.office is not Office.OFFICER or own:
             raise PermissionDenied("an officer who did not register a dataset states that it holds distinct people")
         _check_waits(record)
         distinct = tuple(sorted({*record.distinct_from, *record.overlaps}))
         _read_again(tx, replace(record, distinct_from=distinct))
         call.answer(tx, name, distinct="true", reason=reason)
+        gateway.at(Step.DISTINGUISH_WRITING)
+    gateway.at(Step.DISTINGUISHED)
     gateway.wake.set()
 
 

@@ -49,7 +49,7 @@ def publish(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Release
         else _derived(tx, record, release.derivation),
         released_at=next_tick(now, gateway.settings.verdict_tick_s),
         versions={**versions(), **environments.versions(gateway.settings, release.engine)},
-        approvals=approvals,
+        approvals=tuple(replace(approval, names=()) for approval in approvals),
     )
     stored = gateway.artifacts.put(gateway.signer.sign(attestation))
     gateway.at(Step.ATTESTATION_STORED)

@@ -9,6 +9,9 @@ An approval counts if
     5. that person neither requested the release nor registered its dataset
     6. nor has given an approval that counts already
 
+Persons are compared by all of their names: those that the settings give them now, and those that they had when they
+registered, asked or approved, which are kept and bound, so that a change of the settings makes nobody another person.
+
 This is asked when an approval comes in and again in the transaction that releases. How many must count is what the
 policy says, and nothing that is stored beside it can lower that.
 """
@@ -101,6 +104,8 @@ def bound(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> Bi
         verdict=record.verdict_number,
         verdicts_allowed=record.verdicts_allowed,
         salt=gateway.signer.salt(release.id),
+        registrar_names=dataset.registrar_names,
+        requester_names=record.requester_names,
     )
 
 
@@ -110,27 +115,32 @@ def standing(
     """Of the signed approvals that were ``given``, those that count, and by officer why each other does not."""
     counted: list[Approval] = []
     void: list[tuple[str, str]] = []
-    involved = {settings.person(binding.requester), settings.person(binding.registrar)}
+    involved = settings.names(binding.requester, *binding.requester_names)
+    involved |= settings.names(binding.registrar, *binding.registrar_names)
     for envelope in given:
         try:
             approval = read(envelope, key)
         except VerificationFailed:
             void.append(("somebody", "the signature does not hold"))
             continue
-        appointment, person = settings.principals.get(approval.officer), settings.person(approval.officer)
+        appointment, names = settings.principals.get(approval.officer), _names(settings, approval)
         if approval.binding != binding.digest:
             void.append((approval.officer, "given for something else than what is there now"))
         elif not approval.at <= now < approval.expires_at:
             void.append((approval.officer, "expired"))
         elif appointment is None or appointment.office is not Office.OFFICER:
             void.append((approval.officer, "no officer any more"))
-        elif person in involved:
+        elif names & involved:
             void.append((approval.officer, "requested or registered it"))
-        elif person in {settings.person(other.officer) for other in counted}:
+        elif any(names & _names(settings, other) for other in counted):
             void.append((approval.officer, "the same person approved it before"))
         else:
             counted.append(approval)
     return tuple(counted), tuple(void)
+
+
+def _names(settings: Settings, approval: Approval) -> frozenset[str]:
+    return settings.names(approval.officer, *approval.names)
 
 
 def read(envelope: str, key: bytes) -> Approval:

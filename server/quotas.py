@@ -1,13 +1,15 @@
-"""Quotas: what one principal may take in a sliding window of time, inside the accounts' caps.
+"""Quotas: what one person may take in a sliding window of time, inside the accounts' caps.
 
 Three limits: a share of each account's cap and a number of releases, both without what was voided, and a number of
 requests with what was voided, so that asking and cancelling for ever writes no endless book. Everything is read from
 the ledger in the transaction that reserves, so clients that race are admitted one after the other. What is told of it
-is what the caller did.
+is what the caller did. A person is counted once, whatever principals the settings give it; the quota is that of the
+principal who asks.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from server.config import Quota
 from server.gateway import Gateway
@@ -22,7 +24,7 @@ NOTHING = Charge(epsilon=0, delta=0, rdp=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reserved:
-    """A charge that the principal reserved in the window."""
+    """A charge that the person reserved in the window."""
 
     at: datetime
     account: str
@@ -32,7 +34,7 @@ class _Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What a principal with a quota has taken in the window that ends now, oldest first."""
+    """What the person behind a principal with a quota has taken in the window that ends now, oldest first."""
 
     principal: str
     quota: Quota
@@ -82,12 +84,16 @@ class Taken:
 
 
 def taken(gateway: Gateway, tx: Transaction, principal: Principal) -> Taken | None:
-    """What the principal has taken, by the principal's own quota or the role's; None for whoever has no quota."""
-    quotas = gateway.settings.quotas
+    """What the person behind the principal has taken, under the principal's own quota or the role's; None for whoever
+    has no quota."""
+    quotas, person = gateway.settings.quotas, gateway.settings.person
     quota = quotas.get(principal.name) or quotas.get(principal.office)
     if quota is None:
         return None
-    entries = tx.ledger.made(principal.name, since=gateway.now() - timedelta(days=quota.window_days))
+    since = gateway.now() - timedelta(days=quota.window_days)
+    same = {name for name in gateway.settings.principals if person(name) == person(principal.name)}
+    made = (entry for name in same | {principal.name} for entry in tx.ledger.made(name, since=since))
+    entries = sorted(made, key=attrgetter("sequence"))
     found = rules.reservations_of(entries)
     reserved = tuple(
         _Reserved(

@@ -8,8 +8,8 @@
 
 It runs at the start, before anything else, and again every few seconds. What another gateway holds a lease of is left
 alone. Folders of jobs that no longer run are destroyed, and so are secrets and journals of what is at rest, stored
-samples that no release serves or awaits, and what a crash left of a dataset that was marked DELETED. Artifacts of a
-version before encryption are encrypted.
+samples that no release serves or awaits, uploads that are ingested, and what a crash left of a dataset that was marked
+DELETED. Artifacts of a version before encryption are encrypted.
 """
 
 import shutil
@@ -20,8 +20,9 @@ import structlog
 from server import erasure
 from server.attempts import fail
 from server.gateway import GATEWAY, Gateway
+from server.ingestion import tidy
 from server.leases import Fenced, folder
-from server.releases import GENERATED
+from server.releases import GENERATED, PRIVATE
 from server.replays import queue_again
 from server.store import Transaction
 from synthgate.dataset import DatasetState
@@ -53,6 +54,7 @@ def recover(gateway: Gateway, *, starting: bool = True) -> tuple[str, ...]:
         with gateway.leases.under(gateway.store, JOB) as free:
             if free:
                 _erase(gateway)
+                tidy(gateway)
                 _sweep(gateway)
                 gateway.artifacts.encrypt_plain()
     return tuple(release for release, end in ends.items() if end == CLOSED)
@@ -148,6 +150,6 @@ def _sweep(gateway: Gateway) -> None:
             for record in tx.releases.list()
             for kind, digest in record.artifacts.items()
             if kind not in GENERATED or record.release.state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL)
-            if kind != "model" or record.release.dataset in existing
+            if kind not in PRIVATE or record.release.dataset in existing
         }
         gateway.artifacts.sweep(kept)

@@ -1,6 +1,7 @@
 """Releases as callers see and stop them. How they are asked for is in ``server.requests``, what happens to them in
 ``server.pipeline``."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,17 @@ from server.identity import Office, Principal
 from server.leases import revoke
 from server.publication import next_tick
 from server.store import Transaction
+from synthgate.dataset import DatasetState
 from synthgate.errors import NotFound, WrongState
 from synthgate.ledger import ReservationState
 from synthgate.release import ACTIVE, WORKING, ReleaseState
 
 GENERATED = ("data", "model")
 """The kinds of artifacts that a fit made and that go where their release closes."""
+PRIVATE = ("model", "report_json", "report_html", "report_decision")
+"""Those that go with the dataset, whatever became of the release."""
+NEEDING = (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL, *WORKING)
+"""Where a release needs what was generated for it: it serves that, may yet, or is storing it now."""
 
 
 def read(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:
@@ -137,14 +143,64 @@ def move(
 
 
 def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
-    """Destroy the stored sample and model of a release that will never be served, unless another serves the same
+    """Destroy the stored sample and model of a release that will never be served, unless another needs the same
     bytes."""
+    generated = {record.artifacts[kind] for kind in GENERATED if kind in record.artifacts}
+    destroy_unneeded(gateway, generated, of=record.release.id, states=NEEDING)
+
+
+def destroy_unneeded(
+    gateway: Gateway, digests: Collection[str], *, of: str = "", states: tuple[ReleaseState, ...] = ()
+) -> None:
+    """Destroy artifacts, but for those that a release needs, among those in ``states`` (empty: all): the one that they
+    are ``of`` where it is at rest, and any other.
+
+    In one transaction: whoever stores the same bytes has said so in an earlier one (`server.attempts.kept`), and these
+    stay, or says so in a later one and stores them after that."""
     with gateway.store.begin() as tx:
-        serving = tx.releases.list(states=(ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
-        needed = {other.artifacts.get(kind) for other in serving for kind in GENERATED}
-        for digest in {record.artifacts.get(kind) for kind in GENERATED} - needed:
-            if digest:
-                gateway.artifacts.destroy(digest)
+        existing = {record.dataset.name for record in tx.datasets.list()}
+        needed = {
+            digest
+            for other in tx.releases.list(states=states)
+            if other.release.id != of or other.release.state not in WORKING  # what is done may have been told as failed
+            for digest in _needed(other, existing)
+        }
+        for digest in set(digests) - needed:
+            gateway.artifacts.destroy(digest)
+
+
+def _needed(record: ReleaseRecord, existing: Collection[str]) -> Iterator[str]:
+    for kind, digest in record.artifacts.items():
+        needed = kind not in GENERATED or record.release.state in NEEDING
+        if needed and (kind not in PRIVATE or record.release.dataset in existing):
+            yield digest
+
+
+def report(gateway: Gateway, principal: Principal, release: str, *, kind: str) -> bytes:
+    """One form of the report, exact and private. Raises NotFound, DataCorrupted, and WrongState where there is none, or
+    no more."""
+    record = read(gateway, principal, release)
+    name = record.release.dataset
+    with gateway.store.begin() as tx:
+        deleted = tx.datasets.get(name).dataset.state is DatasetState.DELETED
+    if deleted:
+        raise WrongState(
+            f"the report of release {release!r} was destroyed with its dataset {name!r}, which was deleted"
+        )
+    if kind not in record.artifacts:
+        what = "decision page" if kind == "report_decision" else "report"
+        raise WrongState(f"release {release!r} is {record.release.state} and has no {what}")
+    with gateway.artifacts.open(record.artifacts[kind]) as file:
+        return file.read()
+
+
+def attestation(gateway: Gateway, principal: Principal, release: str) -> bytes:
+    """The signed attestation of what was released. Raises NotFound, DataCorrupted, WrongState."""
+    record = read(gateway, principal, release)
+    if record.release.state not in (ReleaseState.RELEASED, ReleaseState.REVOKED):
+        raise WrongState(f"release {release!r} is {record.release.state}; only released data are attested")
+    with gateway.artifacts.open(record.artifacts["attestation"]) as file:
+        return file.read()
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:

@@ -105,7 +105,10 @@ def _reserve(
         tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
     except BudgetExhausted:
         return None
-    made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
+    made = ReleaseRecord(
+        release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1,
+        requester_names=tuple(sorted(gateway.settings.names(call.principal.name))),
+    )  # fmt: skip
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
     gateway.at(Step.RESERVE_WRITING)

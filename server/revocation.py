@@ -6,6 +6,7 @@ signed list of what is revoked tells everybody else.
 
 from server import checkpoints
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Call, Gateway, checked_reason
 from server.publication import next_tick
 from server.releases import destroy_data, move, read
@@ -35,7 +36,9 @@ def revoke(gateway: Gateway, call: Call, release: str, *, reason: str) -> Releas
                 tx.audit.append(
                     principal=call.principal.name, action="Revoke", resource=each.release.id, detail={"source": release}
                 )
+            gateway.at(Step.REVOKE_WRITING)
         revoked = [tx.releases.get(release), *_derived(tx, record, state=ReleaseState.REVOKED)]
+    gateway.at(Step.REVOKED)
     for each in revoked:
         destroy_data(gateway, each)
         gateway.news.publish(each.release.id)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 
 from server import migrations
 from server.audit import SqlAudit
@@ -18,7 +18,7 @@ from server.databases import connect
 from server.ledger.sql import SqlLedger
 from server.store import Transaction, Turn, utc_now
 from server.together import Together
-from synthgate.errors import DataCorrupted, Unavailable
+from synthgate.errors import DataCorrupted, InvalidArgument, Unavailable
 
 Found = TypeVar("Found")
 
@@ -80,6 +80,8 @@ def _translated() -> Iterator[None]:
         raise Unavailable("the gateway's database is busy or cannot be written; retry later") from error
     except IntegrityError:
         raise
+    except DataError as error:  # what was asked for, not what is stored
+        raise InvalidArgument("a text or a number of the request is none that can be stored; send another") from error
     except DatabaseError as error:
         if error.connection_invalidated:
             raise Unavailable("the gateway's database ended the connection; retry later") from error

@@ -32,6 +32,9 @@ class DatasetRecord:
     """The accounts that it overlaps, while it is AWAITING_LINK. Private."""
     distinct_from: tuple[str, ...] = ()
     """Accounts that an officer said hold other people, whatever they share. Private."""
+    registrar_names: tuple[str, ...] = ()
+    """Every name of the person who registered it, at that time: the person and its principals; empty where it was
+    registered before this was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class ReleaseRecord:
     """How the rows of a derived release were drawn."""
     approvals: tuple[str, ...] = ()
     """The approvals that officers gave, each a signed DSSE envelope; `server.quorum` says which of them count."""
+    requester_names: tuple[str, ...] = ()
+    """Every name of the person who asked, at that time, as in `DatasetRecord.registrar_names`."""
 
 
 class DatasetCatalog(Protocol):

@@ -44,6 +44,7 @@ def write_dataset(record: DatasetRecord) -> str:
         "taken": record.taken,
         "overlaps": record.overlaps,
         "distinct_from": record.distinct_from,
+        "registrar_names": record.registrar_names,
     })  # fmt: skip
 
 
@@ -61,9 +62,9 @@ def read_dataset(text: str) -> DatasetRecord:
         "created_at": datetime.fromisoformat(stored["created_at"]),
         "warnings": tuple(stored["warnings"]),
     })  # fmt: skip
-    accounts = {name: tuple(document.get(name, ())) for name in ("overlaps", "distinct_from")}
+    names = {name: tuple(document.get(name, ())) for name in ("overlaps", "distinct_from", "registrar_names")}
     policy = Policy.from_dict(document["policy"])
-    return DatasetRecord(**document | accounts | {"dataset": dataset, "policy": policy})
+    return DatasetRecord(**document | names | {"dataset": dataset, "policy": policy})
 
 
 def write_release(record: ReleaseRecord) -> str:
@@ -86,6 +87,7 @@ def write_release(record: ReleaseRecord) -> str:
         "sampling": record.sampling,
         "replays": record.replays,
         "approvals": record.approvals,
+        "requester_names": record.requester_names,
     })  # fmt: skip
 
 
@@ -105,6 +107,7 @@ def read_release(text: str) -> ReleaseRecord:
         "release": release,
         "policy": Policy.from_dict(document["policy"]),
         "approvals": tuple(document.get("approvals", ())),
+        "requester_names": tuple(document.get("requester_names", ())),
     })  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from server.catalog.base import DatasetRecord
 from server.config import CHUNK_BYTES
 from server.gateway import Call
 from server.identity import Office
-from server.rpc.guard import Guarded, answers, page, refuse
+from server.rpc.guard import Guarded, answers, check_texts, page, refuse
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings
 from synthgate.errors import InvalidTable, TooLarge
@@ -60,7 +60,7 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
         found, token = page(records, lambda r: r.dataset.name, request.page_size, request.page_token)
         return pb.ListDatasetsResponse(datasets=map(shown, found), next_page_token=token)
 
-    @answers(STEWARD)
+    @answers(STEWARD, OFFICER)
     def DeleteDataset(self, request: pb.DeleteDatasetRequest, call: Call) -> pb.DeleteDatasetResponse:  # noqa: N802
         """Destroy the rows."""
         deleted = erasure.delete(self.gateway, call, request.name)
@@ -92,6 +92,7 @@ class DatasetRpc(Guarded, DatasetServiceServicer):
             upload: datasets.Upload | None = None
             async for request in request_iterator:
                 if upload is None:
+                    check_texts(request.header)
                     if not request.HasField("header"):
                         raise InvalidTable("the first message of an upload is its header")
                     name = request.header.dataset

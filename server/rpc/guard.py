@@ -8,7 +8,8 @@ request carries a request id changes something, and is refused while the gateway
 import asyncio
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Callable
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -61,6 +62,7 @@ def answers(*offices: Office) -> Callable[[Callable[[Any, Any, Call], Message]],
         async def method(self: Guarded, request: Message, context: Any) -> Message:
             try:
                 principal = await self.admit(context, work.__name__, allowed)
+                check_texts(request)
                 if REQUEST_ID in request.DESCRIPTOR.fields_by_name:
                     self.gateway.doubt.check()
                 return await asyncio.to_thread(work, self, request, _call(principal, work.__name__, request))
@@ -84,6 +86,7 @@ def streams(*offices: Office) -> Callable[[Callable[[Any, Any, Principal], Async
         async def method(self: Guarded, request: Message, context: Any) -> AsyncIterator[Message]:
             try:
                 principal = await self.admit(context, work.__name__, allowed)
+                check_texts(request)
                 async for message in work(self, request, principal):
                     yield message
             except (grpc.aio.AbortError, GeneratorExit):
@@ -95,6 +98,22 @@ def streams(*offices: Office) -> Callable[[Callable[[Any, Any, Principal], Async
         return method
 
     return decorate
+
+
+def check_texts(request: Message, *, nested: bool = False) -> None:
+    """Raise InvalidArgument for a text that cannot be kept: with NUL anywhere, and with any control character where
+    it is an id or a name, that is, in a field of the request itself but its reason."""
+    for field, value in request.ListFields():
+        values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
+        for each in values:
+            if isinstance(each, Message):
+                check_texts(each, nested=True)
+            elif isinstance(each, str):
+                names = not nested and field.name != "reason"
+                if "\0" in each or (names and any(unicodedata.category(c) == "Cc" for c in each)):
+                    raise InvalidArgument(
+                        f"{field.name} has a control character, which no text of ours has; leave it out"
+                    )
 
 
 def _call(principal: Principal, method: str, request: Message) -> Call:

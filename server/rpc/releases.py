@@ -11,8 +11,7 @@ from server.gateway import Call
 from server.identity import Office, Principal
 from server.rpc.guard import Guarded, answers, page, streams
 from synthgate.client import convert
-from synthgate.errors import InvalidArgument, WrongState
-from synthgate.release import ReleaseState
+from synthgate.errors import InvalidArgument
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
@@ -137,26 +136,15 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         if request.format not in REPORT_KINDS:
             raise InvalidArgument("this gateway knows no such form of a report; ask for JSON, HTML or DECISION")
         kind = REPORT_KINDS[request.format]
-        content = self._artifact(call.principal, request.id, kind)
+        content = releases.report(self.gateway, call.principal, request.id, kind=kind)
         media_type = "application/json" if kind == "report_json" else "text/html"
         return pb.GetReportResponse(content=content, media_type=media_type)
 
     @answers()
     def GetAttestation(self, request: pb.GetAttestationRequest, call: Call) -> pb.GetAttestationResponse:  # noqa: N802
         """Read the attestation of what was released."""
-        record = releases.read(self.gateway, call.principal, request.id)
-        if record.release.state not in (ReleaseState.RELEASED, ReleaseState.REVOKED):
-            raise WrongState(f"release {request.id!r} is {record.release.state}; only released data are attested")
-        envelope = self._artifact(call.principal, request.id, "attestation")
+        envelope = releases.attestation(self.gateway, call.principal, request.id)
         return pb.GetAttestationResponse(envelope=envelope, public_key=self.gateway.signer.public_pem.decode())
-
-    def _artifact(self, principal: Principal, release: str, kind: str) -> bytes:
-        record = releases.read(self.gateway, principal, release)
-        if kind not in record.artifacts:
-            what = "decision page" if kind == "report_decision" else kind.split("_")[0]
-            raise WrongState(f"release {release!r} is {record.release.state} and has no {what}")
-        with self.gateway.artifacts.open(record.artifacts[kind]) as file:
-            return file.read()
 
     @answers(OFFICER)
     def ApproveRelease(self, request: pb.ApproveReleaseRequest, call: Call) -> pb.ApproveReleaseResponse:  # noqa: N802

@@ -82,7 +82,8 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first (default: ask).")] = False,
 ) -> None:
-    """Destroy a dataset's rows and unreleased artifacts for ever; its charges stay. Stewards."""
+    """Destroy a dataset's rows, reports, models and unreleased artifacts for ever; its charges and what was released
+    stay. Its own steward, or an officer."""
     if not yes:
         if not sys.stdin.isatty():
             raise InvalidArgument("deleting destroys rows for ever; add --yes where nobody can be asked")

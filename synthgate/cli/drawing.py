@@ -48,7 +48,10 @@ def release(console: Console, shown: Release) -> None:
 def binding(shown: Binding) -> Iterator[str]:
     """What is about to be approved, a line a field, and the digest of it all."""
     yield f"approving the binding {shown.digest}, which is of"
-    yield from (f"{name}: {value}" for name, value in asdict(shown).items() if value != "")
+    for name, value in asdict(shown).items():
+        text = ", ".join(value) if isinstance(value, tuple) else value
+        if text != "":
+            yield f"{name}: {text}"
 
 
 def _policy(shown: Release) -> str:

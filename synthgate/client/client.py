@@ -175,7 +175,7 @@ class Client(ReleaseCalls):
         return tuple(convert.dataset_from_proto(d) for page in pages for d in page.datasets)
 
     def delete_dataset(self, name: str, *, request_id: str = "") -> DatasetView:
-        """Destroy a dataset's rows and unreleased artifacts. Stewards."""
+        """Destroy a dataset's rows, reports, models and unreleased artifacts. Its own steward, officers."""
         request = datasets.DeleteDatasetRequest(request_id=chosen(request_id), name=name)
         return convert.dataset_from_proto(self._wire.call(self._wire.datasets.DeleteDataset, request).dataset)
 

@@ -98,7 +98,8 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDataset(self, request, context):
-        """Destroys the rows and unreleased artifacts; ledger, audit and attestations stay. Stewards.
+        """Destroys the rows, unreleased artifacts, reports and models; released data, ledger, audit and attestations stay. Its
+        own steward, or an officer of its tenant. Stewards, officers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

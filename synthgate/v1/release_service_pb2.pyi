@@ -139,7 +139,7 @@ class Release(_message.Message):
     def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy_digest: _Optional[str] = ...) -> None: ...
 
 class Binding(_message.Message):
-    __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar", "decision_page")
+    __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar", "decision_page", "registrar_names", "requester_names")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +159,8 @@ class Binding(_message.Message):
     SALT_FIELD_NUMBER: _ClassVar[int]
     REGISTRAR_FIELD_NUMBER: _ClassVar[int]
     DECISION_PAGE_FIELD_NUMBER: _ClassVar[int]
+    REGISTRAR_NAMES_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_NAMES_FIELD_NUMBER: _ClassVar[int]
     release: str
     dataset: str
     domain: str
@@ -178,7 +180,9 @@ class Binding(_message.Message):
     salt: str
     registrar: str
     decision_page: str
-    def __init__(self, release: _Optional[str] = ..., dataset: _Optional[str] = ..., domain: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., requester: _Optional[str] = ..., data: _Optional[str] = ..., model: _Optional[str] = ..., report: _Optional[str] = ..., report_page: _Optional[str] = ..., policy: _Optional[str] = ..., policy_digest: _Optional[str] = ..., plan: _Optional[str] = ..., statement: _Optional[str] = ..., verdict: _Optional[int] = ..., verdicts_allowed: _Optional[int] = ..., salt: _Optional[str] = ..., registrar: _Optional[str] = ..., decision_page: _Optional[str] = ...) -> None: ...
+    registrar_names: _containers.RepeatedScalarFieldContainer[str]
+    requester_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, release: _Optional[str] = ..., dataset: _Optional[str] = ..., domain: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., requester: _Optional[str] = ..., data: _Optional[str] = ..., model: _Optional[str] = ..., report: _Optional[str] = ..., report_page: _Optional[str] = ..., policy: _Optional[str] = ..., policy_digest: _Optional[str] = ..., plan: _Optional[str] = ..., statement: _Optional[str] = ..., verdict: _Optional[int] = ..., verdicts_allowed: _Optional[int] = ..., salt: _Optional[str] = ..., registrar: _Optional[str] = ..., decision_page: _Optional[str] = ..., registrar_names: _Optional[_Iterable[str]] = ..., requester_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateReleaseRequest(_message.Message):
     __slots__ = ("request_id", "dataset", "engine", "epsilon", "delta", "derivation")

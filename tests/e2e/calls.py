@@ -38,7 +38,10 @@ RPCS = (
     _rpc("datasets", "CreateDataset", {STEWARD}, lambda r, d: datasets.CreateDatasetRequest(name=d)),
     _rpc("datasets", "GetDataset", EVERYONE, lambda r, d: datasets.GetDatasetRequest(name=d)),
     _rpc("datasets", "ListDatasets", EVERYONE, lambda r, d: datasets.ListDatasetsRequest()),
-    _rpc("datasets", "DeleteDataset", {STEWARD}, lambda r, d: datasets.DeleteDatasetRequest(request_id="x", name=d)),
+    _rpc(
+        "datasets", "DeleteDataset", {STEWARD, OFFICER},
+        lambda r, d: datasets.DeleteDatasetRequest(request_id="x", name=d),
+    ),
     _rpc(
         "datasets", "LinkDataset", {STEWARD, OFFICER}, lambda r, d: datasets.LinkDatasetRequest(request_id="x", name=d)
     ),

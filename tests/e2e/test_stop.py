@@ -115,6 +115,8 @@ def test_deletion_destroys_rows_and_what_was_not_released_and_keeps_the_books(se
     signed = served.analyst.attestation(released.id)
     file = served.analyst.download(released.id, tmp_path / "release.parquet")
     assert verify(file, signed.envelope, signed.public_key).dataset == name
+    with pytest.raises(WrongState, match="destroyed with its dataset"):
+        served.officer.report(released.id)
 
     with pytest.raises(AlreadyExists):
         served.steward.create_dataset(name, declaration(1_200), account=name)

@@ -1,7 +1,7 @@
 """A gateway in memory with several officers, releases that await two of them, and whoever can write its database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,11 @@ class TwoOfThree:
         return replace(self, gateway=replace(self.gateway, settings=changed))
 
 
-def awaiting(folder: Path, *, approvals_needed: int = 2) -> TwoOfThree:
+def awaiting(
+    folder: Path, *, approvals_needed: int = 2, principals: Mapping[str, Appointment] = PRINCIPALS
+) -> TwoOfThree:
     clock, keys = Clock(), Keys(folder / "keys")
-    settings = Settings(state=folder, verdict_tick_s=TICK_S, principals=PRINCIPALS)
+    settings = Settings(state=folder, verdict_tick_s=TICK_S, principals=dict(principals))
     gateway = Gateway(
         settings=settings, store=MemoryStore(clock=clock), artifacts=Artifacts(bucket(), (Key(bytes(32)),)),
         keys=keys, signer=Signer(keys.signing()), now=clock, sealed=Sealed(folder / "attempts", keys),

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server import approvals, publication, quorum
 from server.attestation import Signer
 from server.catalog.base import ReleaseRecord
+from server.config import Settings
 from server.gateway import Gateway
 from server.identity import Appointment, Office, Principal
 from server.store import Transaction
-from synthgate.approval import APPROVAL_TYPE, Approval, Binding
+from synthgate.approval import APPROVAL_TYPE, Approval, Binding, json_digest
 from synthgate.attestation import PAYLOAD_TYPE, canonical_json
 from synthgate.errors import PermissionDenied, VerificationFailed, WrongState
 from synthgate.release import ReleaseState
@@ -89,6 +90,8 @@ EDITS: dict[str, Callable[[TwoOfThree], TwoOfThree]] = {
     "verdict": _release(lambda d: d.update(verdict_number=7)),
     "verdicts_allowed": _release(lambda d: d.update(verdicts_allowed=1_000)),
     "salt": lambda o: replace(o, gateway=replace(o.gateway, signer=Salted(o.gateway.keys.signing()))),
+    "registrar_names": _dataset(lambda d: d.update(registrar_names=["somebody"])),
+    "requester_names": _release(lambda d: d.update(requester_names=[])),
 }
 """For each field, how what it says can be changed in a gateway that runs."""
 
@@ -145,7 +148,8 @@ def test_every_field_of_the_value_is_bound(office: TwoOfThree, record_property: 
     assert counted(binding) == 1
     for field in FIELDS:
         value = getattr(binding, field)
-        assert counted(replace(binding, **{field: value + 1 if isinstance(value, int) else value + "x"})) == 0, field
+        more: dict[type, Any] = {int: 1, str: "x", tuple: ("x",)}
+        assert counted(replace(binding, **{field: value + more[type(value)]})) == 0, field
     record_property("reached", f"{len(FIELDS)} bound fields changed one by one, in the value and in a running gateway")
 
 
@@ -203,6 +207,7 @@ FORGERIES: dict[str, Callable[[Gateway, str], str]] = {
     "another binding": lambda g, e: _signed_as(e, binding=OTHER),
     "another key": lambda g, e: _signed_by(Signer(Ed25519PrivateKey.generate()), _payload(e)),
     "another type": lambda g, e: _signed_by(g.signer, _payload(e), PAYLOAD_TYPE),
+    "other names": lambda g, e: _resealed(g, e, names="olga"),
     "more than an approval": lambda g, e: _resealed(g, e, reason="fine"),
     "no zone": lambda g, e: _resealed(g, e, at="2026-01-01T00:00:00"),
     "no envelope": lambda g, e: "olga",
@@ -288,6 +293,76 @@ def test_nobody_approves_what_is_theirs_or_twice(office: TwoOfThree, case: Barre
         within.approve(case.who)
     assert within.quorum().officers == ("olga",)
     assert within.approve(ODA).state is ReleaseState.RELEASED
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Who is one person ``at_first``, and what an operator's ``change`` makes of it; None takes a principal away."""
+
+    at_first: dict[str, Appointment]
+    change: dict[str, Appointment | None]
+    why: str = THEIRS
+
+    def after(self) -> dict[str, Appointment]:
+        changed = PRINCIPALS | self.at_first | self.change
+        return {name: appointment for name, appointment in changed.items() if appointment is not None}
+
+
+ANN = {"analyst": Appointment(Office.ANALYST, "ann"), "otto": Appointment(OFFICER, "ann")}
+STEW = {"steward": Appointment(Office.STEWARD, "stew"), "otto": Appointment(OFFICER, "stew")}
+OLA = {"olga": Appointment(OFFICER, "ola"), "otto": Appointment(OFFICER, "ola")}
+RENAMED = {
+    "the requester leaves": Renamed(ANN, {"analyst": None}),
+    "the requester becomes another": Renamed(ANN, {"analyst": Appointment(Office.ANALYST, "somebody")}),
+    "the requester's officer becomes another": Renamed(ANN, {"otto": Appointment(OFFICER)}),
+    "the requester comes back as an officer": Renamed(
+        {"analyst": Appointment(Office.ANALYST, "ann")}, {"analyst": None, "otto": Appointment(OFFICER, "ann")}
+    ),
+    "the registrar leaves": Renamed(STEW, {"steward": None}),
+    "the registrar becomes another": Renamed(STEW, {"steward": Appointment(Office.STEWARD)}),
+    "the registrar's officer becomes another": Renamed(STEW, {"otto": Appointment(OFFICER, "otto")}),
+    "an officer becomes two persons": Renamed(OLA, {"otto": Appointment(OFFICER)}, "approved it before"),
+}
+
+
+def renamed(folder: Path, case: Renamed) -> None:
+    office = awaiting(folder, principals=PRINCIPALS | case.at_first)
+    office.approve(OLGA)
+    within = office.within(principals=case.after())
+    with pytest.raises(PermissionDenied, match=case.why):
+        within.approve(OTTO)
+    assert within.quorum().officers == ("olga",)
+    assert within.approve(ODA).state is ReleaseState.RELEASED
+
+
+@pytest.mark.guarantee("approvals-bind")
+@pytest.mark.parametrize("case", RENAMED.values(), ids=RENAMED)
+def test_a_change_of_the_settings_makes_nobody_another_person(tmp_path: Path, case: Renamed) -> None:
+    renamed(tmp_path, case)
+
+
+@pytest.mark.guarantee("approvals-bind")
+@pytest.mark.parametrize("case", RENAMED.values(), ids=RENAMED)
+def test_comparing_the_persons_of_the_moment_is_convicted(
+    tmp_path: Path, case: Renamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "names", lambda self, principal, *before: frozenset({self.person(principal)}))
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        renamed(tmp_path, case)
+
+
+@pytest.mark.guarantee("approvals-bind")
+def test_records_without_names_are_of_whom_they_name(office: TwoOfThree) -> None:
+    """What was asked and registered by a version that kept none: the binding's digest is what it was."""
+    for of in ("releases", "datasets"):
+        office.edit(lambda d: d.pop("requester_names", d.pop("registrar_names", None)), of=of)
+    binding = office.quorum().binding
+    assert (binding.requester_names, binding.registrar_names) == ((), ())
+    without = {name: value for name, value in asdict(binding).items() if not name.endswith("_names")}
+    assert binding.digest == json_digest(without)
+    barred = office.within(principals=PRINCIPALS | {"analyst": Appointment(OFFICER)})
+    with pytest.raises(PermissionDenied, match=THEIRS):
+        barred.approve(Principal("analyst", OFFICER))
 
 
 @pytest.mark.guarantee("approvals-bind")

@@ -5,6 +5,7 @@ The source is put to RELEASED as the pipeline does it; its model is two columns 
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from dp_models.engines.independent import IndependentModel
 from dp_models.stored.registry import dump
 from dp_models.tables.bought import Bought, OneWay
 from server import erasure, releases
+from server.artifacts import name_of
+from server.attempts import advance, at_rest_afterwards, kept
 from server.attestation import statement
 from server.catalog.base import ReleaseRecord
 from server.derived import create, run_derived
@@ -211,6 +214,53 @@ def test_a_source_that_is_revoked_while_it_is_sampled_is_not_derived_from(gatewa
     assert (revoked, done.release.state) == ([source], ReleaseState.FAILED)
     data = [d for d in gateway.artifacts.digests() if d not in stored(gateway, source).artifacts.values()]
     assert data == []
+
+
+def twin(gateway: Gateway, source: str) -> bool:
+    """Two samples of the same bytes: the first is revoked while the second is stored. Whether the second is there."""
+    ends = [derive(gateway, source, rows=10), derive(gateway, source, rows=10)]
+    first, second = (end.release.id for end in ends)
+    path = gateway.settings.state / "same"
+    path.write_bytes(b"PAR1 the same")
+    made = {"sha256": name_of(path), "bytes": 13, "rows": 10}
+    for release in (first, second):
+        leased(gateway, release)
+        with at_rest_afterwards(gateway, release):
+            record = advance(gateway, stored(gateway, release), ReleaseState.SAMPLING)
+            with kept(gateway, record, made, {"data": path}) as record:
+                if release == second:
+                    revoke(gateway, first)
+                    releases.destroy_data(gateway, stored(gateway, first))
+                with gateway.store.begin() as tx:
+                    publish(gateway, tx, record)
+    assert stored(gateway, second).release.state is ReleaseState.RELEASED
+    return name_of(path) in gateway.artifacts.digests()
+
+
+def test_a_twin_that_is_revoked_leaves_what_is_being_stored(gateway: Gateway, source: str) -> None:
+    assert twin(gateway, source)
+
+
+def test_counting_only_what_is_at_rest_is_convicted(
+    gateway: Gateway, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "NEEDING", (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL))
+    assert not twin(gateway, source)
+
+
+def test_what_was_held_and_never_stored_is_held_no_more(gateway: Gateway, source: str, tmp_path: Path) -> None:
+    """The second fails: what it held of the first, which was revoked meanwhile, goes with it."""
+    waiting = derive(gateway, source, rows=10).release.id
+    path = tmp_path / "same"
+    path.write_bytes(b"PAR1 the same")
+    made = {"sha256": name_of(path), "bytes": 13, "rows": 10}
+    leased(gateway, waiting)
+    with at_rest_afterwards(gateway, waiting):
+        record = advance(gateway, stored(gateway, waiting), ReleaseState.SAMPLING)
+        with kept(gateway, record, made, {"data": path}):
+            raise WrongState("it fails")
+    assert stored(gateway, waiting).release.state is ReleaseState.FAILED
+    assert name_of(path) not in gateway.artifacts.digests()
 
 
 def test_a_derived_release_is_no_source(gateway: Gateway, source: str) -> None:

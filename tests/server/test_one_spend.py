@@ -1,9 +1,12 @@
-"""One request id is one charge, however often it comes, whatever became of the replies and of the release meanwhile."""
+"""One request id is one charge, however often and at once it comes, whatever becomes of the replies and the release."""
 
 import random
+import threading
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -34,11 +37,11 @@ class Dropped(Exception):
 class Dropping:
     """Fails every so often: before the charge is written, or once it is and the reply is under way."""
 
-    def __init__(self, draw: random.Random) -> None:
-        self._draw = draw
+    def __init__(self, draw: random.Random, share: float) -> None:
+        self._draw, self._share = draw, share
 
     def __call__(self, step: Step) -> None:
-        if step in (Step.RESERVE_WRITING, Step.RESERVED) and self._draw.random() < 0.4:
+        if step in (Step.RESERVE_WRITING, Step.RESERVED) and self._draw.random() < self._share:
             raise Dropped
 
 
@@ -55,42 +58,62 @@ def ready(gateway: Gateway) -> None:
         tx.datasets.replace(done, expected=DatasetState.CREATED)
 
 
-Answers = dict[str, set[str]]
+class Crowd:
+    """Clients that send every id one to eight times: the copies of two ids at a time, all from one moment on, and every
+    id once more in the end. ``answers`` are the releases by id, ``came`` is how many copies there were."""
 
+    def __init__(self, gateway: Gateway, *, ids: int, seed: int, kind: type[Call] = Call, drops: float = 0.4) -> None:
+        settings = gateway.settings.model_copy(update={"verdicts_per_account": 1_000})
+        self._gateway = replace(gateway, settings=settings)
+        self._draw, self._kind, self._drops = random.Random(seed), kind, drops
+        self._lock = threading.Lock()
+        self.answers = defaultdict[str, set[str]](set)
+        self.came = 0
+        names = [f"id-{number}" for number in range(ids)]
+        with ThreadPoolExecutor(2 * COPIES_MAX) as pool:
+            for pair in zip(names[::2], names[1::2], strict=True):
+                self._volley(pool, [name for name in pair for _ in range(self._draw.randint(1, COPIES_MAX))])
+        for name in names:
+            while not self._sent(name, self._draw):
+                pass
 
-def sent(gateway: Gateway, *, ids: int, draw: random.Random, kind: type[Call] = Call) -> tuple[int, Answers]:
-    """Every id one to eight times, in one shuffled stream; returns how many came, and the answers by id."""
-    stream = [f"id-{number}" for number in range(ids) for _ in range(draw.randint(1, COPIES_MAX))]
-    draw.shuffle(stream)
-    settings = gateway.settings.model_copy(update={"verdicts_per_account": 1_000})
-    gateway = replace(gateway, settings=settings)
-    dropping, answers = replace(gateway, at=Dropping(draw)), defaultdict[str, set[str]](set)
-    for request_id in (*stream, *(f"id-{number}" for number in range(ids))):  # and once more, until all have an answer
-        asked = kind(ANALYST, "CreateRelease", request_id, "payload")
-        for _ in range(50):
-            try:
-                made = requests.create(
-                    dropping, asked, dataset="many", engine="independent", epsilon=EPSILON, delta=1e-12
-                )
-            except Dropped:
-                if draw.random() < 0.5:
-                    break
-                continue
-            if not answers[request_id]:
-                becomes(gateway, made.release.id, draw)
-            answers[request_id].add(made.release.id)
-            break
-    for request_id in {f"id-{number}" for number in range(ids)} - set(answers):
-        made = requests.create(
-            gateway, kind(ANALYST, "CreateRelease", request_id, "payload"), dataset="many", engine="independent",
-            epsilon=EPSILON, delta=1e-12,
-        )  # fmt: skip
-        answers[request_id].add(made.release.id)
-    return len(stream), answers
+    def _volley(self, pool: ThreadPoolExecutor, copies: list[str]) -> None:
+        start = threading.Barrier(len(copies))
+        draws = [random.Random(self._draw.random()) for _ in copies]
+        clients = [pool.submit(self._client, name, draw, start) for name, draw in zip(copies, draws, strict=True)]
+        for client in clients:
+            client.result()
+        self.came += len(copies)
+
+    def _client(self, name: str, draw: random.Random, start: threading.Barrier) -> None:
+        """Asks until it is answered, or half of the time not again."""
+        asked = self._call(name)
+        start.wait()
+        while not self._sent(name, draw, asked) and draw.random() < 0.5:
+            asked = self._call(name)
+
+    def _call(self, name: str) -> Call:
+        return self._kind(ANALYST, "CreateRelease", name, "payload")
+
+    def _sent(self, name: str, draw: random.Random, asked: Call | None = None) -> bool:
+        """Whether one copy was answered; what the first answer names is charged, cancelled or left to wait."""
+        dropping = replace(self._gateway, at=Dropping(draw, self._drops))
+        try:
+            made = requests.create(
+                dropping, asked or self._call(name), dataset="many", engine="independent", epsilon=EPSILON, delta=1e-12
+            )
+        except Dropped:
+            return False
+        with self._lock:
+            first = not self.answers[name]
+            self.answers[name].add(made.release.id)
+        if first:
+            becomes(self._gateway, made.release.id, draw)
+        return True
 
 
 def becomes(gateway: Gateway, release: str, draw: random.Random) -> None:
-    """A third are charged, a third cancelled, before the next copy comes."""
+    """A third are charged, a third cancelled, while other copies come."""
     end = draw.choice(("charged", "cancelled", "waits"))
     if end == "charged":
         with gateway.store.begin() as tx:
@@ -117,10 +140,11 @@ def test_a_thousand_ids_are_a_thousand_charges(tmp_path: Path, record_property) 
         gateway, clock = maker.gateway()
         ready(gateway)
         clock.seconds += TICK_S
-        copies, answers = sent(gateway, ids=EACH, draw=random.Random(number))
-        check(gateway, answers, EACH)
-        came += copies
-    record_property("reached", f"{IDS} ids in {came} copies with dropped replies, in {IDS // EACH} gateways in memory")
+        crowd = Crowd(gateway, ids=EACH, seed=number)
+        check(gateway, crowd.answers, EACH)
+        came += crowd.came
+    figure = f"{IDS} ids in {came} copies at a time with dropped replies, in {IDS // EACH} gateways in memory"
+    record_property("reached", figure)
 
 
 @pytest.mark.guarantee("one-spend-per-request")
@@ -128,13 +152,14 @@ def test_a_thousand_ids_are_a_thousand_charges(tmp_path: Path, record_property) 
 def test_so_it_is_in_a_database(tmp_path: Path, ids: int, record_property) -> None:
     made, clock = Maker.under(tmp_path).gateway()
     store: Store = SqlStore(tmp_path / "gateway.db", clock=clock)
-    gateway = replace(made, store=store)
+    shutil.rmtree(made.settings.checkpoints)  # those of the store in memory
+    gateway = replace(made, store=store, doubt=Doubt())
     ready(gateway)
     clock.seconds += TICK_S
-    copies, answers = sent(gateway, ids=ids, draw=random.Random(100))
-    check(gateway, answers, ids)
+    crowd = Crowd(gateway, ids=ids, seed=100)
+    check(gateway, crowd.answers, ids)
     store.close()
-    record_property("reached", f"{ids} ids in {copies} copies with dropped replies, on SQLite")
+    record_property("reached", f"{ids} ids in {crowd.came} copies at a time with dropped replies, on SQLite")
 
 
 class Forgetful(Call):
@@ -149,11 +174,30 @@ class Forgetful(Call):
         pass
 
 
+class Hasty(Call):
+    """A planted bug: what was answered is looked up before the transaction, which is seen by copies at a time alone."""
+
+    kept: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        object.__setattr__(self, "known", self.kept.get(self.request_id))
+
+    def answered(self, _tx: object) -> str | None:
+        return self.known  # type: ignore[attr-defined,no-any-return]
+
+    def answer(self, tx: object, resource: str, **detail: str) -> None:
+        self.kept[self.request_id] = resource
+
+
 @pytest.mark.guarantee("one-spend-per-request")
-def test_a_gateway_that_forgets_its_answers_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "drops"), [(Forgetful, 0.4), (Hasty, 0.0)])
+def test_a_gateway_that_forgets_its_answers_or_looks_too_early_is_seen(
+    tmp_path: Path, kind: type[Call], drops: float
+) -> None:
     gateway, clock = Maker.under(tmp_path).gateway()
     ready(gateway)
     clock.seconds += TICK_S
-    _, answers = sent(gateway, ids=20, draw=random.Random(101), kind=Forgetful)
+    crowd = Crowd(gateway, ids=20, seed=101, kind=kind, drops=drops)
     with pytest.raises(AssertionError, match="answered with two releases"):
-        check(gateway, answers, 20)
+        check(gateway, crowd.answers, 20)

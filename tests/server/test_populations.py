@@ -104,12 +104,31 @@ def told(gateway: Gateway, name: str, who: Principal) -> list[str]:
     return [text.replace(name, "NAME") for text in said]
 
 
+OTHERS = (ANALYST, OFFICER, AUDITOR, COLLEAGUE, FOREIGNER)
+
+
+def begun(gateway: Gateway, name: str) -> None:
+    """An ingest that has begun and not ended: its gateway goes down while the job runs."""
+
+    def job(*_arguments: object, **_more: object) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingested(replace(gateway, job=job), name)
+
+
 def notice(gateway: Gateway) -> list[str]:
-    """Who of those that must not can tell a dataset that waits from one whose ingest has not ended."""
+    """Who of those that must not can tell a dataset that waits from one whose ingest failed or has not ended."""
+    assert uploaded(gateway, "failed", "new", b"not,the,columns\n").dataset.state is DatasetState.FAILED
     declared(gateway, "running", "new")
     sent(gateway, "running", people(0, 2_000))
-    others = (ANALYST, OFFICER, AUDITOR, COLLEAGUE, FOREIGNER)
-    return [repr(who) for who in others if told(gateway, "second", who) != told(gateway, "running", who)]
+    begun(gateway, "running")
+    found = {name: [told(gateway, name, who) for who in OTHERS] for name in ("second", "failed", "running")}
+    return [
+        repr(who)
+        for number, who in enumerate(OTHERS)
+        if not found["second"][number] == found["failed"][number] == found["running"][number]
+    ]
 
 
 def test_nobody_but_its_steward_learns_that_it_waits(waiting: Gateway) -> None:
@@ -120,9 +139,37 @@ def test_nobody_but_its_steward_learns_that_it_waits(waiting: Gateway) -> None:
     assert "old" not in repr(datasets.read(waiting, STEWARD, "second"))
 
 
-@pytest.mark.parametrize("plant", ["shown to stewards", "logged"])
+def test_what_comes_of_an_ingest_is_told_on_the_tick_alone(first: Gateway, clock: Clock) -> None:
+    """READY adds nothing to what others can read until then, and no line of the log after it."""
+    clock.seconds += 1.0  # between two ticks
+    declared(first, "running", "new")
+    sent(first, "running", people(5_000, 7_000))
+    begun(first, "running")
+    assert uploaded(first, "done", "new", people(9_000, 11_000)).dataset.state is READY
+    for who in OTHERS:
+        assert told(first, "done", who) == told(first, "running", who)
+    with first.store.begin() as tx:
+        lines = [(r.action, r.detail) for r in tx.audit.records() if r.resource == "done"]
+    assert ("Ingest", {}) in lines
+    clock.seconds += TICK_S
+    with first.store.begin() as tx:
+        assert [(r.action, r.detail) for r in tx.audit.records() if r.resource == "done"] == lines
+    assert state(first, "done", ANALYST) is READY
+
+
+@pytest.mark.parametrize("plant", ["shown to stewards", "logged", "only what failed is logged"])
 def test_who_would_tell_others_is_convicted(waiting: Gateway, monkeypatch: pytest.MonkeyPatch, plant: str) -> None:
-    if plant == "logged":
+    if plant == "only what failed is logged":
+        settle = ingestion._settle
+
+        def telling(gateway: Gateway, name: str, *, failure: str = "", **found: object) -> bool:
+            if failure:
+                with gateway.store.begin() as tx:
+                    tx.audit.append(principal="gateway", action="Ingest", resource=name, detail={"state": "FAILED"})
+            return settle(gateway, name, failure=failure, **found)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(ingestion, "_settle", telling)
+    elif plant == "logged":
         with waiting.store.begin() as tx:
             tx.audit.append(principal="gateway", action="Ingest", resource="second", detail={"state": "AWAITING_LINK"})
     else:

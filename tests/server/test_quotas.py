@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server import quotas, releases, requests
-from server.config import Quota
+from server.config import Quota, Settings
 from server.gateway import Call, Gateway
-from server.identity import Principal
+from server.identity import Appointment, Office, Principal
 from server.ledger import rules
 from server.store import Store
 from synthgate.errors import QuotaExhausted
@@ -46,11 +47,11 @@ def ask(gateway: Gateway, by: Call | Principal = ANALYST, epsilon: float = 0.01)
     ).release.id
 
 
-def refused(gateway: Gateway, **changes: float) -> QuotaExhausted:
+def refused(gateway: Gateway, **changes: Any) -> QuotaExhausted:
     with gateway.store.begin() as tx:
         before = tx.ledger.head()
     with pytest.raises(QuotaExhausted) as raised:
-        ask(gateway, **changes)  # type: ignore[arg-type]
+        ask(gateway, **changes)
     with gateway.store.begin() as tx:
         assert tx.ledger.head() == before
     return raised.value
@@ -60,6 +61,29 @@ def grant(gateway: Gateway) -> None:
     with gateway.store.begin() as tx:
         cap = tx.ledger.balance("people").account.cap
         tx.ledger.amend("people", cap=cap, verdicts_granted=1_000, by="officer", reason="a test")
+
+
+def persons(gateway: Gateway) -> None:
+    """The analyst and a second name of the same person, and somebody else."""
+    ana, alias, other = (Appointment(Office.ANALYST, person) for person in ("ana", "ana", ""))
+    named = gateway.settings.model_copy(update={"principals": {"analyst": ana, "alias": alias, "other": other}})
+    gateway = replace(gateway, settings=named)
+    alias_of, somebody = Principal("alias", Office.ANALYST), Principal("other", Office.ANALYST)
+    ask(gateway)
+    ask(gateway, alias_of)
+    for who in (ANALYST, alias_of):
+        refused(gateway, by=who)
+    ask(gateway, somebody)
+
+
+def test_a_person_with_two_names_has_one_quota(limited: Callable[..., Gateway]) -> None:
+    persons(limited(releases=2, window_days=10))
+
+
+def test_counting_names_is_convicted(limited: Callable[..., Gateway], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "person", lambda self, principal: principal)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        persons(limited(releases=2, window_days=10))
 
 
 def test_releases_fit_again_when_the_oldest_leaves_the_window(limited: Callable[..., Gateway], clock: Clock) -> None:

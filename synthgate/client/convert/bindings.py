@@ -1,6 +1,7 @@
 """What officers approve, to and from protobuf."""
 
 from dataclasses import asdict, fields
+from typing import Any
 
 from synthgate.approval import Binding
 from synthgate.v1 import release_service_pb2 as releases
@@ -13,4 +14,6 @@ def binding_to_proto(binding: Binding) -> releases.Binding:
 
 def binding_from_proto(message: releases.Binding) -> Binding:
     """The binding in a message; its digest is made anew, not taken on trust."""
-    return Binding(**{field.name: getattr(message, field.name) for field in fields(Binding)})
+    read: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(Binding)}
+    names = {name: tuple(read[name]) for name in ("registrar_names", "requester_names")}
+    return Binding(**read | names)

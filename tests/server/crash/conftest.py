@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.crash.lives import prepare
+from tests.server.crash.deeds import UPLOADS
+from tests.server.crash.lives import AWAITING, prepare
 from tests.server.crash.nursery import Nursery
 
 States = Callable[[str], Path]
@@ -23,7 +24,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> States:
     made: dict[str, Path] = {}
 
     def of(scenario: str) -> Path:
-        kind = "awaiting" if scenario == "awaiting" else "released"
+        kind = "awaiting" if scenario in AWAITING else scenario if scenario in UPLOADS else "released"
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp("prepared") / kind
             prepare(made[kind], scenario=kind)

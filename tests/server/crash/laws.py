@@ -1,12 +1,16 @@
 """What must be true of a gateway's books and files after its lives, whatever struck it."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from server.gateway import Gateway
 from server.ledger.chain import verify as verify_chain
+from server.releases import PRIVATE
+from synthgate.dataset import DatasetState
 from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
+from tests.server.crash import deeds
 from tests.server.crash.lives import composed
 from tests.server.crash.nursery import Nursery
 from tests.server.crash.strikes import Life, Log
@@ -14,13 +18,23 @@ from tests.server.crash.strikes import Life, Log
 LIVES = 5
 """Lives until everything must be at rest: the one that is struck, two that replay, and two more."""
 ENDS = {
-    "released": ReleaseState.RELEASED,
-    "rejected": ReleaseState.REJECTED,
-    "awaiting": ReleaseState.AWAITING_APPROVAL,
-    "failed": ReleaseState.FAILED,
-    "cancelled": ReleaseState.CANCELLED,
-    "derived": ReleaseState.RELEASED,
+    "released": ["RELEASED"],
+    "rejected": ["REJECTED"],
+    "awaiting": ["AWAITING_APPROVAL"],
+    "failed": ["FAILED"],
+    "cancelled": ["CANCELLED"],
+    "derived": ["RELEASED", "RELEASED"],
+    "approved": ["RELEASED"],
+    "refused": ["REJECTED"],
+    "revoked": ["REVOKED"],
+    "deleted": ["RELEASED"],
+    "uploaded": ["READY", deeds.NEW],
+    "linked": ["READY", deeds.OLD],
+    "distinct": ["READY", deeds.NEW],
 }
+"""What is left of each scenario: the states of the releases, or the state and account of what was uploaded."""
+DECIDED = {"REJECTED", "REVOKED"}
+"""What stays what it is, whatever comes later; so does a dataset that is DELETED."""
 
 
 def lived(nursery: Nursery, life: Life) -> list[str]:
@@ -31,10 +45,11 @@ def lived(nursery: Nursery, life: Life) -> list[str]:
     for number in range(LIVES):
         quiet = {} if number == 0 else {"at": "", "killed_after_s": 0.0}
         status = nursery.live(replace(life, start=life.start + 1_000 * number, **quiet))
-        assert status in (0, 9, -9) if number == 0 else status == 0, f"life {number} ended with {status}"
+        _check_end(life if number == 0 else replace(life, **quiet), status, log)
         charges.append(_charges(state))
         assert charges == sorted(charges), "a charge was taken back"
         left = log.read("left")
+        _check_decided(log)
         if number and len(left) > 1 and left[-1] == left[-2]:
             break
     else:
@@ -48,6 +63,25 @@ def lived(nursery: Nursery, life: Life) -> list[str]:
     assert len(set(log.read("keyed"))) <= 1, "a replay was judged with other draws"
     _at_rest(state)
     return list(left[-1])
+
+
+def _check_end(life: Life, status: int, log: Log) -> None:
+    """What is to be struck was struck: a place that is never reached proves nothing."""
+    if life.killed_after_s:
+        assert status in (0, -9), f"a life ended with {status}"
+        return
+    killed = bool(life.at) and life.fault == "kill"
+    assert not (killed and status == 0), f"{life.at} was never reached"
+    assert status == (9 if killed else 0), f"a life ended with {status}"
+    if life.at and not killed:
+        assert log.read("struck")[-1], f"{life.at} was never reached"
+
+
+def _check_decided(log: Log) -> None:
+    """No later life makes anything else of what was rejected or revoked."""
+    for before, after in pairwise(log.read("recovered", "left")):
+        for old, new in zip(before, after, strict=False):
+            assert old not in DECIDED or new == old, f"{old} became {new}"
 
 
 def _charges(state: Path) -> int:
@@ -71,18 +105,31 @@ def _at_rest(state: Path) -> None:
         assert gateway.sealed.releases() == (), "a secret and a journal outlived their attempt"
         assert list(gateway.settings.work.glob("*")) == [], "a job's folder outlived it"
         _check_artifacts(gateway)
+        _check_deleted(gateway)
     finally:
         gateway.store.close()
+
+
+def _check_deleted(gateway: Gateway) -> None:
+    with gateway.store.begin() as tx:
+        deleted = tx.datasets.get("table").dataset.state is DatasetState.DELETED
+        records = tx.releases.list()
+    if deleted:
+        assert not (gateway.settings.rows / "table").exists(), "rows outlived their deletion"
+        private = {r.artifacts[kind] for r in records for kind in PRIVATE if kind in r.artifacts}
+        assert not private & set(gateway.artifacts.digests()), "a report or a model outlived its dataset"
 
 
 def _check_artifacts(gateway: Gateway) -> None:
     with gateway.store.begin() as tx:
         records = tx.releases.list()
+        deleted = tx.datasets.get("table").dataset.state is DatasetState.DELETED
     for record in records:
         state = record.release.state
         assert state.terminal or state is ReleaseState.AWAITING_APPROVAL, f"left {state}"
         if state in (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL):
-            for digest in record.artifacts.values():
-                gateway.artifacts.open(digest).close()
+            for kind, digest in record.artifacts.items():
+                if not (deleted and kind in PRIVATE):
+                    gateway.artifacts.open(digest).close()
         else:
             assert record.artifacts.get("data") not in gateway.artifacts.digests(), "a sample outlived its rejection"

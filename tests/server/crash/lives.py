@@ -21,31 +21,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from server import accounts, datasets, releases, requests
+from server import accounts, datasets, ingestion, requests
 from server.app import compose
 from server.config import Settings
-from server.derived import create as create_derived
 from server.gateway import Call, Gateway
 from server.identity import provision
 from server.jobs import runner
 from server.jobs.derive import derive
 from server.jobs.fit import MODEL, fit
+from server.jobs.ingest import ingest
 from server.jobs.keys import Label, subkey
 from server.jobs.worker import write_json
 from server.queue import Queue
 from server.recovery import recover
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
-from synthgate.derivation import Derivation
 from synthgate.domain import UNIT_COLUMN
 from synthgate.errors import SynthgateError
 from synthgate.policy import COPIES, Policy, Rule
 from synthgate.report import Better, Report, Score
-from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call
+from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call, leased
+from tests.server.crash import deeds
 from tests.server.crash.strikes import Life, Log, Strike
 
 ROWS, TRAINED, EPSILON = 1_000, 800, 0.1
 SIZES = PublicSizes(rows=ROWS, units=ROWS)
 ASKED = Call(ANALYST, "CreateRelease", "the one request", "payload")
+AWAITING = ("awaiting", "approved", "refused")
+"""The scenarios whose policy asks for an officer."""
 
 
 def prepare(state: Path, *, scenario: str = "released") -> None:
@@ -56,7 +58,7 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
     accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
     policy = Policy(
         name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
-        approvals=1 if scenario == "awaiting" else 0,
+        approvals=1 if scenario in AWAITING else 0,
     )  # fmt: skip
     datasets.register(
         gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
@@ -67,8 +69,23 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
         found = {datasets.READY_AT: gateway.now().isoformat()}
         ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
         tx.datasets.replace(ready, expected=DatasetState.CREATED)
+    if scenario in deeds.UPLOADS:
+        _prepare_uploads(gateway, state, scenario)
     gateway.store.close()
     write_rows(state, seed=1)
+
+
+def _prepare_uploads(gateway: Gateway, state: Path, scenario: str) -> None:
+    """A dataset to be uploaded; where it is to wait, the same people in another account before."""
+    deeds.declare(gateway, deeds.UPLOADED, deeds.NEW)
+    if scenario != "uploaded":
+        deeds.declare(gateway, deeds.FIRST, deeds.OLD)
+        deeds.upload(gateway, deeds.FIRST)
+        life, log = Life(state=str(state)), Log(state)
+        job = ingestion.ingest_job(deeds.FIRST)
+        leased(gateway, job)
+        ingestion.ingest(replace(gateway, job=Jobs(life, log, Strike(life, log), state)), deeds.FIRST)
+        gateway.leases.release(gateway.store, job)
 
 
 def write_rows(state: Path, *, seed: int) -> None:
@@ -109,17 +126,19 @@ def live(life: Life) -> None:
         log.write(recovered=_states(gateway))
         clock.seconds += TICK_S
         queue = Queue(gateway, start=lambda job, name: job(name))
-        _tried(log, _ask, gateway)
+        if life.scenario not in deeds.UPLOADS:
+            _tried(log, _ask, gateway)
         if life.scenario == "cancelled":
-            _ = _tried(log, _cancel, gateway) or _tried(log, _cancel, gateway)
+            _ = _tried(log, deeds.cancel, gateway) or _tried(log, deeds.cancel, gateway)
         clock.seconds += TICK_S
         queue.take()
-        if life.scenario == "derived":
+        for deed in deeds.DEEDS.get(life.scenario, ()):
             clock.seconds += TICK_S
-            _tried(log, _derive, gateway)
+            _ = _tried(log, deed, gateway) or _tried(log, deed, gateway)
             clock.seconds += TICK_S
             queue.take()
-    log.write(left=_states(gateway), struck=strike.struck)
+    left = deeds.standing(gateway) if life.scenario in deeds.UPLOADS else _states(gateway)
+    log.write(left=left, struck=strike.struck)
 
 
 def _tried(log: Log, act: Callable[[Gateway], object], gateway: Gateway) -> bool:
@@ -136,18 +155,6 @@ def _ask(gateway: Gateway) -> None:
     requests.create(gateway, ASKED, dataset="table", engine="independent", epsilon=EPSILON, delta=None)
 
 
-def _cancel(gateway: Gateway) -> None:
-    with gateway.store.begin() as tx:
-        (release,) = tx.releases.list()
-    releases.cancel(gateway, replace(ASKED, method="CancelRelease"), release.release.id)
-
-
-def _derive(gateway: Gateway) -> None:
-    with gateway.store.begin() as tx:
-        source = tx.releases.list()[0].release.id
-    create_derived(gateway, replace(ASKED, method="DeriveRelease"), Derivation(source=source))
-
-
 def _states(gateway: Gateway) -> list[str]:
     with gateway.store.begin() as tx:
         return [str(record.release.state) for record in tx.releases.list()]
@@ -162,7 +169,7 @@ def charged(state: Path) -> bool:
 @contextmanager
 def _watching(state: Path, log: Log) -> Iterator[None]:
     """Log every opening of a private row file in this process, with whether the charge was durable at that moment."""
-    rows, watching = str(state / "rows"), [True]
+    rows, watching = str(state / "rows" / "table"), [True]
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and watching[0] and str(arguments[0]).startswith(rows):
@@ -206,9 +213,9 @@ class Jobs:
 
     def __call__(
         self, kind: str, spec: Mapping[str, Any], *, folder: Path, secret: bytes, cancelled: threading.Event,
-        progress: Callable[[str], None], limits: runner.Limits, python: Path | None,
+        progress: Callable[[str], None], limits: runner.Limits, python: Path | None = None,
     ) -> Mapping[str, Any]:  # fmt: skip
-        folder.mkdir()
+        folder.mkdir(parents=True)
         return getattr(self, f"_{kind}")(spec, folder, secret)
 
     def _fit(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
@@ -222,6 +229,9 @@ class Jobs:
             raise runner.JobFailed(runner.Reason.REFUSED, error=error) from error
         self.log.write(fitted=done["sha256"], model=_sha256(folder / MODEL))
         return done
+
+    def _ingest(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        return ingest(spec, folder=folder, secret=secret, progress=self.strike.stage)
 
     def _derive(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
         return derive(spec, folder=folder, secret=secret, progress=self.strike.stage)

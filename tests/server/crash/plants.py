@@ -60,6 +60,17 @@ class Refund:
         self.gateway.at(step)
 
 
+@dataclass(frozen=True)
+class Silent:
+    """Does not say that a charge was committed."""
+
+    gateway: Gateway
+
+    def __call__(self, step: Step) -> None:
+        if step is not Step.COMMITTED:
+            self.gateway.at(step)
+
+
 def _sealed(kind: type[Sealed]) -> Callable[[Gateway, Path], Gateway]:
     return lambda gateway, _state: replace(gateway, sealed=kind(gateway.sealed.folder, gateway.keys))
 
@@ -69,4 +80,5 @@ PLANTS: dict[str, Callable[[Gateway, Path], Gateway]] = {
     "fresh noise": _sealed(Fresh),
     "left behind": _sealed(Forgotten),
     "refund": lambda gateway, state: replace(gateway, at=Refund(gateway, state)),
+    "silent": lambda gateway, _state: replace(gateway, at=Silent(gateway)),
 }

@@ -46,10 +46,10 @@ class Log:
         with self.path.open("a") as file:
             file.write(json.dumps(what) + "\n")
 
-    def read(self, name: str) -> list[Any]:
-        """What the lives wrote under a name, in order."""
+    def read(self, *names: str) -> list[Any]:
+        """What the lives wrote under some names, in order."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return [line[name] for line in map(json.loads, lines) if name in line]
+        return [line[name] for line in map(json.loads, lines) for name in names if name in line]
 
 
 @dataclass
