@@ -1,6 +1,7 @@
 """One request id is one charge, however often and at once it comes, whatever becomes of the replies and the release."""
 
 import random
+import shutil
 import threading
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 from server import accounts, datasets, releases, requests
 from server.failpoints import Step
-from server.gateway import Call, Gateway
+from server.gateway import Call, Doubt, Gateway
 from server.store import Store
 from server.store_sql import SqlStore
 from synthgate.dataset import DatasetState, PrivacyUnit
