@@ -2,8 +2,8 @@
 
 Tables that copy 1, 5, 10 or all of the training rows, that jitter them by one bin, that copy outliers alone, or that
 leak one secret are refused; fresh people and engines at epsilon 1 are not. Draws are keyed, and engines draw from a
-seed, so that a run gives what the last one gave. Three draws by default (of the slower engines one, and three slow), 20 in `make test-slow`, 300 in `make soak`:
-n of n shows a rate above 0.05^(1/n), 86 % for 20 and 99 % for 300.
+seed, so that a run gives what the last one gave. Three draws by default (one of the slower engines), 20 in
+`make test-slow` (three of them), 300 in `make soak`: n of n shows a rate above 0.05^(1/n), 86 % for 20, 99 % for 300.
 """
 
 from collections.abc import Callable
@@ -134,8 +134,8 @@ INNOCENT: dict[str, Callable[[Draw], pd.DataFrame]] = {
 @pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("name", INNOCENT)
 def test_what_copies_nobody_is_not_refused(name: str, draws: int) -> None:
-    """Multivariate singling out is the nearest to its threshold: upper ends of 0.041 +- 0.015 for fresh people and 0.028
-    +- 0.009 for `independent` (14 draws), 3.2 and 6.9 standard deviations below 0.09. So about one draw in a thousand
+    """Multivariate singling out is the nearest to its threshold: upper ends of 0.041 +- 0.015 for fresh people and
+    0.028 +- 0.009 for `independent` (14 draws), 3.2 and 6.9 standard deviations below 0.09. So about one draw in a thousand
     of fresh people is refused: none of 3 or 20, and of 300 at most 3."""
     refused = [seed for seed in range(draws) if refusals(Draw(seed), INNOCENT[name](Draw(seed)))]
     assert len(refused) <= draws // 100
