@@ -135,8 +135,8 @@ INNOCENT: dict[str, Callable[[Draw], pd.DataFrame]] = {
 @pytest.mark.parametrize("name", INNOCENT)
 def test_what_copies_nobody_is_not_refused(name: str, draws: int) -> None:
     """Multivariate singling out is the nearest to its threshold: upper ends of 0.041 +- 0.015 for fresh people and
-    0.028 +- 0.009 for `independent` (14 draws), 3.2 and 6.9 standard deviations below 0.09. So about one draw in a thousand
-    of fresh people is refused: none of 3 or 20, and of 300 at most 3."""
+    0.028 +- 0.009 for `independent` (14 draws), 3.2 and 6.9 standard deviations below 0.09. So about one draw in a
+    thousand of fresh people is refused: none of 3 or 20, and of 300 at most 3."""
     refused = [seed for seed in range(draws) if refusals(Draw(seed), INNOCENT[name](Draw(seed)))]
     assert len(refused) <= draws // 100
 
