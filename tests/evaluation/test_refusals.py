@@ -2,8 +2,8 @@
 
 Tables that copy 1, 5, 10 or all of the training rows, that jitter them by one bin, that copy outliers alone, or that
 leak one secret are refused; fresh people and engines at epsilon 1 are not. Draws are keyed, and engines draw from a
-seed, so that a run gives what the last one gave. Three draws by default, 20 in `make test-slow`, 300 in `make soak`:
-n of n shows a rate above 0.05^(1/n), 86 % for 20 and 99 % for 300.
+seed, so that a run gives what the last one gave. Three draws by default (one of the slower engines), 20 in
+`make test-slow` (three of them), 300 in `make soak`: n of n shows a rate above 0.05^(1/n), 86 % for 20, 99 % for 300.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from synthgate.policy import DEFAULT_POLICY
 
 SIZE = 1_500
 LEAKED = "wealth"
-TABLE_ENGINES = ("independent", "star", "tree", "mst", "aim")
+TABLE_ENGINES = ("star", "tree", "mst", "aim")
 NETWORKS = ("vae", "gan")
 
 
@@ -125,11 +125,20 @@ def test_what_copies_or_leaks_is_refused(name: str, draws: int) -> None:
     assert sum(_convicted(name, Draw(seed)) for seed in range(draws)) == draws
 
 
+INNOCENT: dict[str, Callable[[Draw], pd.DataFrame]] = {
+    "fresh people": lambda draw: draw.fresh,
+    "independent": lambda draw: draw.fitted("independent"),
+}
+
+
 @pytest.mark.parametrize("draws", DRAWS)
-def test_fresh_people_are_not_refused(draws: int) -> None:
-    """The rule nearest to its threshold is multivariate singling out, an upper end of 0.034 +- 0.013: four and a half
-    standard deviations below 0.09, where the largest of 300 draws is expected three above."""
-    assert [refused for seed in range(draws) if (refused := refusals(Draw(seed), Draw(seed).fresh))] == []
+@pytest.mark.parametrize("name", INNOCENT)
+def test_what_copies_nobody_is_not_refused(name: str, draws: int) -> None:
+    """Multivariate singling out is the nearest to its threshold: upper ends of 0.041 +- 0.015 for fresh people and
+    0.028 +- 0.009 for `independent` (14 draws), 3.2 and 6.9 standard deviations below 0.09. So about one draw in a
+    thousand of fresh people is refused: none of 3 or 20, and of 300 at most 3."""
+    refused = [seed for seed in range(draws) if refusals(Draw(seed), INNOCENT[name](Draw(seed)))]
+    assert len(refused) <= draws // 100
 
 
 def test_a_control_of_trained_units_is_convicted_by_the_positive_controls(monkeypatch: pytest.MonkeyPatch) -> None:
