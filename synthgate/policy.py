@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,11 +16,23 @@ RISKS = ("risk.singling_out.univariate", "risk.singling_out.multivariate", "risk
 COPIES = "risk.copies"
 EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
+MARGIN = "verdict.margin"
+"""Not a metric: the noisy margin of an accounted verdict, which is at most 0 where the release passes."""
 FIXED_SCORES = frozenset(
     {*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3", "utility.association",
      "utility.tstr", "utility.tstr_gap"}
 )  # fmt: skip
 ATTACKS = (*RISKS, INFERENCE + "*")
+ACCOUNTED = frozenset({*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv3"})
+"""The scores, beside inference, whose upper bounds an accounted verdict can decide: one unit moves each by little."""
+
+
+class VerdictKind(StrEnum):
+    """How the rules are decided: all together by one noisy margin inside the epsilon, or each by its exact score,
+    outside of any epsilon and so only a few times in the life of an account."""
+
+    ACCOUNTED = "accounted"
+    EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +45,7 @@ class Rule:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in FIXED_SCORES | {EPSILON} and not self.score.startswith(INFERENCE):
+        if self.score not in FIXED_SCORES | {EPSILON, MARGIN} and not self.score.startswith(INFERENCE):
             raise InvalidPolicy(f"no metric gives a score of that name; known are {', '.join(sorted(FIXED_SCORES))}, "
                                 f"{INFERENCE}* and {INFERENCE}COLUMN")  # fmt: skip
         bounds = [b for b in (self.at_most, self.at_least) if b is not None]
@@ -41,6 +53,11 @@ class Rule:
             raise InvalidPolicy(f"rule {self.score}: set exactly one of at_most and at_least, to a number")
         if not math.isfinite(bounds[0]):
             raise InvalidPolicy(f"rule {self.score}: the bound must be finite")
+
+    @property
+    def is_attack(self) -> bool:
+        """Whether it bounds the excess of an attack on trained units."""
+        return self.score in RISKS or self.score.startswith(INFERENCE)
 
     @property
     def name(self) -> str:
@@ -59,7 +76,7 @@ class Policy:
 
     ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
     ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
-    account; ``approvals`` is how many officers must approve a passing release.
+    account; ``approvals`` is how many officers must approve a passing release; ``verdict`` is how the rules are decided.
     """
 
     name: str
@@ -68,6 +85,7 @@ class Policy:
     verdicts_max: int
     approvals: int
     rules: tuple[Rule, ...]
+    verdict: VerdictKind = VerdictKind.ACCOUNTED
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 64 or not self.name.isprintable():
@@ -83,6 +101,20 @@ class Policy:
             raise InvalidPolicy("a score has two rules; keep the stricter")
         if any(r.score == EPSILON for r in self.rules):
             raise InvalidPolicy("the bound on epsilon is set by epsilon_max, not by a rule")
+        if any(r.score == MARGIN for r in self.rules):
+            raise InvalidPolicy("the margin follows from the other rules; ask for it with `verdict: accounted`")
+        if self.verdict not in tuple(VerdictKind):
+            raise InvalidPolicy(f"verdict is {VerdictKind.ACCOUNTED} or {VerdictKind.EXACT}")
+        if self.verdict == VerdictKind.ACCOUNTED:
+            self._check_decidable()
+
+    def _check_decidable(self) -> None:
+        for rule in self.rules:
+            if rule.at_most is None or not (rule.is_attack or rule.score in ACCOUNTED):
+                raise InvalidPolicy(
+                    f"an accounted verdict cannot decide the rule {rule.name}: it takes upper bounds on the risks and on"
+                    " utility.tv1, tv2 and tv3; leave the rule out, or choose `verdict: exact`"
+                )
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
         """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every declared secret; nothing
@@ -97,20 +129,31 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON, in hex: what a release pins."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """sha256 of the canonical JSON, in hex: what a release pins. An exact verdict is not mentioned in it, so that
+        policies which are older than the choice keep their digest."""
+        plain = self.to_dict()
+        if self.verdict == VerdictKind.EXACT:
+            del plain["verdict"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         plain = {k: getattr(self, k) for k in ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals")}
-        return plain | {"rules": [r.to_dict() for r in self.rules]}
+        return plain | {"verdict": str(self.verdict), "rules": [r.to_dict() for r in self.rules]}
+
+    @classmethod
+    def from_stored(cls, document: Mapping[str, Any]) -> "Policy":
+        """Read a policy that the gateway stored: one that names no verdict is older than the choice, thus exact."""
+        return cls.from_dict({"verdict": str(VerdictKind.EXACT), **document})
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Policy":
-        """Read a policy; what it leaves out is as in DEFAULT_POLICY. Raises InvalidPolicy."""
+        """Read a policy; what it leaves out is as in DEFAULT_POLICY, or in EXACT_POLICY where it says ``verdict:
+        exact``. Raises InvalidPolicy."""
         if not isinstance(document, Mapping):
             raise InvalidPolicy("a policy is a mapping")
-        base = DEFAULT_POLICY.to_dict()
+        exact = document.get("verdict") == VerdictKind.EXACT
+        base = (EXACT_POLICY if exact else DEFAULT_POLICY).to_dict()
         if unknown := set(map(str, document)) - set(base):
             raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(base)}")
         merged = base | dict(document)
@@ -119,7 +162,10 @@ class Policy:
             raise InvalidPolicy("rules is a list of mappings with score and at_most or at_least")
         if any(set(r) - {"score", "at_most", "at_least"} or not isinstance(r.get("score"), str) for r in rules):
             raise InvalidPolicy("a rule has the keys score and at_most or at_least, and no others")
-        return cls(**merged, rules=tuple(Rule(**r) for r in rules))
+        verdict = merged.pop("verdict")
+        if verdict not in tuple(VerdictKind):
+            raise InvalidPolicy(f"verdict is {VerdictKind.ACCOUNTED} or {VerdictKind.EXACT}")
+        return cls(**merged, verdict=VerdictKind(verdict), rules=tuple(Rule(**r) for r in rules))
 
 
 RISK_THRESHOLD = 0.09
@@ -132,9 +178,15 @@ DEFAULT_POLICY = Policy(
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
         Rule(score=COPIES, at_most=0.01),
-        Rule(score="utility.tv2_excess", at_most=0.20),
+        Rule(score="utility.tv2", at_most=0.35),
     ),
 )
+EXACT_POLICY = replace(
+    DEFAULT_POLICY,
+    verdict=VerdictKind.EXACT,
+    rules=(*DEFAULT_POLICY.rules[:-1], Rule(score="utility.tv2_excess", at_most=0.20)),
+)
+"""The default where the verdict is exact: for tables that are too small for an accounted one."""
 
 
 class Outcome(StrEnum):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from synthgate.accounted import NoisyMargin
 from synthgate.approval import Binding
 from synthgate.derivation import Derivation
 
@@ -84,7 +85,8 @@ class Release:
     the account, in millionths; ``sha256`` and ``bytes`` describe the canonical Parquet of a RELEASED one. A derived
     release has a ``derivation``, which names its source, and is charged nothing: ``epsilon`` and the like are 0.
     ``approvals`` names the officers whose approvals count now; ``binding`` is what they are asked to approve, or did,
-    and is shown to stewards and officers alone, where the policy asks for approvals.
+    and is shown to stewards and officers alone, where the policy asks for approvals. ``margin`` is what an accounted
+    verdict decided by, hidden from analysts.
     """
 
     id: str
@@ -108,6 +110,7 @@ class Release:
     rows: int = 0
     derivation: Derivation | None = None
     binding: Binding | None = None
+    margin: NoisyMargin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,12 @@ class SizeOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIZE_ORIGIN_UNSPECIFIED: _ClassVar[SizeOrigin]
     SIZE_ORIGIN_DECLARED: _ClassVar[SizeOrigin]
     SIZE_ORIGIN_COUNTED: _ClassVar[SizeOrigin]
+
+class VerdictKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_KIND_UNSPECIFIED: _ClassVar[VerdictKind]
+    VERDICT_KIND_ACCOUNTED: _ClassVar[VerdictKind]
+    VERDICT_KIND_EXACT: _ClassVar[VerdictKind]
 KIND_UNSPECIFIED: Kind
 KIND_CATEGORICAL: Kind
 KIND_INTEGER: Kind
@@ -44,6 +50,9 @@ ROLE_SENSITIVE: Role
 SIZE_ORIGIN_UNSPECIFIED: SizeOrigin
 SIZE_ORIGIN_DECLARED: SizeOrigin
 SIZE_ORIGIN_COUNTED: SizeOrigin
+VERDICT_KIND_UNSPECIFIED: VerdictKind
+VERDICT_KIND_ACCOUNTED: VerdictKind
+VERDICT_KIND_EXACT: VerdictKind
 
 class Point(_message.Message):
     __slots__ = ("integer", "real", "moment")
@@ -122,17 +131,19 @@ class Rule(_message.Message):
     def __init__(self, score: _Optional[str] = ..., at_most: _Optional[float] = ..., at_least: _Optional[float] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules")
+    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules", "verdict")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPSILON_MAX_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_ONLY_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_MAX_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
     name: str
     epsilon_max: float
     certified_only: bool
     verdicts_max: int
     approvals: int
     rules: _containers.RepeatedCompositeFieldContainer[Rule]
-    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ...) -> None: ...
+    verdict: VerdictKind
+    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., verdict: _Optional[_Union[VerdictKind, str]] = ...) -> None: ...

@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from synthgate.dataset import PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.errors import InvalidDomain
-from synthgate.policy import DEFAULT_POLICY, Policy, Rule
+from synthgate.errors import InvalidDomain, InvalidPolicy
+from synthgate.policy import DEFAULT_POLICY, Policy, Rule, VerdictKind
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import types_pb2 as types
 
@@ -28,6 +28,11 @@ ROLES = {
     Role.SENSITIVE: types.ROLE_SENSITIVE,
 }
 ORIGINS = {SizeOrigin.DECLARED: types.SIZE_ORIGIN_DECLARED, SizeOrigin.COUNTED: types.SIZE_ORIGIN_COUNTED}
+VERDICTS = {
+    VerdictKind.ACCOUNTED: types.VERDICT_KIND_ACCOUNTED,
+    VerdictKind.EXACT: types.VERDICT_KIND_EXACT,
+}
+_VERDICT_OF = {n: kind for kind, n in VERDICTS.items()} | {types.VERDICT_KIND_UNSPECIFIED: VerdictKind.ACCOUNTED}
 _KIND_OF = {number: kind for kind, number in KINDS.items()}
 _ROLE_OF = {number: role for role, number in ROLES.items()} | {types.ROLE_UNSPECIFIED: Role.AUXILIARY}
 _ORIGIN_OF = {number: o for o, number in ORIGINS.items()} | {types.SIZE_ORIGIN_UNSPECIFIED: SizeOrigin.DECLARED}
@@ -97,11 +102,15 @@ def policy_to_proto(policy: Policy) -> types.Policy:
         verdicts_max=policy.verdicts_max,
         approvals=policy.approvals,
         rules=[types.Rule(score=r.score, at_most=r.at_most, at_least=r.at_least) for r in policy.rules],
+        verdict=VERDICTS[policy.verdict],
     )
 
 
 def policy_from_proto(message: types.Policy) -> Policy:
     """The policy in a message. Raises InvalidPolicy, also for a rule without a bound."""
+    verdict = _VERDICT_OF.get(message.verdict)
+    if verdict is None:
+        raise InvalidPolicy("unknown kind of verdict; choose accounted or exact")
     return Policy(
         name=message.name,
         epsilon_max=message.epsilon_max,
@@ -109,6 +118,7 @@ def policy_from_proto(message: types.Policy) -> Policy:
         verdicts_max=message.verdicts_max,
         approvals=message.approvals,
         rules=tuple(map(_rule_from_proto, message.rules)),
+        verdict=verdict,
     )
 
 
