@@ -75,6 +75,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
     # Why a derived release failed follows from the request and a model that has passed: no row had a part in it.
     stage = record.failure if release.derivation is not None and state is ReleaseState.CLOSED else ""
     hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0, "binding": None}
+    hidden["margin"] = None
     if state is not ReleaseState.RELEASED:
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)
@@ -144,6 +145,18 @@ def destroy_data(gateway: Gateway, record: ReleaseRecord) -> None:
         for digest in {record.artifacts.get(kind) for kind in GENERATED} - needed:
             if digest:
                 gateway.artifacts.destroy(digest)
+
+
+def check_unsealed(gateway: Gateway, release: str) -> None:
+    """Raise WrongState where exact scores are sealed: while something may still be decided about a release whose
+    verdict is accounted, nobody is to decide by them."""
+    with gateway.store.begin() as tx:
+        record = tx.releases.get(release)
+    if record.accounted and not record.release.state.terminal:
+        raise WrongState(
+            f"release {release!r} is {record.release.state}: its exact scores are sealed until it is at rest; "
+            "`release show` has the noisy margin that decided"
+        )
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:

@@ -46,7 +46,7 @@ def quote(
     plan, charge = _price(record, balance, engine, epsilon, delta)
     environments.check(gateway.settings, plan.engine)
     refusals = _refusals(gateway, record, plan, balance, verdicts)
-    largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
+    largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record), record.policy.verdict)
     if not balance.admits(charge):
         refusals = (*refusals, _exhausted(balance, charge, plan, largest).message)
     if taken is not None and (beyond := taken.refusal(balance, charge)):
@@ -74,17 +74,17 @@ def create(
         record = _ready(gateway, tx, call.principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         budget = _budget(balance, epsilon, delta)
-        plan = pricing.known(engine, record.dataset.domain, _sizes(record), budget)
+        plan = pricing.known(engine, record.dataset.domain, _sizes(record), budget, record.policy.verdict)
         made = None if plan is None else _reserve(gateway, tx, call, record, plan, balance)
         return made or Unmade(record, balance, budget, plan)
 
     while isinstance(found := gateway.store.together(admit), Unmade):
-        domain, sizes = found.record.dataset.domain, _sizes(found.record)
+        domain, sizes, verdict = found.record.dataset.domain, _sizes(found.record), found.record.policy.verdict
         if found.plan is not None:
             charge = pricing.charge(found.plan, found.balance.account)
-            largest = pricing.largest_epsilon(found.balance, engine, domain, sizes)
+            largest = pricing.largest_epsilon(found.balance, engine, domain, sizes, verdict)
             raise _exhausted(found.balance, charge, found.plan, largest)
-        pricing.plan(engine, domain, sizes, found.budget)  # may take seconds, once: never inside a transaction
+        pricing.plan(engine, domain, sizes, found.budget, verdict)  # may take seconds, once: never inside a transaction
     gateway.at(Step.RESERVED)
     gateway.wake.set()
     return found
@@ -105,7 +105,8 @@ def _reserve(
         tx.ledger.reserve(release.account, release.id, charge, by=call.principal.name)
     except BudgetExhausted:
         return None
-    made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1)
+    number = 0 if plan.verdict else verdicts + 1
+    made = ReleaseRecord(release=release, plan=plan.to_json(), policy=record.policy, verdict_number=number)
     tx.releases.add(made)
     call.answer(tx, release.id, dataset=release.dataset, engine=release.engine, epsilon=f"{release.epsilon:g}")
     gateway.at(Step.RESERVE_WRITING)
@@ -140,7 +141,8 @@ def _sizes(record: DatasetRecord) -> PublicSizes:
 def _price(
     record: DatasetRecord, balance: Balance, engine: str, epsilon: float, delta: float | None
 ) -> tuple[Plan, Charge]:
-    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), _budget(balance, epsilon, delta))
+    budget = _budget(balance, epsilon, delta)
+    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), budget, record.policy.verdict)
     return plan, pricing.charge(plan, balance.account)
 
 

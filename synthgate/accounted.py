@@ -1,8 +1,8 @@
 """The accounted verdict: one noisy margin decides all rules of a policy, inside the epsilon that is asked for.
 
-For each rule there is a distance T to its bound, a whole number in privacy units, above 0 where the rule is broken. With
-the released sample fixed, one unit moves each T by at most 1; so does it move their largest, the margin M, however many
-rules there are. The release passes where
+For each rule there is a distance T to its bound, a whole number in privacy units, above 0 where the rule is broken.
+With the released sample fixed, one unit moves each T by at most 1; so does it move their largest, the margin M, however
+many rules there are. The release passes where
 
     M + N + 1.645 sigma <= 0,    N discrete Gaussian noise of scale sigma
 

@@ -76,7 +76,8 @@ class Policy:
 
     ``epsilon_max`` bounds one release's epsilon; ``certified_only`` asks for an engine on the operator's list;
     ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
-    account; ``approvals`` is how many officers must approve a passing release; ``verdict`` is how the rules are decided.
+    account; ``approvals`` is how many officers must approve a passing release; ``verdict`` is how the rules are
+    decided.
     """
 
     name: str
@@ -105,15 +106,16 @@ class Policy:
             raise InvalidPolicy("the margin follows from the other rules; ask for it with `verdict: accounted`")
         if self.verdict not in tuple(VerdictKind):
             raise InvalidPolicy(f"verdict is {VerdictKind.ACCOUNTED} or {VerdictKind.EXACT}")
-        if self.verdict == VerdictKind.ACCOUNTED:
+        object.__setattr__(self, "verdict", VerdictKind(self.verdict))
+        if self.verdict is VerdictKind.ACCOUNTED:
             self._check_decidable()
 
     def _check_decidable(self) -> None:
         for rule in self.rules:
             if rule.at_most is None or not (rule.is_attack or rule.score in ACCOUNTED):
                 raise InvalidPolicy(
-                    f"an accounted verdict cannot decide the rule {rule.name}: it takes upper bounds on the risks and on"
-                    " utility.tv1, tv2 and tv3; leave the rule out, or choose `verdict: exact`"
+                    f"an accounted verdict cannot decide the rule {rule.name}: it takes upper bounds on the risks and"
+                    " on utility.tv1, tv2 and tv3; leave the rule out, or choose `verdict: exact`"
                 )
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
@@ -132,7 +134,7 @@ class Policy:
         """sha256 of the canonical JSON, in hex: what a release pins. An exact verdict is not mentioned in it, so that
         policies which are older than the choice keep their digest."""
         plain = self.to_dict()
-        if self.verdict == VerdictKind.EXACT:
+        if self.verdict is VerdictKind.EXACT:
             del plain["verdict"]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -162,10 +164,7 @@ class Policy:
             raise InvalidPolicy("rules is a list of mappings with score and at_most or at_least")
         if any(set(r) - {"score", "at_most", "at_least"} or not isinstance(r.get("score"), str) for r in rules):
             raise InvalidPolicy("a rule has the keys score and at_most or at_least, and no others")
-        verdict = merged.pop("verdict")
-        if verdict not in tuple(VerdictKind):
-            raise InvalidPolicy(f"verdict is {VerdictKind.ACCOUNTED} or {VerdictKind.EXACT}")
-        return cls(**merged, verdict=VerdictKind(verdict), rules=tuple(Rule(**r) for r in rules))
+        return cls(**merged, rules=tuple(Rule(**r) for r in rules))
 
 
 RISK_THRESHOLD = 0.09

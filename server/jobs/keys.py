@@ -22,6 +22,8 @@ class Label(StrEnum):
     JOURNAL = "synthgate/v1/fit/journal"
     SAMPLE = "synthgate/v1/fit/sample"
     EVALUATION = "synthgate/v1/evaluate"
+    VERDICT_STREAMS = "synthgate/v1/verdict/streams"
+    VERDICT_JOURNAL = "synthgate/v1/verdict/journal"
 
 
 def subkey(secret: bytes, label: Label) -> bytes:

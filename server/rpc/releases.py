@@ -129,6 +129,7 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     def GetReport(self, request: pb.GetReportRequest, call: Call) -> pb.GetReportResponse:  # noqa: N802
         """Read the report; exact and private."""
         html = request.format == pb.REPORT_FORMAT_HTML
+        releases.check_unsealed(self.gateway, request.id)
         content = self._artifact(call.principal, request.id, "report_html" if html else "report_json")
         return pb.GetReportResponse(content=content, media_type="text/html" if html else "application/json")
 

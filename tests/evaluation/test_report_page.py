@@ -17,7 +17,7 @@ from evaluation.run import compare
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Column, Domain, Kind
 from synthgate.events import Gaussian
-from synthgate.policy import DEFAULT_POLICY, EPSILON, Finding, Outcome, Verdict
+from synthgate.policy import EPSILON, EXACT_POLICY, Finding, Outcome, Verdict
 from synthgate.report import Report
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -63,7 +63,7 @@ def report() -> Report:
 
 
 def _verdict(outcomes: dict[str, Outcome]) -> Verdict:
-    rules = DEFAULT_POLICY.concrete(DOMAIN)
+    rules = EXACT_POLICY.concrete(DOMAIN)
     return Verdict(findings=tuple(Finding(rule=r, outcome=outcomes.get(r.score, Outcome.PASSED)) for r in rules))
 
 

@@ -15,7 +15,7 @@ from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
-from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule
+from synthgate.policy import ACCOUNTED, DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, VerdictKind
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2, types_pb2
 
@@ -68,11 +68,15 @@ def units_and_sizes(draw):
 
 @st.composite
 def policies(draw):
-    scores = draw(st.lists(st.sampled_from(sorted(FIXED_SCORES)), max_size=4, unique=True))
-    rules = [Rule(score=s, **{draw(st.sampled_from(["at_most", "at_least"])): draw(REALS)}) for s in scores]
+    verdict = draw(st.sampled_from(VerdictKind))
+    exact = verdict is VerdictKind.EXACT
+    scores = draw(st.lists(st.sampled_from(sorted(FIXED_SCORES if exact else ACCOUNTED)), max_size=4, unique=True))
+    bounds = ["at_most", "at_least"] if exact else ["at_most"]
+    rules = [Rule(score=s, **{draw(st.sampled_from(bounds)): draw(REALS)}) for s in scores]
     return Policy(
         name=draw(NAMES), epsilon_max=draw(st.floats(1e-3, 100)), certified_only=draw(st.booleans()),
         verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), rules=tuple(rules),
+        verdict=verdict,
     )  # fmt: skip
 
 

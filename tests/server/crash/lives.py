@@ -38,7 +38,7 @@ from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.derivation import Derivation
 from synthgate.domain import UNIT_COLUMN
 from synthgate.errors import SynthgateError
-from synthgate.policy import COPIES, Policy, Rule
+from synthgate.policy import COPIES, Policy, Rule, VerdictKind
 from synthgate.report import Better, Report, Score
 from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call
 from tests.server.crash.strikes import Life, Log, Strike
@@ -56,7 +56,7 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
     accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
     policy = Policy(
         name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
-        approvals=1 if scenario == "awaiting" else 0,
+        verdict=VerdictKind.EXACT, approvals=1 if scenario == "awaiting" else 0,
     )  # fmt: skip
     datasets.register(
         gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
