@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from dp_models.base import Plan
+from dp_models.base import Noise, Plan, VerdictShare
 from dp_models.mechanisms.attempt import AttemptNoise
 from dp_models.mechanisms.journal import Journal
+from evaluation.base import Comparison
 from evaluation.margin import margin
 from evaluation.run import compare, load
 from server.jobs import worker
@@ -45,10 +46,7 @@ def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: 
     verdict: tuple[Score, ...] = ()
     if "plan" in spec:
         progress("verdict")
-        plan, rules = Plan.from_json(spec["plan"]), tuple(Rule(**rule) for rule in spec["rules"])
-        assert plan.verdict is not None  # noqa: S101 - the gateway admits no other
-        exact = margin(comparison, rules, plan.sizes, sigma=plan.verdict.sigma, seed=seed).value
-        verdict = (noisy(exact, plan, journal=Path(spec["journal"]), secret=secret),)
+        verdict = (_verdict(comparison, spec, seed=seed, secret=secret),)
     report = compare(comparison, seed=seed, progress=progress)
     worker.write_json(folder / REPORT, replace(report, scores=(*verdict, *report.scores)).to_dict())
     content = (folder / REPORT).read_bytes()
@@ -60,14 +58,12 @@ def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: 
     }
 
 
-def noisy(exact: int, plan: Plan, *, journal: Path, secret: bytes) -> Score:
-    """The margin with the noise that the plan paid for. Its pessimistic end is at most 0 where the release passes."""
-    share = plan.verdict
-    assert share is not None  # noqa: S101 - asked for accounted verdicts alone
-    with Journal(journal, subkey(secret, Label.VERDICT_JOURNAL)) as kept:
-        noise = AttemptNoise(kept, subkey(secret, Label.VERDICT_STREAMS))
-        value = int(noise.discrete_gaussian(np.array([exact]), sigma=share.sigma, sensitivity=1)[0])
-        noise.finish()
+def noisy(exact: int, share: VerdictShare, noise: Noise) -> Score:
+    """The margin with the noise that the plan paid for. Its pessimistic end is at most 0 where the release passes.
+
+    Raises FailedPrecondition where ``noise`` drew anything else than that.
+    """
+    value = int(noise.discrete_gaussian(np.array([exact]), sigma=share.sigma, sensitivity=1)[0])
     if noise.event != share.event:
         raise FailedPrecondition("the verdict drew other noise than its plan priced; it was thrown away")
     reach = Z95 * share.sigma
@@ -75,6 +71,19 @@ def noisy(exact: int, plan: Plan, *, journal: Path, secret: bytes) -> Score:
         name=MARGIN, value=value, low=value - reach, high=value + reach, better=Better.LOWER,
         note=f"in privacy units, with noise of {share.sigma:g}; the release passes where the upper end is at most 0",
     )  # fmt: skip
+
+
+def _verdict(comparison: Comparison, spec: Mapping[str, Any], *, seed: bytes, secret: bytes) -> Score:
+    """The noisy margin, drawn once for an attempt and its replays. Raises FailedPrecondition."""
+    plan, rules = Plan.from_json(spec["plan"]), tuple(Rule(**rule) for rule in spec["rules"])
+    if plan.verdict is None:
+        raise FailedPrecondition("the plan leaves nothing for an accounted verdict; ask for a new release")
+    exact = margin(comparison, rules, plan.sizes, sigma=plan.verdict.sigma, seed=seed).value
+    with Journal(Path(spec["journal"]), subkey(secret, Label.VERDICT_JOURNAL)) as journal:
+        noise = AttemptNoise(journal, subkey(secret, Label.VERDICT_STREAMS))
+        found = noisy(exact, plan.verdict, noise)
+        noise.finish()
+    return found
 
 
 if __name__ == "__main__":
