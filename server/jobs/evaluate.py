@@ -59,13 +59,8 @@ def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: 
 
 
 def noisy(exact: int, share: VerdictShare, noise: Noise) -> Score:
-    """The margin with the noise that the plan paid for. Its pessimistic end is at most 0 where the release passes.
-
-    Raises FailedPrecondition where ``noise`` drew anything else than that.
-    """
+    """The margin with the noise that the plan paid for. Its pessimistic end is at most 0 where the release passes."""
     value = int(noise.discrete_gaussian(np.array([exact]), sigma=share.sigma, sensitivity=1)[0])
-    if noise.event != share.event:
-        raise FailedPrecondition("the verdict drew other noise than its plan priced; it was thrown away")
     reach = Z95 * share.sigma
     return Score(
         name=MARGIN, value=value, low=value - reach, high=value + reach, better=Better.LOWER,
@@ -83,6 +78,8 @@ def _verdict(comparison: Comparison, spec: Mapping[str, Any], *, seed: bytes, se
         noise = AttemptNoise(journal, subkey(secret, Label.VERDICT_STREAMS))
         found = noisy(exact, plan.verdict, noise)
         noise.finish()
+    if noise.event != plan.verdict.event:
+        raise FailedPrecondition("the verdict drew other noise than its plan priced; it was thrown away")
     return found
 
 
