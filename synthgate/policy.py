@@ -177,7 +177,7 @@ DEFAULT_POLICY = Policy(
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
         Rule(score=COPIES, at_most=0.01),
-        Rule(score="utility.tv2", at_most=0.35),
+        Rule(score="utility.tv2", at_most=0.25),
     ),
 )
 EXACT_POLICY = replace(
