@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from evaluation.report import plots, words
 from synthgate.domain import Domain
-from synthgate.policy import EPSILON, Finding, Outcome, Verdict
+from synthgate.policy import EPSILON, MARGIN, Finding, Outcome, Verdict
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -85,8 +85,9 @@ def _tables(report: Report, verdict: Verdict, statement: PrivacyStatement) -> li
     epsilon = Score(name=EPSILON, value=spent, low=spent, high=spent, better=Better.LOWER, note="from the statement")
     groups = {
         "Privacy": (epsilon,) if statement.scope is not Scope.NONE else (),
+        "Verdict": tuple(s for s in report.scores if s.name == MARGIN),
         "Risk": tuple(s for s in report.scores if s.name.startswith("risk.")),
-        "Utility": tuple(s for s in report.scores if not s.name.startswith("risk.")),
+        "Utility": tuple(s for s in report.scores if not s.name.startswith("risk.") and s.name != MARGIN),
     }
     return [
         {"heading": heading, "rows": [_row(s, findings.get(s.name)) for s in scores]}

@@ -2,12 +2,13 @@
 
 import math
 
-from synthgate.policy import COPIES, EPSILON, INFERENCE, Finding, Outcome, Rule, Verdict
+from synthgate.policy import COPIES, EPSILON, INFERENCE, MARGIN, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
 LABELS = {
     EPSILON: "Epsilon",
+    MARGIN: "Noisy margin of all rules, in units",
     "risk.singling_out.univariate": "Singling out, one column",
     "risk.singling_out.multivariate": "Singling out, several columns",
     "risk.linkability": "Linking two halves",

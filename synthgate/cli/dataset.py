@@ -131,6 +131,7 @@ def draw(console: Console, view: DatasetView) -> None:
         else f"{sizes.rows:,} rows, {sizes.units:,} units ({sizes.origin})",
         "account": dataset.account,
         "policy": f"{view.policy.name}: {'; '.join(r.name for r in view.policy.rules)}",
+        "verdict": view.policy.verdict,
         "target": dataset.domain.target,
         "registered": f"{output.moment(dataset.created_at)} by {dataset.registered_by}",
     }
