@@ -31,9 +31,9 @@ def known(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget
 
 
 def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget, verdict: VerdictKind) -> Plan:
-    """The engine's plan, with its share for an accounted ``verdict``. Raises UnknownEngine, and FailedPrecondition where
-    the engine cannot make one, or made one for something else or for more than was asked. The same request gets the
-    same plan."""
+    """The engine's plan, with its share for an accounted ``verdict``. Raises UnknownEngine, and FailedPrecondition
+    where the engine cannot make one, or made one for something else or for more than was asked. The same request gets
+    the same plan."""
     if (found := known(engine, domain, sizes, budget, verdict)) is not None:
         return found
     chosen = synthesizer(engine or DEFAULT_ENGINE)

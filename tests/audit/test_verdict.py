@@ -53,9 +53,9 @@ RULES = (Rule(score=COPIES, at_most=0.01),)
 
 
 class Bench:
-    """One target row, trained on or not, among others that the attacker knows; the attacker chooses what is judged. In a
-    sample of the target and of ``known`` rows of trained units, so many units are found, one more where the target was
-    trained on. Margins are computed by the verdict's own function, once for each sample."""
+    """One target row, trained on or not, among others that the attacker knows; the attacker chooses what is judged. In
+    a sample of the target and of ``known`` rows of trained units, so many units are found, one more where the target
+    was trained on. Margins are computed by the verdict's own function, once for each sample."""
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
@@ -111,10 +111,10 @@ class Bench:
         return min(max(float(ndtr((-Z95 * self.sigma - exact + 0.5) / self.sigma)), 1e-9), 1 - 1e-9)
 
 
-def attacked(sigma: float) -> Verdict:
+def attacked(sigma: float, games: int = PLAYED) -> Verdict:
     bench = Bench(sigma)
-    hits, alarms = (sum(bench.attack(trained) for _ in range(PLAYED)) for trained in (1, 0))
-    return Verdict(hits=hits, alarms=alarms, games=PLAYED)
+    hits, alarms = (sum(bench.attack(trained) for _ in range(games)) for trained in (1, 0))
+    return Verdict(hits=hits, alarms=alarms, games=games)
 
 
 @pytest.mark.guarantee("accounted-verdict")
@@ -126,6 +126,15 @@ def test_a_thousand_adaptive_verdicts_prove_less_than_they_cost(note: Note, reco
     assert not note("verdict: 1,000 adaptive calls", claim, found)
     assert found.proves(CLAIMED.delta) < 1
     record_property("reached", f"1,000 calls of epsilon 1 prove {found.proves(CLAIMED.delta):.2f}")
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_a_twentieth_of_the_noise_is_convicted(note: Note) -> None:
+    """The same attack: it is one that finds what there is."""
+    sigma = calibrate(lambda scale: Repeated(DiscreteGaussian(scale), CALLS), CLAIMED)
+    found = attacked(sigma / 20, games=100)
+    assert note("verdict: a twentieth of the noise", Repeated(DiscreteGaussian(sigma), CALLS), found)
+    assert found.proves(CLAIMED.delta) > 1
 
 
 @pytest.mark.guarantee("accounted-verdict")

@@ -59,8 +59,8 @@ def rows(x: npt.ArrayLike, y: npt.ArrayLike, ill: str) -> pd.DataFrame:
 
 
 def copied() -> tuple[Pair, PublicSizes, tuple[Rule, ...]]:
-    """Everybody is a person of two rows; the victim's are in the sample, and nobody else's. Few were trained on, so that
-    all of them are targets; half of the targets that there should be is what a control side alone has."""
+    """Everybody is a person of two rows; the victim's are in the sample, and nobody else's. Few were trained on, so
+    that all of them are targets."""
     sizes = PublicSizes(rows=400, units=200, max_rows=2)
     train, holdout = (rows(np.arange(2 * n) % 977, 1.0, "false") for n in (10, 40))
     victim = rows([500.5, 501.5], [3.0, 3.0], "true")

@@ -1,7 +1,7 @@
 """Controls of the accounted verdict on real people (UCI Adult): strangers pass, copies are refused.
 
-Margins are exact and drawn from seeded tables, so nothing here hangs on noise: at epsilon 1 its scale is 21.5 units, and
-what a margin means is how many of these it is away from 0.
+Margins are exact and drawn from seeded tables, so nothing here hangs on noise: at epsilon 1 its scale is 21.5 units,
+and what a margin means is how many of these it is away from 0.
 """
 
 from functools import cache
