@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgate.accounted import NoisyMargin
 from synthgate.approval import Binding
 from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
@@ -109,6 +110,7 @@ RELEASES = st.builds(
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,
     stage=TEXT, reasons=TEXTS, approvals=TEXTS, approvals_needed=SMALL, sha256=TEXT, bytes=AMOUNTS, rows=AMOUNTS,
     derivation=st.none() | DERIVATIONS, binding=st.none() | BINDINGS,
+    margin=st.none() | st.builds(NoisyMargin, value=st.integers(-(2**40), 2**40), sigma=REALS),
 )  # fmt: skip
 QUOTES = st.builds(
     Quote, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS, plan_epsilon=REALS, share_ppm=AMOUNTS,
