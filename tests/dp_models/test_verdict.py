@@ -21,12 +21,12 @@ DOMAIN = Domain(
 )
 SIZES = PublicSizes(rows=12_000, units=12_000)
 ENGINES = ["aim", "auto", "gan", "independent", "mst", "star", "tree", "vae"]
+ASKED = [("independent", 0.1, 1e-6), ("aim", 3.0, 1e-6), *((engine, 1.0, 5e-8) for engine in ENGINES)]
 
 
-@pytest.mark.parametrize("asked", [(0.1, 1e-6), (1.0, 5e-8), (3.0, 1e-6)])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_engine_and_verdict_together_cost_what_was_asked(engine: str, asked: tuple[float, float]) -> None:
-    budget = PrivacyBudget.spend(*asked)
+@pytest.mark.parametrize(("engine", "asked", "delta"), ASKED)
+def test_engine_and_verdict_together_cost_what_was_asked(engine: str, asked: float, delta: float) -> None:
+    budget = PrivacyBudget.spend(asked, delta)
     plan = plan_judged(synthesizer(engine), DOMAIN, SIZES, budget)
     assert plan.verdict is not None
     assert 0.98 * budget.epsilon < epsilon(plan.event, budget.delta) <= budget.epsilon

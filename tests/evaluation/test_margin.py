@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from evaluation import per_unit
 from evaluation.base import Comparison
-from evaluation.chosen import chosen
+from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
+from evaluation.tables import MISSING
 from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, copy_targets
 from synthgate.dataset import PublicSizes
+from synthgate.domain import Domain
 from synthgate.policy import COPIES, Rule
 from tests.evaluation.random_tables import DOMAIN, RULES, comparison, frame, sizes, without
 
@@ -114,3 +117,81 @@ def test_without_targets_nothing_passes() -> None:
     made = comparison(draw, units=60, max_rows=1)
     few = margin(made, (Rule(score=COPIES, at_most=0.5),), PublicSizes(rows=12_000, units=12_000), sigma=2.0, seed=SEED)
     assert few.value == few.terms["units.control"] > 1_000
+
+
+def emptied(side: str) -> Comparison:
+    made = comparison(np.random.default_rng(1), units=60, max_rows=1)
+    return replace(made, **{side: getattr(made, side).iloc[:0], f"{side}_units": np.zeros(0, dtype=np.int64)})
+
+
+def constant() -> Comparison:
+    made = comparison(np.random.default_rng(2), units=60, max_rows=1)
+    parts = {name: getattr(made, name) for name in ("train", "holdout", "sample")}
+    return replace(made, **{name: part.assign(**part.iloc[0].to_dict()) for name, part in parts.items()})
+
+
+def nulls() -> Comparison:
+    made = comparison(np.random.default_rng(3), units=60, max_rows=1)
+    empty = {c.name: (np.nan if made.train[c.name].dtype.kind == "f" else MISSING) for c in DOMAIN.modelled}
+    parts = {name: getattr(made, name).assign(**empty) for name in ("train", "holdout", "sample")}
+    return replace(made, **parts)
+
+
+def single() -> Comparison:
+    made = comparison(np.random.default_rng(4), units=60, max_rows=1)
+    first = {name: getattr(made, name).iloc[:1].reset_index(drop=True) for name in ("train", "holdout", "sample")}
+    units = np.zeros(1, dtype=np.int64)
+    return replace(made, **first, train_units=units, holdout_units=units)
+
+
+AWKWARD = {
+    "no trained unit": lambda: emptied("train"), "no control": lambda: emptied("holdout"), "all alike": constant,
+    "all null": nulls, "one of each": single,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_no_content_of_tables_is_an_error(name: str) -> None:
+    """An exception would be a refusal that nobody paid for."""
+    found = margin(AWKWARD[name](), RULES, sizes(60, 1), sigma=2.0, seed=SEED)
+    assert len(found.terms) == len(RULES) + 2
+    assert isinstance(found.value, int)
+
+
+def by_position(frame: pd.DataFrame, units: np.ndarray, domain: Domain, *, key: bytes) -> Chosen:
+    """Targets by a permutation of the units that there are, as the exact attacks draw them."""
+    found = chosen(frame, units, domain, key=key)
+    order = np.random.default_rng(1).permutation(len(found.rows))
+    return replace(found, rows=found.rows.iloc[order].reset_index(drop=True))
+
+
+def widest(numbers: range, rules: tuple[Rule, ...]) -> int:
+    """By how much a term moves at most over some tables, a trained unit being taken out."""
+    found = 0
+    for number in numbers:
+        made, public, _, sigma, draw = drawn(number, 1)
+        fewer = without(made, int(draw.integers(made.units[0])), trained=True)
+        found = max(found, moves(*(margin(m, rules, public, sigma=sigma, seed=SEED) for m in (made, fewer))))
+    return found
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_targets_drawn_anew_are_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = tuple(rule for rule in RULES if rule.score in ("risk.linkability", COPIES))
+    assert widest(range(20), rules) <= 1
+    monkeypatch.setattr(per_unit, "chosen", by_position)
+    assert widest(range(20), rules) > 1
+
+
+@pytest.mark.parametrize(("asked", "singled"), [("22", 0), ("122", 1), ("12", 2)])
+def test_a_unit_more_singles_out_one_and_one_in_another_s_place_two(asked: str, singled: int) -> None:
+    """Why nobody's place is taken in singling out: of 2, 2 the unit 1 more makes one query right, and two if a 2 went
+    for it."""
+    queries = tuple(pl.col("c0") == value for value in "12")
+    assert int(np.count_nonzero(per_unit.first_matches(pl.DataFrame({"c0": list(asked)}), queries) == 1)) == singled
+
+
+def test_a_unit_is_counted_in_the_first_query_that_it_matches() -> None:
+    queries = (pl.col("c0") > 5, pl.col("c0") > 1, pl.col("c0") > 0)
+    frame = pl.DataFrame({"c0": [9.0, 2.0, 3.0, None]})
+    assert per_unit.first_matches(frame, queries).tolist() == [1, 2, 0]
