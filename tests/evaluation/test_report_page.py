@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,8 +18,8 @@ from evaluation.run import compare
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Column, Domain, Kind
 from synthgate.events import Gaussian
-from synthgate.policy import EPSILON, EXACT_POLICY, Finding, Outcome, Verdict
-from synthgate.report import Report
+from synthgate.policy import EPSILON, EXACT_POLICY, MARGIN, Finding, Outcome, Rule, Verdict
+from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -169,3 +170,17 @@ def test_belief(epsilon: float, sure: float) -> None:
 def test_a_sandbox_promises_nothing() -> None:
     fields = {name: getattr(STATEMENT, name) for name in STATEMENT.__slots__}
     assert "no privacy guarantee" in promise(PrivacyStatement(**(fields | {"scope": Scope.NONE})))
+
+
+def test_the_page_of_an_accounted_verdict_says_that_one_margin_decided(report: Report) -> None:
+    margin = Score(name=MARGIN, value=-20.0, low=-32.0, high=-8.0, better=Better.LOWER, note="in privacy units")
+    rules = (Rule(score=EPSILON, at_most=3.0), Rule(score=MARGIN, at_most=0.0))
+    verdict = Verdict(findings=tuple(Finding(rule=rule, outcome=Outcome.PASSED) for rule in rules))
+    judged = replace(report, scores=(margin, *report.scores))
+    page = _page(judged, verdict, replace(STATEMENT, scope=Scope.RELEASE, end_to_end=True))
+    assert "One noisy margin decided all rules" in page
+    assert "the release, verdict included" in page
+    assert "each at the pessimistic end" not in page
+    assert "Noisy margin of all rules" in page
+    failed = Verdict(findings=(Finding(rule=rules[1], outcome=Outcome.ABOVE),))
+    assert "upper end −8.0000 does not meet ≤ 0" in _page(judged, failed)
