@@ -307,3 +307,12 @@ def test_without_a_margin_nothing_passes() -> None:
         margin = Score(name=MARGIN, value=value, low=value - 1, high=high, better=Better.LOWER)
         assert decide(POLICY, DOMAIN, claim, Report(scores=(margin,))).passed is passed
     assert not decide(replace(POLICY, rules=()), DOMAIN, claim, Report(scores=(margin,))).passed
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(2_000, True), (12_000, False)])
+def test_who_registers_a_table_that_is_too_small_is_told_at_once(gateway: Gateway, rows: int, warned: bool) -> None:
+    record = datasets.register(
+        gateway, call(STEWARD), name="small", domain=DOMAIN, unit=PrivacyUnit(),
+        sizes=PublicSizes(rows=rows, units=rows), account="people", policy=DEFAULT_POLICY,
+    )  # fmt: skip
+    assert [("`verdict: exact`" in text) for text in record.dataset.warnings] == [True] * warned
