@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from synthgate.dataset import PublicSizes
-from synthgate.policy import Rule
+from synthgate.policy import COPIES, Rule
 
 SHARE = 0.05
 """The part of a plan's budget, as zero-concentrated rho, that buys the verdict."""
@@ -67,6 +67,12 @@ def allowed(rule: Rule, sizes: PublicSizes) -> int:
 def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float) -> int:
     """How many more trained than control units may be found in the sample: never fewer than the noise hides."""
     return math.floor(max(_bound(rule) * copy_targets(sizes), Fraction(2 * Z95 * sigma)))
+
+
+def convictable(rules: tuple[Rule, ...], sizes: PublicSizes, sigma: float) -> str:
+    """Which share of copied training units the verdict can convict, in words; empty without a rule on copies."""
+    shares = [allowed_copies(rule, sizes, sigma) / copy_targets(sizes) for rule in rules if rule.score == COPIES]
+    return f"copies are refused from a share of {shares[0]:.2g} of the training units on" if shares else ""
 
 
 def allowed_distance(rule: Rule, sizes: PublicSizes) -> Fraction:

@@ -27,7 +27,7 @@ from evaluation.run import compare, load
 from server.jobs import worker
 from server.jobs.keys import Label, subkey
 from server.jobs.worker import Progress
-from synthgate.accounted import Z95
+from synthgate.accounted import Z95, convictable
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.policy import MARGIN, Rule
@@ -80,7 +80,8 @@ def _verdict(comparison: Comparison, spec: Mapping[str, Any], *, seed: bytes, se
         noise.finish()
     if noise.event != plan.verdict.event:
         raise FailedPrecondition("the verdict drew other noise than its plan priced; it was thrown away")
-    return found
+    told = convictable(rules, plan.sizes, plan.verdict.sigma)
+    return replace(found, note="; ".join(filter(None, (found.note, told))))
 
 
 if __name__ == "__main__":

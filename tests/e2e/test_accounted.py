@@ -35,6 +35,7 @@ def test_an_accounted_release_is_sealed_until_it_is_at_rest_and_attested_whole(s
     assert served.approve(asked, reason="its purpose is known").state is ReleaseState.RELEASED
     assert tuple(served.analyst.watch(asked.id))[-1].margin is None
     report = served.officer.report(asked.id)
+    assert "copies are refused from a share of 0.5" in report[MARGIN].note
     assert report[MARGIN].value == waiting.margin.value
     assert b"One noisy margin" in served.steward.report_file(asked.id)
     file, signed = served.analyst.download(asked.id, tmp_path / "r.parquet"), served.analyst.attestation(asked.id)

@@ -13,7 +13,7 @@ from evaluation.base import Comparison
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
 from evaluation.tables import MISSING
-from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, copy_targets
+from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.policy import COPIES, Rule
@@ -97,6 +97,7 @@ def test_the_margin_by_hand() -> None:
     assert (attack_targets(SIZES), copy_targets(SIZES), allowed(rule, SIZES)) == (157, 157, -1)
     assert allowed_copies(Rule(score=COPIES, at_most=0.01), SIZES, 2.0) == 6
     assert allowed_distance(Rule(score="utility.tv1", at_most=0.1), SIZES) == 160
+    assert convictable((Rule(score=COPIES, at_most=0.01),), SIZES, 2.0).count(" 0.038 ") == 1
 
 
 def test_copied_units_are_counted_and_fresh_ones_are_not() -> None:
