@@ -73,13 +73,15 @@ def statement(
     """What is claimed of the generator, and what is not; nothing is claimed on a sandbox account.
 
     An exact verdict compares with private rows outside of the epsilon, so the scope is the generator alone; an
-    accounted one is part of the plan, and the scope is the release.
+    accounted one is part of the plan, and the scope is the release. End to end is what publishes nothing else of the
+    rows, not even their number.
     """
     scope = Scope.GENERATOR if plan.verdict is None else Scope.RELEASE
+    counted = plan.sizes.origin is SizeOrigin.COUNTED
     event, delta = plan.event, plan.budget.delta
     return PrivacyStatement(
         scope=Scope.NONE if record.sandbox else scope,
-        end_to_end=plan.verdict is not None and not record.sandbox,
+        end_to_end=scope is Scope.RELEASE and not record.sandbox and not counted,
         unit=_unit(dataset.dataset.unit),
         sizes=plan.sizes,
         accountant=f"{accounting.accountant(event, delta)} of the frozen plan",

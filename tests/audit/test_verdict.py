@@ -108,7 +108,8 @@ class Bench:
     def _chance(self, exact: int) -> float:
         if self.sigma == 0:
             return 1 - 1e-9 if exact <= 0 else 1e-9
-        return min(max(float(ndtr((-Z95 * self.sigma - exact + 0.5) / self.sigma)), 1e-9), 1 - 1e-9)
+        least = math.floor(-Z95 * self.sigma - exact)  # the noise is whole
+        return min(max(float(ndtr((least + 0.5) / self.sigma)), 1e-9), 1 - 1e-9)
 
 
 def attacked(sigma: float, games: int = PLAYED) -> Verdict:

@@ -32,7 +32,7 @@ from synthgate.accounted import Z95
 from synthgate.attestation import Decision, Judged
 from synthgate.budget import PrivacyBudget
 from synthgate.cli.book import document
-from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
+from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind, Role
 from synthgate.errors import PolicyRefused, SynthgateError, WrongState
 from synthgate.events import Composed, DiscreteGaussian
@@ -316,3 +316,23 @@ def test_who_registers_a_table_that_is_too_small_is_told_at_once(gateway: Gatewa
         sizes=PublicSizes(rows=rows, units=rows), account="people", policy=DEFAULT_POLICY,
     )  # fmt: skip
     assert [("`verdict: exact`" in text) for text in record.dataset.warnings] == [True] * warned
+
+
+@pytest.mark.parametrize(
+    ("origin", "sandbox", "scope", "whole"),
+    [
+        (SizeOrigin.DECLARED, False, Scope.RELEASE, True),
+        (SizeOrigin.COUNTED, False, Scope.RELEASE, False),
+        (SizeOrigin.DECLARED, True, Scope.NONE, False),
+    ],
+)
+def test_end_to_end_is_what_publishes_nothing_else(
+    gateway: Gateway, clock: Clock, origin: SizeOrigin, sandbox: bool, scope: Scope, whole: bool
+) -> None:
+    gateway = prepared(gateway, clock, Jobs())
+    record = replace(record_of(gateway, asked(gateway)), sandbox=sandbox)
+    plan = Plan.from_json(record.plan)
+    plan = replace(plan, sizes=replace(plan.sizes, origin=origin))
+    claim = statement(plan, dataset_of(gateway, "table"), record, weaknesses=())
+    assert (claim.scope, claim.end_to_end) == (scope, whole)
+    assert any("counted" in text for text in claim.not_covered) is (origin is SizeOrigin.COUNTED)
