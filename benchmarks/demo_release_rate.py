@@ -26,7 +26,7 @@ from server.jobs.fit import SAMPLE, fit
 from server.jobs.ingest import HOLDOUT, TRAIN, ingest
 from server.policy import decide
 from synthgate.budget import PrivacyBudget
-from synthgate.policy import DEFAULT_POLICY, Verdict
+from synthgate.policy import EXACT_POLICY, Verdict
 from synthgate.report import Report
 from synthgate.schema import Declaration, read_schema
 from synthgate.statement import PrivacyStatement, Scope
@@ -69,7 +69,7 @@ def one_release(
     fit(spec, folder=folder, secret=attempt, progress=silent)
     seconds = float(evaluate(spec, folder=folder, secret=attempt, progress=silent)["seconds"])
     report = Report.from_dict(json.loads((folder / REPORT).read_text()))
-    return decide(DEFAULT_POLICY, domain, statement(plan, spent), report), report, seconds
+    return decide(EXACT_POLICY, domain, statement(plan, spent), report), report, seconds
 
 
 def summary(verdicts: list[Verdict], reports: list[Report], seconds: list[float]) -> dict[str, Any]:

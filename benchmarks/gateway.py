@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 from synthgate import Client
 from synthgate.dataset import PrivacyUnit, PublicSizes
 from synthgate.domain import Column, Domain, Kind
-from synthgate.policy import COPIES, Policy, Rule
+from synthgate.policy import COPIES, Policy, Rule, VerdictKind
 from synthgate.schema import Declaration
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceStub
@@ -52,7 +52,7 @@ DOMAIN = Domain(
     )
 )
 POLICY = Policy(
-    name="load", epsilon_max=3.0, certified_only=True, verdicts_max=3, approvals=0,
+    name="load", verdict=VerdictKind.EXACT, epsilon_max=3.0, certified_only=True, verdicts_max=3, approvals=0,
     rules=(Rule(score=COPIES, at_most=0.5),),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ whoever calls it compares ``noise.event`` with ``plan.event`` and throws the mod
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,18 +17,33 @@ import pyarrow as pa
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes, SizeOrigin
 from synthgate.domain import Domain
-from synthgate.events import DpEvent, event_from_json
+from synthgate.events import Composed, DiscreteGaussian, DpEvent, event_from_json
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictShare:
+    """What a plan sets aside for an accounted verdict: noise of scale ``sigma`` (in units of sensitivity 1). The
+    engine was asked to plan with ``left``."""
+
+    sigma: float
+    left: PrivacyBudget
+
+    @property
+    def event(self) -> DpEvent:
+        """What the verdict draws, once."""
+        return DiscreteGaussian(self.sigma, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a fit will do, fixed before the rows are touched.
+    """Everything that a fit, and the verdict about it, will do, fixed before the rows are touched.
 
     ``engine`` is the registered name of the synthesizer that fits it (never ``auto``), ``because`` why it was chosen.
-    ``budget`` is what was asked; ``event`` costs no more. ``parameters`` are JSON-ready and belong to the engine.
+    ``budget`` is what was asked; ``event`` costs no more: it is the engine's, and the verdict's after it where the
+    verdict is accounted. ``parameters`` are JSON-ready and belong to the engine.
     """
 
     engine: str
@@ -39,11 +54,26 @@ class Plan:
     budget: PrivacyBudget
     event: DpEvent
     parameters: Mapping[str, Any]
+    verdict: VerdictShare | None = None
+    """None where the verdict is exact, and in the plans that engines make."""
+
+    def judged(self, verdict: VerdictShare, budget: PrivacyBudget) -> "Plan":
+        """The engine's plan and an accounted verdict together, for ``budget``."""
+        return replace(self, event=Composed((self.event, verdict.event)), verdict=verdict, budget=budget)
+
+    @property
+    def fitted(self) -> "Plan":
+        """The engine's part, as the engine planned it."""
+        if self.verdict is None:
+            return self
+        assert isinstance(self.event, Composed)  # noqa: S101 - `judged` made it
+        return replace(self, event=self.event.events[0], verdict=None, budget=self.verdict.left)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values; `from_json` reads them back to an equal plan."""
-        sizes, budget = self.sizes, self.budget
-        return {
+        sizes, budget, verdict = self.sizes, self.budget, self.verdict
+        share = {} if verdict is None else {"verdict": {"sigma": verdict.sigma, "left": _units(verdict.left)}}
+        return share | {
             "version": 1,
             "engine": self.engine,
             "because": self.because,
@@ -54,7 +84,7 @@ class Plan:
                 "max_rows": sizes.max_rows,
                 "origin": str(sizes.origin),
             },
-            "budget": {"epsilon_units": budget.epsilon_units, "delta_units": budget.delta_units},
+            "budget": _units(budget),
             "event": self.event.to_json(),
             "parameters": dict(self.parameters),
         }
@@ -62,7 +92,7 @@ class Plan:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read a plan of this version."""
-        sizes = dict(document["sizes"])
+        sizes, verdict = dict(document["sizes"]), document.get("verdict")
         origin = SizeOrigin(sizes.pop("origin"))
         return cls(
             engine=document["engine"],
@@ -72,7 +102,12 @@ class Plan:
             budget=PrivacyBudget(**document["budget"]),
             event=event_from_json(document["event"]),
             parameters=document["parameters"],
+            verdict=verdict and VerdictShare(sigma=verdict["sigma"], left=PrivacyBudget(**verdict["left"])),
         )
+
+
+def _units(budget: PrivacyBudget) -> dict[str, int]:
+    return {"epsilon_units": budget.epsilon_units, "delta_units": budget.delta_units}
 
 
 class Noise(Protocol):

@@ -35,13 +35,17 @@ def evaluate(
     name of each metric as it starts. ``registry`` defaults to the built-in metrics. Raises InvalidTable where a file
     lacks a declared column, ValueError for a short seed or two scores of one name.
     """
-    if len(seed) < 16:
-        raise ValueError("the seed of an evaluation has at least 16 bytes")
     progress("reading")
+    comparison = load(domain, train_path, holdout_path, sample_path)
+    return compare(comparison, seed=seed, progress=progress, registry=registry)
+
+
+def load(domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path) -> Comparison:
+    """The three tables of one comparison. Raises InvalidTable where a file lacks a declared column."""
     train, train_units = read(train_path, domain)
     holdout, holdout_units = read(holdout_path, domain)
     sample, _ = read(sample_path, domain)
-    comparison = Comparison(
+    return Comparison(
         domain=domain,
         train=train,
         holdout=holdout,
@@ -49,13 +53,15 @@ def evaluate(
         train_units=train_units,
         holdout_units=holdout_units,
     )
-    return compare(comparison, seed=seed, progress=progress, registry=registry)
 
 
 def compare(
     comparison: Comparison, *, seed: bytes, progress: Callable[[str], None], registry: Registry | None = None
 ) -> Report:
-    """The same for frames that are read and normalised already (see `evaluation.tables`)."""
+    """`evaluate` for frames that are read and normalised already (see `evaluation.tables`). Raises ValueError as it
+    does."""
+    if len(seed) < 16:
+        raise ValueError("the seed of an evaluation has at least 16 bytes")
     scores: list[Score] = []
     details: dict[str, Any] = {}
     seconds: dict[str, float] = {}

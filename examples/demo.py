@@ -117,7 +117,9 @@ def register(table: Path) -> None:
     title("1. An officer opens the population's budget, a steward registers the table")
     synthgate("ledger", "open", NAME, "--epsilon", "3", "--delta", "1e-6", role="officer")
     schema = Path("examples") / "randhie.yaml"
-    given = ("--schema", schema, "--file", table, "--account", NAME)
+    say("With 5,912 persons the verdict has to be exact: an accounted one, the default, needs more of them.")
+    policy = Path("examples") / "exact.yaml"
+    given = ("--schema", schema, "--file", table, "--account", NAME, "--policy", policy)
     synthgate("dataset", "create", NAME, *given, role="steward")
 
 

@@ -23,6 +23,13 @@ from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint
 
 SOFTWARE = ("synthgate", "opendp", "opacus", "torch", "dp-accounting", "anonymeter", "numpy", "pyarrow")
+REPORT_NOT_COVERED = (
+    "What stewards and officers see of the report, once the release is at rest, is exact and not covered, nor is what"
+    " they do because of it, such as a revocation."
+)
+FAILURE_NOT_COVERED = (
+    "That a job ends without a result (out of memory or time, or by a fault) looks like a refusal and is not covered."
+)
 SALT_TYPE = "application/vnd.synthgate.salt.v1"
 
 
@@ -65,12 +72,16 @@ def statement(
 ) -> PrivacyStatement:
     """What is claimed of the generator, and what is not; nothing is claimed on a sandbox account.
 
-    The verdict compares with private rows exactly, so the scope is the generator alone (DESIGN 5.15).
+    An exact verdict compares with private rows outside of the epsilon, so the scope is the generator alone; an
+    accounted one is part of the plan, and the scope is the release. End to end is what publishes nothing else of the
+    rows, not even their number.
     """
+    scope = Scope.GENERATOR if plan.verdict is None else Scope.RELEASE
+    counted = plan.sizes.origin is SizeOrigin.COUNTED
     event, delta = plan.event, plan.budget.delta
     return PrivacyStatement(
-        scope=Scope.NONE if record.sandbox else Scope.GENERATOR,
-        end_to_end=False,
+        scope=Scope.NONE if record.sandbox else scope,
+        end_to_end=scope is Scope.RELEASE and not record.sandbox and not counted,
         unit=_unit(dataset.dataset.unit),
         sizes=plan.sizes,
         accountant=f"{accounting.accountant(event, delta)} of the frozen plan",
@@ -90,13 +101,15 @@ def _unit(unit: PrivacyUnit) -> str:
 
 
 def _not_covered(plan: Plan, record: ReleaseRecord) -> tuple[str, ...]:
-    verdict = (
+    exact = (
         f"The verdict compares with private rows exactly and is outside this epsilon: two outcomes, decision "
         f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account for its life"
         f"{f', {record.verdicts_grant}' if record.verdicts_grant else ''}. Such decisions "
         f"can together multiply an attacker's chance of guessing any fact by at most 2 to their number."
     )
-    found = [verdict, "What stewards and officers see of the report is exact and not covered."]
+    found = [exact, "What stewards and officers see of the report is exact and not covered."]
+    if plan.verdict is not None:
+        found = [REPORT_NOT_COVERED, FAILURE_NOT_COVERED]
     if accounting.rdp(plan.event, 2) == math.inf:
         found.append("The epsilon is what the engine's own library claims; the gateway did not check it.")
     if plan.sizes.origin is SizeOrigin.COUNTED:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from server import populations
+from dp_models.verdict import verdict_sigma
+from server import populations, pricing
 from server.accounts import check_name
 from server.catalog.base import DatasetRecord
 from server.failpoints import Step
@@ -20,10 +21,13 @@ from server.populations import check_account, is_steward
 from server.publication import next_tick
 from server.store import Transaction
 from synthgate import fitness
+from synthgate.accounted import beyond
+from synthgate.budget import PrivacyBudget
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy, InvalidTable, NotFound, PermissionDenied, TooLarge, WrongState
-from synthgate.policy import Policy
+from synthgate.ledger import Account
+from synthgate.policy import Policy, VerdictKind
 
 SMALL_UNITS = 5_000
 """Below this many units innocent tables may be refused by an attack threshold of 0.09 (9 % of them at a holdout of
@@ -57,6 +61,8 @@ def register(
             check_account(tx, account, call.principal)
             _check_officers(gateway, call.principal, policy)
             names = tuple(sorted(gateway.settings.names(call.principal.name)))
+            warnings = (*dataset.warnings, *_no_room(tx.ledger.balance(account).account, sizes, policy))
+            dataset = replace(dataset, warnings=warnings)
             record = DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant, registrar_names=names)
             tx.datasets.add(record)
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
@@ -119,16 +125,31 @@ def _warnings(sizes: PublicSizes | None, policy: Policy, verdicts: int) -> tuple
     found = []
     if sizes is None:
         found.append("the exact number of rows will be published; no budget covers it")
-    elif sizes.units < SMALL_UNITS:
+    elif sizes.units < SMALL_UNITS and policy.verdict is VerdictKind.EXACT:
         found.append(
             f"with {sizes.units:,} units the holdout has {sizes.holdout_units:,}, and an attack's excess is known only "
             f"to about {half_width(sizes.attack_targets):.3f}: innocent tables may be refused"
         )
-    if policy.verdicts_max > verdicts:
+    if policy.verdicts_max > verdicts and policy.verdict is VerdictKind.EXACT:
         found.append(
             f"this gateway allows an account {verdicts} verdicts, whatever the policy says; officers grant more"
         )
     return tuple(found)
+
+
+def _no_room(account: Account, sizes: PublicSizes | None, policy: Policy) -> tuple[str, ...]:
+    """A warning where no request could be admitted, whatever its epsilon: the noise of its accounted verdict would hide
+    what a rule asks for."""
+    if sizes is None or policy.verdict is VerdictKind.EXACT:
+        return ()
+    largest = min(policy.epsilon_max, account.cap.epsilon)
+    sigma = verdict_sigma(PrivacyBudget.spend(largest, pricing.default_delta(account)))
+    if not list(beyond(policy.rules, sizes, sigma)):
+        return ()
+    return (
+        f"with {sizes.units:,} units no request can be admitted, not even at epsilon {largest:g}: register the table "
+        "with `verdict: exact` in its policy, or with higher bounds",
+    )
 
 
 def upload(gateway: Gateway, principal: Principal, name: str) -> "Upload":

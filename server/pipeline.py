@@ -30,10 +30,12 @@ from server.policy import decide, verdicts_allowed
 from server.publication import publish
 from server.releases import move
 from server.replays import seal, unsealed
+from server.sealed import VERDICT
 from server.store import Transaction
+from synthgate.accounted import NoisyMargin
 from synthgate.errors import WrongState
 from synthgate.ledger import EntryKind, ReservationState
-from synthgate.policy import Verdict
+from synthgate.policy import EPSILON, MARGIN, Verdict
 from synthgate.release import ReleaseState
 from synthgate.report import Report
 from synthgate.statement import PrivacyStatement
@@ -65,6 +67,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         record = advance(gateway, replace(record, statement=claim.to_dict()), ReleaseState.EVALUATING)
         report = _evaluate(gateway, record, dataset, sample, fitted["sha256"], work, run)
         verdict = decide(record.policy, dataset.dataset.domain, claim, report)
+        record = _with_margin(record, report)
         record = _keep_report(gateway, record, dataset, claim, verdict, work, run)
         if not verdict.passed:
             shutil.rmtree(work / "fit")
@@ -83,8 +86,11 @@ def run_release(gateway: Gateway, release: str) -> None:
 def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> ReleaseRecord:
     """The record with which unaccounted verdict of the account it is, of how many allowed, and what the account is."""
     account = record.release.account
-    entries, opened = tx.ledger.entries(account), tx.ledger.balance(account).account
-    commits = sum(entry.kind is EntryKind.COMMIT for entry in entries)
+    opened = tx.ledger.balance(account).account
+    if record.accounted:
+        return replace(record, sandbox=opened.sandbox)
+    entries, accounted = tx.ledger.entries(account), tx.releases.accounted(account)
+    commits = sum(entry.kind is EntryKind.COMMIT and entry.reservation not in accounted for entry in entries)
     limit, granted = gateway.settings.verdicts_per_account, opened.verdicts_granted
     return replace(
         record, verdict_number=commits, sandbox=opened.sandbox, verdicts_grant=grant(entries),
@@ -124,17 +130,41 @@ def _fit(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, run: R
 def _evaluate(
     gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord, sample: Path, sha256: str, work: Path, run: Run
 ) -> Report:
-    """The report on the very bytes that were sampled; other bytes are a fault."""
+    """The report on the very bytes that were sampled, with the noisy margin of an accounted verdict; other bytes are a
+    fault."""
     spec = {
         "domain": record.policy.attacker.widened(dataset.dataset.domain).to_dict(),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),
+        **_verdict(gateway, record, dataset),
     }
     judged = run("evaluate", spec, gateway.settings.evaluate_timeout_s)
     if judged["sample_sha256"] != sha256:
         raise runner.JobFailed(runner.Reason.CRASHED)
     return Report.from_dict(json.loads((work / "evaluate" / "report.json").read_bytes()))
+
+
+def _verdict(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> Mapping[str, Any]:
+    """What the evaluation needs for an accounted verdict; nothing for an exact one."""
+    if not record.accounted:
+        return {}
+    release, rules = record.release.id, record.policy.concrete(dataset.dataset.domain)
+    journal = gateway.sealed.journal(release, fence=gateway.leases.mine(release).fence, of=VERDICT)
+    return {
+        "plan": dict(record.plan),
+        "rules": [rule.to_dict() for rule in rules if rule.score != EPSILON],
+        "journal": str(journal),
+    }
+
+
+def _with_margin(record: ReleaseRecord, report: Report) -> ReleaseRecord:
+    """The record with the noisy margin that decided, where there is one."""
+    score, plan = report.get(MARGIN), Plan.from_json(record.plan)
+    if score is None or plan.verdict is None:
+        return record
+    margin = NoisyMargin(value=int(score.value), sigma=plan.verdict.sigma)
+    return replace(record, release=replace(record.release, margin=margin))
 
 
 def _keep_report(
@@ -148,11 +178,12 @@ def _keep_report(
 ) -> ReleaseRecord:
     """Render the report and keep its forms, for stewards and officers."""
     release = record.release
+    number = f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account"
     facts = {
         "release": release.id, "dataset": release.dataset, "engine": f"{release.engine} ({release.because})",
         "asked": f"epsilon {release.epsilon:g} at delta {release.delta:g}", "account": release.account,
         "requested by": release.requested_by, "registered by": dataset.dataset.registered_by,
-        "decision": f"{record.verdict_number} of {record.verdicts_allowed} allowed on this account",
+        "decision": "inside the epsilon, and not counted" if record.accounted else number,
     }  # fmt: skip
     spec = {
         "report": str((work / "evaluate" / "report.json").absolute()), "facts": facts,

@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterator
 
 from dp_models.base import Plan
+from synthgate import accounted
 from synthgate.domain import Domain
-from synthgate.policy import EPSILON, INFERENCE, RISKS, Finding, Outcome, Policy, Rule, Verdict
+from synthgate.policy import EPSILON, INFERENCE, MARGIN, Finding, Outcome, Policy, Rule, Verdict, VerdictKind
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement
 
@@ -66,24 +67,30 @@ def _refusals(
         yield f"epsilon {plan.budget.epsilon:g} is above the policy's limit of {policy.epsilon_max:g}"
     if engine is not None:
         yield engine
-    if verdicts >= allowed:
+    if policy.verdict is VerdictKind.EXACT and verdicts >= allowed:
         yield (
             f"the account has used or set aside {verdicts} of {allowed} unaccounted verdicts; "
             "an officer can grant more with `synthgate ledger amend`"
         )
-    domain, targets = policy.attacker.widened(domain), plan.sizes.attack_targets
+    domain = policy.attacker.widened(domain)
     for rule in policy.rules:
         if (missing := _undeclared(rule, domain)) is not None:
             yield f"rule {rule.name} needs {missing}"
-        if _is_attack(rule) and rule.at_most is not None and half_width(targets) > rule.at_most:
+    if policy.verdict is VerdictKind.EXACT:
+        yield from _uncertain(policy, plan.sizes.attack_targets)
+    elif plan.verdict is None:
+        yield "the plan leaves nothing for the accounted verdict that the policy asks for; ask again"
+    else:
+        yield from accounted.beyond(policy.rules, plan.sizes, plan.verdict.sigma)
+
+
+def _uncertain(policy: Policy, targets: int) -> Iterator[str]:
+    for rule in policy.rules:
+        if rule.is_attack and rule.at_most is not None and half_width(targets) > rule.at_most:
             yield (
                 f"rule {rule.name} cannot be passed with a public holdout of {targets} units: uncertainty alone is "
                 f"{half_width(targets):.3f}; a larger table or another policy is needed"
             )
-
-
-def _is_attack(rule: Rule) -> bool:
-    return rule.score in RISKS or rule.score.startswith(INFERENCE)
 
 
 def _undeclared(rule: Rule, domain: Domain) -> str | None:
@@ -108,11 +115,14 @@ def _undeclared(rule: Rule, domain: Domain) -> str | None:
 
 
 def decide(policy: Policy, domain: Domain, statement: PrivacyStatement, report: Report) -> Verdict:
-    """The verdict on one canonical sample: every concrete rule, read at the score's pessimistic end.
+    """The verdict on one canonical sample: every concrete rule, read at the score's pessimistic end; where the policy
+    asks for an accounted verdict, the noisy margin of all of them.
 
     The bound on epsilon reads the statement of what ran, not the request.
     """
     rules = policy.concrete(domain)
+    if policy.verdict is VerdictKind.ACCOUNTED:
+        rules = (*rules[:1], Rule(score=MARGIN, at_most=0.0)) if rules else ()
     return Verdict(findings=tuple(Finding(rule=rule, outcome=_outcome(rule, statement, report)) for rule in rules))
 
 

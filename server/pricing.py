@@ -6,6 +6,7 @@ from dp_models.base import Plan
 from dp_models.mechanisms.accounting import accountant, epsilon, rdp
 from dp_models.mechanisms.calibration import calibrate
 from dp_models.registry import synthesizer
+from dp_models.verdict import plan_judged
 from server.ledger import meter
 from synthgate.budget import EPSILON_MIN, PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -13,34 +14,38 @@ from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DpEvent, Gaussian
 from synthgate.ledger import Account, Balance, Charge, PlanPrice
+from synthgate.policy import VerdictKind
 
 DEFAULT_ENGINE = "auto"
 BEYOND = Charge(epsilon=2**62, delta=2**62, rdp=None)
 """A charge that no account admits."""
 
 
-_memo: dict[tuple[str, Domain, PublicSizes, PrivacyBudget], Plan] = {}
+_memo: dict[tuple[str, Domain, PublicSizes, PrivacyBudget, VerdictKind], Plan] = {}
 _MEMO_MAX = 1_024
 
 
-def known(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan | None:
+def known(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget, verdict: VerdictKind) -> Plan | None:
     """The plan, if it has been made before: then it costs microseconds, also inside a transaction."""
-    return _memo.get((engine, domain, sizes, budget))
+    return _memo.get((engine, domain, sizes, budget, verdict))
 
 
-def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-    """The engine's plan. Raises UnknownEngine, and FailedPrecondition where the engine cannot make one, or made one
-    for something else or for more than was asked. The same request gets the same plan."""
-    if (found := known(engine, domain, sizes, budget)) is not None:
+def plan(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget, verdict: VerdictKind) -> Plan:
+    """The engine's plan, with its share for an accounted ``verdict``. Raises UnknownEngine, and FailedPrecondition
+    where the engine cannot make one, or made one for something else or for more than was asked. The same request gets
+    the same plan."""
+    if (found := known(engine, domain, sizes, budget, verdict)) is not None:
         return found
-    made = synthesizer(engine or DEFAULT_ENGINE).plan(domain, sizes, budget)
+    chosen = synthesizer(engine or DEFAULT_ENGINE)
+    accounted = verdict is VerdictKind.ACCOUNTED
+    made = plan_judged(chosen, domain, sizes, budget) if accounted else chosen.plan(domain, sizes, budget)
     if (made.domain, made.sizes, made.budget) != (domain.digest, sizes, budget):
         raise FailedPrecondition(f"engine {made.engine} did not plan what was asked; choose another engine")
     if not epsilon(made.event, budget.delta) <= budget.epsilon:
         raise FailedPrecondition(f"engine {made.engine} planned to spend more than was asked; choose another engine")
     if len(_memo) >= _MEMO_MAX:
         _memo.clear()
-    _memo[engine, domain, sizes, budget] = made
+    _memo[engine, domain, sizes, budget, verdict] = made
     return made
 
 
@@ -65,13 +70,13 @@ def default_delta(account: Account) -> float:
     return meter.default_delta(account.cap)
 
 
-def largest_epsilon(balance: Balance, engine: str, domain: Domain, sizes: PublicSizes) -> float:
+def largest_epsilon(balance: Balance, engine: str, domain: Domain, sizes: PublicSizes, verdict: VerdictKind) -> float:
     """The largest epsilon of the engine's plan that still fits at the default delta; 0.0 for none."""
     delta = default_delta(balance.account)
 
     def price(epsilon: float) -> Charge:
         try:
-            return charge(plan(engine, domain, sizes, PrivacyBudget.spend(epsilon, delta)), balance.account)
+            return charge(plan(engine, domain, sizes, PrivacyBudget.spend(epsilon, delta), verdict), balance.account)
         except FailedPrecondition:  # the engine cannot plan it, so it does not fit
             return BEYOND
 

@@ -22,6 +22,7 @@ from synthgate.derivation import Derivation
 from synthgate.domain import Domain
 from synthgate.errors import WrongState
 from synthgate.ledger import EntryKind
+from synthgate.policy import VerdictKind
 from synthgate.release import ReleaseState
 from synthgate.statement import PrivacyStatement
 
@@ -79,7 +80,11 @@ def _judged(tx: Transaction, record: ReleaseRecord, domain: Domain) -> Judged:
     charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == record.release.id)
     return Judged(
         policy=PinnedPolicy(name=policy.name, digest=policy.digest, rules=policy.concrete(domain)),
-        decision=Decision(number=record.verdict_number, allowed=record.verdicts_allowed),
+        decision=Decision(
+            number=record.verdict_number,
+            allowed=record.verdicts_allowed,
+            unaccounted=policy.verdict is VerdictKind.EXACT,
+        ),
         ledger=LedgerPosition(account=account, sequence=charged.sequence, digest=charged.digest, head=tx.ledger.head()),
     )
 

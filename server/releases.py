@@ -82,6 +82,7 @@ def seen(gateway: Gateway, record: ReleaseRecord, principal: Principal) -> Relea
     # Why a derived release failed follows from the request and a model that has passed: no row had a part in it.
     stage = record.failure if release.derivation is not None and state is ReleaseState.CLOSED else ""
     hidden: dict[str, Any] = {"stage": stage, "reasons": (), "approvals": (), "approvals_needed": 0, "binding": None}
+    hidden["margin"] = None
     if state is not ReleaseState.RELEASED:
         hidden |= {"sha256": "", "bytes": 0, "rows": 0}
     shown = replace(release, state=state, updated_at=updated, **hidden)
@@ -177,8 +178,8 @@ def _needed(record: ReleaseRecord, existing: Collection[str]) -> Iterator[str]:
 
 
 def report(gateway: Gateway, principal: Principal, release: str, *, kind: str) -> bytes:
-    """One form of the report, exact and private. Raises NotFound, DataCorrupted, and WrongState where there is none, or
-    no more."""
+    """One form of the report, exact and private. Raises NotFound, DataCorrupted, and WrongState where there is none, no
+    more, or none yet because it is sealed."""
     record = read(gateway, principal, release)
     name = record.release.dataset
     with gateway.store.begin() as tx:
@@ -187,6 +188,7 @@ def report(gateway: Gateway, principal: Principal, release: str, *, kind: str) -
         raise WrongState(
             f"the report of release {release!r} was destroyed with its dataset {name!r}, which was deleted"
         )
+    _check_unsealed(record)
     if kind not in record.artifacts:
         what = "decision page" if kind == "report_decision" else "report"
         raise WrongState(f"release {release!r} is {record.release.state} and has no {what}")
@@ -201,6 +203,16 @@ def attestation(gateway: Gateway, principal: Principal, release: str) -> bytes:
         raise WrongState(f"release {release!r} is {record.release.state}; only released data are attested")
     with gateway.artifacts.open(record.artifacts["attestation"]) as file:
         return file.read()
+
+
+def _check_unsealed(record: ReleaseRecord) -> None:
+    """Raise WrongState where exact scores are sealed: while something may still be decided about a release whose
+    verdict is accounted, nobody is to decide by them."""
+    if record.accounted and not record.release.state.terminal:
+        raise WrongState(
+            f"release {record.release.id!r} is {record.release.state}: its exact scores are sealed until it is at rest;"
+            " `release show` has the noisy margin that decided"
+        )
 
 
 def downloadable(gateway: Gateway, principal: Principal, release: str) -> ReleaseRecord:

@@ -20,6 +20,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.dataset import DatasetState, PublicSizes
 from synthgate.errors import BudgetExhausted, EngineNotCertified, NotFound, PolicyRefused, WrongState
 from synthgate.ledger import Balance, Charge
+from synthgate.policy import VerdictKind
 from synthgate.release import Quote, Release, ReleaseState
 
 
@@ -41,12 +42,12 @@ def quote(
     with gateway.store.begin() as tx:
         record = _ready(gateway, tx, principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
-        verdicts = tx.releases.verdicts(record.dataset.account)
+        verdicts = _verdicts(tx, record)
         taken = quotas.taken(gateway, tx, principal)
     plan, charge = _price(record, balance, engine, epsilon, delta)
     environments.check(gateway.settings, plan.engine)
     refusals = _refusals(gateway, record, plan, balance, verdicts)
-    largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record))
+    largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record), record.policy.verdict)
     if not balance.admits(charge):
         refusals = (*refusals, _exhausted(balance, charge, plan, largest).message)
     if taken is not None and (beyond := taken.refusal(balance, charge)):
@@ -74,17 +75,17 @@ def create(
         record = _ready(gateway, tx, call.principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         budget = _budget(balance, epsilon, delta)
-        plan = pricing.known(engine, record.dataset.domain, _sizes(record), budget)
+        plan = pricing.known(engine, record.dataset.domain, _sizes(record), budget, record.policy.verdict)
         made = None if plan is None else _reserve(gateway, tx, call, record, plan, balance)
         return made or Unmade(record, balance, budget, plan)
 
     while isinstance(found := gateway.store.together(admit), Unmade):
-        domain, sizes = found.record.dataset.domain, _sizes(found.record)
+        domain, sizes, verdict = found.record.dataset.domain, _sizes(found.record), found.record.policy.verdict
         if found.plan is not None:
             charge = pricing.charge(found.plan, found.balance.account)
-            largest = pricing.largest_epsilon(found.balance, engine, domain, sizes)
+            largest = pricing.largest_epsilon(found.balance, engine, domain, sizes, verdict)
             raise _exhausted(found.balance, charge, found.plan, largest)
-        pricing.plan(engine, domain, sizes, found.budget)  # may take seconds, once: never inside a transaction
+        pricing.plan(engine, domain, sizes, found.budget, verdict)  # may take seconds, once: never inside a transaction
     gateway.at(Step.RESERVED)
     gateway.wake.set()
     return found
@@ -94,7 +95,7 @@ def _reserve(
     gateway: Gateway, tx: Transaction, call: Call, record: DatasetRecord, plan: Plan, balance: Balance
 ) -> ReleaseRecord | None:
     """The new release; None where the account does not admit its charge."""
-    verdicts = tx.releases.verdicts(record.dataset.account)
+    verdicts = _verdicts(tx, record)
     _check(gateway, record, plan, balance, verdicts)
     charge = pricing.charge(plan, balance.account)
     taken = quotas.taken(gateway, tx, call.principal)
@@ -106,7 +107,7 @@ def _reserve(
     except BudgetExhausted:
         return None
     made = ReleaseRecord(
-        release=release, plan=plan.to_json(), policy=record.policy, verdict_number=verdicts + 1,
+        release=release, plan=plan.to_json(), policy=record.policy, verdict_number=0 if plan.verdict else verdicts + 1,
         requester_names=tuple(sorted(gateway.settings.names(call.principal.name))),
     )  # fmt: skip
     tx.releases.add(made)
@@ -134,6 +135,12 @@ def _ready(gateway: Gateway, tx: Transaction, principal: Principal, dataset: str
     return record
 
 
+def _verdicts(tx: Transaction, record: DatasetRecord) -> int:
+    """Unaccounted verdicts of the account so far; not looked up for a policy that adds none, for all of its accounted
+    releases are behind the answer."""
+    return tx.releases.verdicts(record.dataset.account) if record.policy.verdict is VerdictKind.EXACT else 0
+
+
 def _sizes(record: DatasetRecord) -> PublicSizes:
     if record.dataset.sizes is None:
         raise WrongState("the dataset's sizes are not known yet")
@@ -143,7 +150,8 @@ def _sizes(record: DatasetRecord) -> PublicSizes:
 def _price(
     record: DatasetRecord, balance: Balance, engine: str, epsilon: float, delta: float | None
 ) -> tuple[Plan, Charge]:
-    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), _budget(balance, epsilon, delta))
+    budget = _budget(balance, epsilon, delta)
+    plan = pricing.plan(engine, record.dataset.domain, _sizes(record), budget, record.policy.verdict)
     return plan, pricing.charge(plan, balance.account)
 
 

@@ -27,7 +27,8 @@ from server.keys import Keys, write_once
 from server.storage import sync
 from synthgate.errors import FailedPrecondition
 
-SECRET, JOURNAL = "secret", "journal"
+SECRET, JOURNAL, VERDICT = "secret", "journal", "verdict"
+"""The files of one attempt: its secret, and the journals of its fit and of its accounted verdict."""
 _NONCE_BYTES = 12
 _ATTEMPT = b"synthgate/v1/attempt/"
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -68,13 +69,14 @@ class Sealed:
         secret = self._open(release, facts)
         return HKDF(algorithm=SHA256(), length=SECRET_BYTES, salt=None, info=_ATTEMPT + self._rows(rows)).derive(secret)
 
-    def journal(self, release: str, *, fence: int) -> Path:
-        """Where the attempt's fit keeps its journal under this fence; what earlier fences drew is in it."""
+    def journal(self, release: str, *, fence: int, of: str = JOURNAL) -> Path:
+        """Where the attempt's fit, or its verdict, keeps its journal under this fence; what earlier fences drew is in
+        it."""
         place = self._place(release)
-        own = place / f"{JOURNAL}.{fence}"
-        earlier = [int(path.suffix[1:]) for path in place.glob(f"{JOURNAL}.*")]
+        own = place / f"{of}.{fence}"
+        earlier = [int(path.suffix[1:]) for path in place.glob(f"{of}.*")]
         if earlier and not own.exists():
-            write_once(own, (place / f"{JOURNAL}.{max(earlier)}").read_bytes())
+            write_once(own, (place / f"{of}.{max(earlier)}").read_bytes())
             sync(place)
         return own.absolute()
 

@@ -133,6 +133,14 @@ releases = Table(
     sqlite_strict=True,
 )
 
+accounted = Table(
+    "accounted",
+    metadata,
+    Column("release", Text, primary_key=True, nullable=False),
+    _text("account", index=True),
+    sqlite_strict=True,
+)
+
 requests = Table(
     "requests",
     metadata,

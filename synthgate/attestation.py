@@ -43,7 +43,7 @@ class PinnedPolicy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Which verdict of the account this is, of how many allowed for its life. An unaccounted verdict compared with
-    private rows exactly, outside the epsilon of the statement."""
+    private rows exactly, outside the epsilon of the statement; one that is inside it is not counted (0 of 0)."""
 
     number: int
     allowed: int

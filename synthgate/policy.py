@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +22,8 @@ MEMBERSHIP = tuple(f"risk.membership.{attack}{kind}" for attack in ("domias", "n
                    for kind in ("", "_tpr", "_outliers"))  # fmt: skip
 EPSILON = "privacy.epsilon"
 """Not a metric: the statement's epsilon, which every policy with rules bounds by its ``epsilon_max``."""
+MARGIN = "verdict.margin"
+"""Not a metric: the noisy margin of an accounted verdict, which is at most 0 where the release passes."""
 FIXED_SCORES = frozenset(
     {*RISKS, COPIES, NEAR_COPIES, *MEMBERSHIP, "utility.tv1", "utility.tv2", "utility.tv2_excess", "utility.tv3",
      "utility.association", "utility.tstr", "utility.tstr_gap", "utility.tv4", "utility.tstr_linear",
@@ -32,6 +34,16 @@ FIXED_SCORES = frozenset(
      "fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity"}
 )  # fmt: skip
 ATTACKS = (*RISKS, INFERENCE + "*")
+ACCOUNTED = frozenset({*RISKS, COPIES, "utility.tv1", "utility.tv2", "utility.tv3"})
+"""The scores, beside inference, whose upper bounds an accounted verdict can decide: one unit moves each by little."""
+
+
+class VerdictKind(StrEnum):
+    """How the rules are decided: all together by one noisy margin inside the epsilon, or each by its exact score,
+    outside of any epsilon and so only a few times in the life of an account."""
+
+    ACCOUNTED = "accounted"
+    EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +56,7 @@ class Rule:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in FIXED_SCORES | {EPSILON} and not self.score.startswith(INFERENCE):
+        if self.score not in FIXED_SCORES | {EPSILON, MARGIN} and not self.score.startswith(INFERENCE):
             raise InvalidPolicy(f"no metric gives a score of that name; known are {', '.join(sorted(FIXED_SCORES))}, "
                                 f"{INFERENCE}* and {INFERENCE}COLUMN")  # fmt: skip
         bounds = [b for b in (self.at_most, self.at_least) if b is not None]
@@ -52,6 +64,11 @@ class Rule:
             raise InvalidPolicy(f"rule {self.score}: set exactly one of at_most and at_least, to a number")
         if not math.isfinite(bounds[0]):
             raise InvalidPolicy(f"rule {self.score}: the bound must be finite")
+
+    @property
+    def is_attack(self) -> bool:
+        """Whether it bounds the excess of an attack on trained units."""
+        return self.score in RISKS or self.score.startswith(INFERENCE)
 
     @property
     def name(self) -> str:
@@ -72,7 +89,8 @@ class Policy:
     ``verdicts_max`` bounds the unaccounted verdicts of an account for its life, below what the gateway allows every
     account; ``approvals`` is how many officers must approve a passing release. ``version`` is the author's number for
     it; what a release pins is the ``digest``. Whether the rules serve the ``audience`` is asked by
-    `synthgate.fitness.check`. ``attacker`` widens what attackers know and look for.
+    `synthgate.fitness.check`. ``attacker`` widens what attackers know and look for. ``verdict`` is how the rules are
+    decided.
     """
 
     name: str
@@ -84,6 +102,7 @@ class Policy:
     version: int = 1
     audience: Audience | None = None
     attacker: Attacker = AS_DECLARED
+    verdict: VerdictKind = VerdictKind.ACCOUNTED
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 64 or not self.name.isprintable():
@@ -101,6 +120,21 @@ class Policy:
             raise InvalidPolicy("the bound on epsilon is set by epsilon_max, not by a rule")
         if self.audience is not None and not isinstance(self.audience, Audience):
             raise InvalidPolicy(f"audience is one of {', '.join(Audience)}, or left out")
+        if any(r.score == MARGIN for r in self.rules):
+            raise InvalidPolicy("the margin follows from the other rules; ask for it with `verdict: accounted`")
+        if self.verdict not in tuple(VerdictKind):
+            raise InvalidPolicy(f"verdict is {VerdictKind.ACCOUNTED} or {VerdictKind.EXACT}")
+        object.__setattr__(self, "verdict", VerdictKind(self.verdict))
+        if self.verdict is VerdictKind.ACCOUNTED:
+            self._check_decidable()
+
+    def _check_decidable(self) -> None:
+        for rule in self.rules:
+            if rule.at_most is None or not (rule.is_attack or rule.score in ACCOUNTED):
+                raise InvalidPolicy(
+                    f"an accounted verdict cannot decide the rule {rule.name}: it takes upper bounds on the risks and"
+                    " on utility.tv1, tv2 and tv3; leave the rule out, or choose `verdict: exact`"
+                )
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
         """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every secret, those that
@@ -116,13 +150,17 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON, in hex: what a release pins."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """sha256 of the canonical JSON, in hex: what a release pins. An exact verdict is not mentioned in it, so that
+        policies which are older than the choice keep their digest."""
+        plain = self.to_dict()
+        if self.verdict is VerdictKind.EXACT:
+            del plain["verdict"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values. What came later is left out where it is as before, so that digests stay."""
         plain = {k: getattr(self, k) for k in ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals")}
-        plain |= {"rules": [r.to_dict() for r in self.rules]}
+        plain |= {"verdict": str(self.verdict), "rules": [r.to_dict() for r in self.rules]}
         later = {
             "version": self.version if self.version != 1 else None,
             "audience": str(self.audience) if self.audience else None,
@@ -131,18 +169,24 @@ class Policy:
         return plain | {key: value for key, value in later.items() if value is not None}
 
     @classmethod
+    def from_stored(cls, document: Mapping[str, Any]) -> "Policy":
+        """Read a policy that the gateway stored: one that names no verdict is older than the choice, thus exact."""
+        return cls.from_dict({"verdict": str(VerdictKind.EXACT), **document})
+
+    @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Policy":
-        """Read a policy; what it leaves out is as in DEFAULT_POLICY, with the thresholds of its audience where it names
-        one. Raises InvalidPolicy."""
+        """Read a policy; what it leaves out is as in DEFAULT_POLICY, or in EXACT_POLICY where it says ``verdict:
+        exact``, with the thresholds of its audience where it names one. Raises InvalidPolicy."""
         if not isinstance(document, Mapping):
             raise InvalidPolicy("a policy is a mapping")
-        base = DEFAULT_POLICY.to_dict()
+        chosen = EXACT_POLICY if document.get("verdict") == VerdictKind.EXACT else DEFAULT_POLICY
+        base = chosen.to_dict()
         known = (*base, "version", "audience", "attacker")
         if unknown := set(map(str, document)) - set(known):
             raise InvalidPolicy(f"unknown key {sorted(unknown)[0]!r} in the policy; known are {', '.join(known)}")
         audience = _audience(document.get("audience"))
         if audience is not None:
-            base["rules"] = [rule.to_dict() for rule in for_audience(DEFAULT_POLICY.rules, audience)]
+            base["rules"] = [rule.to_dict() for rule in for_audience(chosen.rules, audience)]
         merged = base | dict(document) | {"audience": audience}
         if "attacker" in merged:
             merged["attacker"] = Attacker.from_dict(merged["attacker"])
@@ -179,10 +223,20 @@ DEFAULT_POLICY = Policy(
     rules=(
         *(Rule(score=s, at_most=RISK_THRESHOLD) for s in ATTACKS),
         Rule(score=COPIES, at_most=COPIES_THRESHOLD),
+        Rule(score="utility.tv2", at_most=0.25),
+    ),
+)
+EXACT_POLICY = replace(
+    DEFAULT_POLICY,
+    verdict=VerdictKind.EXACT,
+    rules=(
+        *DEFAULT_POLICY.rules[:-1],
         Rule(score=NEAR_COPIES, at_most=0.05),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )
+"""The default where the verdict is exact: for tables that are too small for an accounted one. It has two rules that an
+accounted one cannot decide."""
 
 
 class Outcome(StrEnum):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from synthgate.accounted import NoisyMargin
 from synthgate.approval import Binding
 from synthgate.derivation import Derivation
 
@@ -86,7 +87,8 @@ class Release:
     release has a ``derivation``, which names its source, and is charged nothing: ``epsilon`` and the like are 0.
     ``approvals`` names the officers whose approvals count now; ``binding`` is what they are asked to approve, or did,
     and is shown to stewards and officers alone, where the policy asks for approvals. ``policy``, its author's
-    ``policy_version`` and its ``policy_digest`` (sha256 in hex) say which policy it pinned.
+    ``policy_version`` and its ``policy_digest`` (sha256 in hex) say which policy it pinned. ``margin`` is what an
+    accounted verdict decided by, hidden from analysts.
     """
 
     id: str
@@ -113,6 +115,7 @@ class Release:
     policy: str = ""
     policy_version: int = 0
     policy_digest: str = ""
+    margin: NoisyMargin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

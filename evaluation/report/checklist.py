@@ -41,15 +41,17 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
         f"Protected is {statement.unit}." + (
             " Where a person has several rows, each row is protected, the person is not as well." if by_row else ""),
     )  # fmt: skip
+    accounted = statement.scope is Scope.RELEASE
     yield (
-        "Composition over releases", COVERED if statement.end_to_end else PARTLY,
+        "Composition over releases", COVERED if accounted else PARTLY,
         "Each release is charged, before a row is opened, to one account of the population that all its datasets "
         "share; the account's cap holds for all of them together, whoever asks."
-        + ("" if statement.end_to_end else " Verdicts are counted and capped beside it, not charged to it."),
+        + ("" if accounted else " Verdicts are counted and capped beside it, not charged to it."),
     )  # fmt: skip
     yield (
-        "All of the release is accounted for", COVERED if statement.end_to_end else OPEN,
-        "The verdict is part of the epsilon." if statement.end_to_end else
+        "All of the release is accounted for", COVERED if statement.end_to_end else PARTLY if accounted else OPEN,
+        "The verdict is part of the epsilon." + ("" if statement.end_to_end else " The number of rows is not.")
+        if accounted else
         "The epsilon covers the generator's output. That it was released at all tells the outcome of an exact "
         "comparison with private rows.",
     )  # fmt: skip

@@ -169,9 +169,9 @@ def _exposed(report: Report, statement: PrivacyStatement) -> tuple[str, ...]:
         found.append("How well a model learned from training rows predicts.")
     if statement.sizes.origin is SizeOrigin.COUNTED:
         found.append("The number of rows: it was counted, and is published exactly.")
-    private = (
-        "nothing" if statement.scope is Scope.NONE else "the released rows, the model, and what is computed from them"
-    )
+    private = "the released rows, the model, and what is computed from them"
+    if statement.scope is not Scope.GENERATOR:
+        private = "nothing" if statement.scope is Scope.NONE else f"the noisy margin, and so the verdict, {private}"
     found.append(f"Differentially private is {private}.")
     return tuple(found)
 

@@ -3,13 +3,13 @@
 import math
 import unicodedata
 
-from synthgate.policy import COPIES, EPSILON, INFERENCE, NEAR_COPIES, Finding, Outcome, Rule, Verdict
+from synthgate.policy import COPIES, EPSILON, INFERENCE, MARGIN, NEAR_COPIES, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
 LABELS = {
     EPSILON: "Epsilon",
-    "verdict.margin": "The noisy margin that decides all rules",
+    MARGIN: "The noisy margin that decides all rules",
     "risk.singling_out.univariate": "Singling out, one column",
     "risk.singling_out.multivariate": "Singling out, several columns",
     "risk.linkability": "Linking two halves",

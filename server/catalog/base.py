@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from synthgate.dataset import Dataset, DatasetState
-from synthgate.policy import Policy
+from synthgate.policy import Policy, VerdictKind
 from synthgate.record import AuditRecord
 from synthgate.release import Release, ReleaseState
 
@@ -42,10 +42,10 @@ class ReleaseRecord:
     """A release with its whole truth. ``release`` holds the internal state, never the analyst's view.
 
     ``plan`` is the frozen plan's JSON, ``policy`` the policy that the release pinned, ``verdict_number`` which
-    unaccounted decision of the account this is (from the commit on), ``artifacts`` the sha256 of what is stored for it
-    by kind (``data``, ``model``, ``report_json``, ``report_html``,
-    ``report_decision``, ``attestation``). A derived release carries the
-    plan, policy and statement of its source, no verdict number, and how it was sampled.
+    unaccounted decision of the account this is (from the commit on; 0 for an accounted one), ``artifacts`` the sha256
+    of what is stored for it by kind (``data``, ``model``, ``report_json``, ``report_html``, ``report_decision``,
+    ``attestation``). A derived release carries the plan, policy and statement of its source, no verdict number, and how
+    it was sampled.
     """
 
     release: Release
@@ -71,6 +71,11 @@ class ReleaseRecord:
     """The approvals that officers gave, each a signed DSSE envelope; `server.quorum` says which of them count."""
     requester_names: tuple[str, ...] = ()
     """Every name of the person who asked, at that time, as in `DatasetRecord.registrar_names`."""
+
+    @property
+    def accounted(self) -> bool:
+        """Whether it is judged by a verdict of its own inside its epsilon."""
+        return self.release.derivation is None and self.policy.verdict is VerdictKind.ACCOUNTED
 
 
 class DatasetCatalog(Protocol):
@@ -109,7 +114,11 @@ class ReleaseCatalog(Protocol):
 
     def verdicts(self, account: str) -> int:
         """How many unaccounted verdicts the account has used or set aside: releases of it that reserved a charge which
-        was not voided (the ledger has entries for the release's id). A derived release reserves none."""
+        was not voided (the ledger has entries for the release's id), and whose policy asks for an exact verdict. A
+        derived release reserves none."""
+
+    def accounted(self, account: str) -> frozenset[str]:
+        """The ids of the account's releases whose verdict is inside their epsilon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

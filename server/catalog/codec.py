@@ -12,6 +12,7 @@ from typing import Any
 
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.ledger import chain
+from synthgate.accounted import NoisyMargin
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.derivation import Derivation
 from synthgate.domain import Domain
@@ -63,7 +64,7 @@ def read_dataset(text: str) -> DatasetRecord:
         "warnings": tuple(stored["warnings"]),
     })  # fmt: skip
     names = {name: tuple(document.get(name, ())) for name in ("overlaps", "distinct_from", "registrar_names")}
-    policy = Policy.from_dict(document["policy"])
+    policy = Policy.from_stored(document["policy"])
     return DatasetRecord(**document | names | {"dataset": dataset, "policy": policy})
 
 
@@ -71,8 +72,9 @@ def write_release(record: ReleaseRecord) -> str:
     """The record as text, without the binding, which is made of the rest. Raises InvalidArgument for what JSON cannot
     hold."""
     release = {f.name: getattr(record.release, f.name) for f in fields(record.release) if f.name != "binding"}
-    if record.release.derivation is not None:
-        release["derivation"] = asdict(record.release.derivation)
+    for name in ("derivation", "margin"):
+        if (value := getattr(record.release, name)) is not None:
+            release[name] = asdict(value)
     return chain.canonical({
         "release": release,
         "plan": dict(record.plan),
@@ -102,10 +104,11 @@ def read_release(text: str) -> ReleaseRecord:
         "reasons": tuple(stored["reasons"]),
         "approvals": tuple(stored["approvals"]),
         "derivation": Derivation.from_dict(derivation) if (derivation := stored.get("derivation")) else None,
+        "margin": NoisyMargin(**margin) if (margin := stored.get("margin")) else None,
     })  # fmt: skip
     return ReleaseRecord(**document | {
         "release": release,
-        "policy": Policy.from_dict(document["policy"]),
+        "policy": Policy.from_stored(document["policy"]),
         "approvals": tuple(document.get("approvals", ())),
         "requester_names": tuple(document.get("requester_names", ())),
     })  # fmt: skip

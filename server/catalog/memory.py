@@ -77,11 +77,16 @@ class MemoryReleases:
         self._kept[record.release.id] = codec.write_release(record)
 
     def verdicts(self, account: str) -> int:
-        """Releases of the account whose charge was reserved and not voided."""
+        """Releases of the account whose charge was reserved and not voided, without those that are accounted."""
         reserved, voided = (
             {e.reservation for e in self._entries if e.kind is kind} for kind in (EntryKind.RESERVE, EntryKind.VOID)
         )
-        return sum(r.release.account == account and r.release.id in reserved - voided for r in self.list())
+        live = reserved - voided - self.accounted(account)
+        return sum(r.release.account == account and r.release.id in live for r in self.list())
+
+    def accounted(self, account: str) -> frozenset[str]:
+        """The ids."""
+        return frozenset(r.release.id for r in self.list() if r.release.account == account and r.accounted)
 
 
 class MemoryRequests:

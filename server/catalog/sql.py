@@ -25,9 +25,16 @@ _ANSWER = select(_requests.c.payload, _requests.c.resource).where(
     *(_requests.c[name] == bindparam(name) for name in ("principal", "method", "request_id"))
 )
 _REMEMBER = insert(_requests)
-_VERDICTS = select(tables.balances.c.committed_charges + tables.balances.c.reserved_charges).where(
-    tables.balances.c.account == bindparam("account")
+_accounted = tables.accounted
+_IS_ACCOUNTED = insert(_accounted)
+_ACCOUNTED = select(_accounted.c.release).where(_accounted.c.account == bindparam("account"))
+_VOIDED = exists().where(tables.entries.c.reservation == _accounted.c.release, tables.entries.c.kind == "void")
+_LIVE_ACCOUNTED = (
+    select(func.count()).select_from(_accounted).where(_accounted.c.account == bindparam("account"), ~_VOIDED)
 )
+_VERDICTS = select(
+    tables.balances.c.committed_charges + tables.balances.c.reserved_charges - _LIVE_ACCOUNTED.scalar_subquery()
+).where(tables.balances.c.account == bindparam("account"))
 
 
 class SqlDatasets:
@@ -95,6 +102,8 @@ class SqlReleases:
         row = {"id": release.id, "dataset": release.dataset, "account": release.account}
         row |= {"state": str(release.state), "document": codec.write_release(record)}
         self._connection.execute(_ADD_RELEASE, row)
+        if record.accounted:
+            self._connection.execute(_IS_ACCOUNTED, {"release": release.id, "account": release.account})
 
     def get(self, release: str) -> ReleaseRecord:
         """The record."""
@@ -122,8 +131,12 @@ class SqlReleases:
         self._connection.execute(update(_releases).where(_releases.c.id == release.id).values(row))
 
     def verdicts(self, account: str) -> int:
-        """Releases of the account whose charge was reserved and not voided."""
+        """Releases of the account whose charge was reserved and not voided, without those that are accounted."""
         return self._connection.scalar(_VERDICTS, {"account": account}) or 0
+
+    def accounted(self, account: str) -> frozenset[str]:
+        """The ids."""
+        return frozenset(self._connection.scalars(_ACCOUNTED, {"account": account}))
 
     def _document(self, release: str) -> str | None:
         return self._connection.scalar(_RELEASE, {"id": release})

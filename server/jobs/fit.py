@@ -1,11 +1,11 @@
 """Fit: run a frozen plan on the training rows, and draw the one canonical sample that the gate will judge.
 
-Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json()), ``train`` (path of the private training rows),
-``journal`` (path of the attempt's sealed journal). Exact noise is the operating system's and is journalled before it is
-used; the streams of gradient noise and the draw from the fitted model, which is post-processing, are keyed by the
-secret. So the same attempt run again gives the same bytes. Writes ``sample.parquet``, and ``model.safetensors`` where
-the model can be stored. Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of its file, or empty), ``event``
-(what ran), ``weaknesses`` of the noise, ``seconds`` of fit and sample.
+Spec: ``domain`` (Domain.to_dict()), ``plan`` (Plan.to_json(); the engine gets its part), ``train`` (path of the private
+training rows), ``journal`` (path of the attempt's sealed journal). Exact noise is the operating system's and is
+journalled before it is used; the streams of gradient noise and the draw from the fitted model, which is
+post-processing, are keyed by the secret. So the same attempt run again gives the same bytes. Writes ``sample.parquet``,
+and ``model.safetensors`` where the model can be stored. Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of
+its file, or empty), ``event`` (what ran), ``weaknesses`` of the noise, ``seconds`` of fit and sample.
 
 The engine may be anybody's. What it raises never leaves the log, and what it returns is held to the domain.
 """
@@ -44,6 +44,7 @@ def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progr
     domain, plan = Domain.from_dict(spec["domain"]), Plan.from_json(spec["plan"])
     if plan.domain != domain.digest:
         raise FailedPrecondition("the plan was made for another domain; ask for a new release")
+    plan = plan.fitted
     engine, start = synthesizer(plan.engine), time.perf_counter()
     progress("fitting")
     with Journal(Path(spec["journal"]), subkey(secret, Label.JOURNAL)) as journal:

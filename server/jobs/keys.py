@@ -23,6 +23,8 @@ class Label(StrEnum):
     SAMPLE = "synthgate/v1/fit/sample"
     REPLICATES = "synthgate/v1/derive/replicates"
     EVALUATION = "synthgate/v1/evaluate"
+    VERDICT_STREAMS = "synthgate/v1/verdict/streams"
+    VERDICT_JOURNAL = "synthgate/v1/verdict/journal"
 
 
 def subkey(secret: bytes, label: Label) -> bytes:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from synthgate.errors import FailedPrecondition
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest revision: what this program reads and writes."""
 
 _FIRST = "0001"

@@ -132,6 +132,7 @@ def draw(console: Console, view: DatasetView) -> None:
         else f"{sizes.rows:,} rows, {sizes.units:,} units ({sizes.origin})",
         "account": dataset.account,
         "policy": f"{view.policy.name}, version {view.policy.version}: {'; '.join(r.name for r in view.policy.rules)}",
+        "verdict": view.policy.verdict,
         "audience": view.policy.audience,
         "attackers also know": ", ".join(view.policy.attacker.also_knows),
         "attackers also guess": ", ".join(view.policy.attacker.also_secret),

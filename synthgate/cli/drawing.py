@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from synthgate.accounted import Z95, NoisyMargin
 from synthgate.approval import Binding
 from synthgate.cli import output
 from synthgate.cli.session import Session
@@ -31,6 +32,7 @@ def release(console: Console, shown: Release) -> None:
         "state": shown.state,
         "stage": shown.stage,
         "reasons": "; ".join(shown.reasons),
+        "margin": _margin(shown.margin) if shown.margin else "",
         "dataset": shown.dataset,
         "engine": f"{shown.engine}: {shown.because}" if shown.because else shown.engine,
         **(_priced(shown) if shown.derivation is None else output.asked_of_model(shown.derivation)),
@@ -57,6 +59,13 @@ def binding(shown: Binding) -> Iterator[str]:
 def _policy(shown: Release) -> str:
     digest = shown.policy_digest[:16]
     return f"{shown.policy}, version {shown.policy_version}, sha256 {digest}..." if shown.policy else ""
+
+
+def _margin(shown: NoisyMargin) -> str:
+    return (
+        f"{shown.value} units with noise of {shown.sigma:g}: {shown.value} + {Z95} x {shown.sigma:g} = "
+        f"{shown.pessimistic:.1f}, which passes where it is at most 0"
+    )
 
 
 def _priced(shown: Release) -> dict[str, str]:

@@ -134,7 +134,7 @@ def _judged(origin: Judged) -> dict[str, str]:
     counted = f"number {decision.number} of {decision.allowed} on the account"
     return {
         "policy": f"{policy.name}: {'; '.join(r.name for r in policy.rules)}",
-        "verdict": counted + (", not accounted in epsilon" if decision.unaccounted else ""),
+        "verdict": f"{counted}, not accounted in epsilon" if decision.unaccounted else "accounted in epsilon",
         "ledger": f"account {ledger.account}, entry {ledger.sequence}",
     }
 

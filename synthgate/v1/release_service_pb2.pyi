@@ -87,7 +87,7 @@ class Derivation(_message.Message):
     def __init__(self, source: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., rebalance: _Optional[_Union[Rebalance, _Mapping]] = ..., rows: _Optional[int] = ..., replicates: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding", "policy", "policy_version", "policy_digest")
+    __slots__ = ("id", "dataset", "account", "engine", "because", "epsilon", "delta", "share_ppm", "state", "requested_by", "create_time", "update_time", "stage", "reasons", "approvals", "approvals_needed", "sha256", "bytes", "rows", "derivation", "binding", "policy", "policy_version", "policy_digest", "margin")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class Release(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
     id: str
     dataset: str
     account: str
@@ -136,7 +137,16 @@ class Release(_message.Message):
     policy: str
     policy_version: int
     policy_digest: str
-    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy_digest: _Optional[str] = ...) -> None: ...
+    margin: NoisyMargin
+    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., account: _Optional[str] = ..., engine: _Optional[str] = ..., because: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., share_ppm: _Optional[int] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., requested_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[str]] = ..., approvals_needed: _Optional[int] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., derivation: _Optional[_Union[Derivation, _Mapping]] = ..., binding: _Optional[_Union[Binding, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy_digest: _Optional[str] = ..., margin: _Optional[_Union[NoisyMargin, _Mapping]] = ...) -> None: ...
+
+class NoisyMargin(_message.Message):
+    __slots__ = ("value", "sigma")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SIGMA_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    sigma: float
+    def __init__(self, value: _Optional[int] = ..., sigma: _Optional[float] = ...) -> None: ...
 
 class Binding(_message.Message):
     __slots__ = ("release", "dataset", "domain", "account", "engine", "requester", "data", "model", "report", "report_page", "policy", "policy_digest", "plan", "statement", "verdict", "verdicts_allowed", "salt", "registrar", "decision_page", "registrar_names", "requester_names")

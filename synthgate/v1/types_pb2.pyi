@@ -31,6 +31,12 @@ class SizeOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIZE_ORIGIN_UNSPECIFIED: _ClassVar[SizeOrigin]
     SIZE_ORIGIN_DECLARED: _ClassVar[SizeOrigin]
     SIZE_ORIGIN_COUNTED: _ClassVar[SizeOrigin]
+
+class VerdictKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_KIND_UNSPECIFIED: _ClassVar[VerdictKind]
+    VERDICT_KIND_ACCOUNTED: _ClassVar[VerdictKind]
+    VERDICT_KIND_EXACT: _ClassVar[VerdictKind]
 KIND_UNSPECIFIED: Kind
 KIND_CATEGORICAL: Kind
 KIND_INTEGER: Kind
@@ -44,6 +50,9 @@ ROLE_SENSITIVE: Role
 SIZE_ORIGIN_UNSPECIFIED: SizeOrigin
 SIZE_ORIGIN_DECLARED: SizeOrigin
 SIZE_ORIGIN_COUNTED: SizeOrigin
+VERDICT_KIND_UNSPECIFIED: VerdictKind
+VERDICT_KIND_ACCOUNTED: VerdictKind
+VERDICT_KIND_EXACT: VerdictKind
 
 class Point(_message.Message):
     __slots__ = ("integer", "real", "moment")
@@ -136,7 +145,7 @@ class Attacker(_message.Message):
     def __init__(self, also_knows: _Optional[_Iterable[str]] = ..., also_secret: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules", "version", "audience", "attacker")
+    __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules", "version", "audience", "attacker", "verdict")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPSILON_MAX_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_ONLY_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +155,7 @@ class Policy(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     ATTACKER_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
     name: str
     epsilon_max: float
     certified_only: bool
@@ -155,4 +165,5 @@ class Policy(_message.Message):
     version: int
     audience: str
     attacker: Attacker
-    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., version: _Optional[int] = ..., audience: _Optional[str] = ..., attacker: _Optional[_Union[Attacker, _Mapping]] = ...) -> None: ...
+    verdict: VerdictKind
+    def __init__(self, name: _Optional[str] = ..., epsilon_max: _Optional[float] = ..., certified_only: _Optional[bool] = ..., verdicts_max: _Optional[int] = ..., approvals: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., version: _Optional[int] = ..., audience: _Optional[str] = ..., attacker: _Optional[_Union[Attacker, _Mapping]] = ..., verdict: _Optional[_Union[VerdictKind, str]] = ...) -> None: ...

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from synthgate.dataset import PrivacyUnit, PublicSizes
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.policy import COPIES, DEFAULT_POLICY, Policy, Rule
+from synthgate.policy import COPIES, EXACT_POLICY, Policy, Rule, VerdictKind
 from synthgate.schema import Declaration
 
 REGIONS = ("north", "east", "south", "west")
@@ -28,10 +28,11 @@ LENIENT = Policy(
     verdicts_max=100,
     approvals=0,
     rules=(Rule(score=COPIES, at_most=0.5),),
+    verdict=VerdictKind.EXACT,
 )
 """For what does not test the gate: passes on any honest table of any size."""
 
-STRICT = replace(DEFAULT_POLICY, name="strict", verdicts_max=100)
+STRICT = replace(EXACT_POLICY, name="strict", verdicts_max=100)
 """The default's thresholds, for more releases than the default allows. A table of 5,000 of these people has a holdout
 of 1,000, where the excess of fresh rows stays below 0.09 by more than four standard deviations."""
 

@@ -27,7 +27,7 @@ from synthgate.errors import (
     WrongState,
 )
 from synthgate.ledger import EntryKind
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import DEFAULT_POLICY, EXACT_POLICY
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import ledger_service_pb2 as ledger
 from synthgate.v1 import release_service_pb2 as releases
@@ -406,7 +406,7 @@ def test_the_content_of_cells_is_never_an_error(
 ) -> None:
     """It ingests; and what the declared size cannot support is refused free of charge, whatever the rows are."""
     served.steward.open_account(name, epsilon=3.0, delta=1e-6)
-    served.steward.create_dataset(name, declaration(300), account=name, policy=DEFAULT_POLICY)
+    served.steward.create_dataset(name, declaration(300), account=name, policy=EXACT_POLICY)
     assert sent(served, name, parts(name, content)) is None
     view = served.steward.wait_ready(name)
     for findings in view.findings:

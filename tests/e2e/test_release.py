@@ -16,7 +16,7 @@ from synthgate.attestation import Judged
 from synthgate.cli.main import app
 from synthgate.errors import BudgetExhausted, PermissionDenied, VerificationFailed, WrongState
 from synthgate.ledger import AccountView, Entry, EntryKind
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.report import ReportForm
 from synthgate.statement import Scope
@@ -44,7 +44,7 @@ class Story:
 
 @pytest.fixture(scope="session")
 def story(served: Served) -> Story:
-    name = served.dataset("story", rows=ROWS, policy=DEFAULT_POLICY)
+    name = served.dataset("story", rows=ROWS, policy=EXACT_POLICY)
     untouched = served.steward.entries(name)
     quote = served.analyst.quote_release(name, epsilon=1.0)
     quoted = served.steward.entries(name)
@@ -128,11 +128,11 @@ def test_the_attestation_holds_offline(served: Served, story: Story, data: Path)
     assert (found.statement.scope, found.statement.end_to_end) == (Scope.GENERATOR, False)
     assert found.statement.epsilon == pytest.approx(story.quote.plan_epsilon)
     assert isinstance(found.origin, Judged)
-    assert (found.origin.decision.number, found.origin.decision.allowed) == (1, DEFAULT_POLICY.verdicts_max)
+    assert (found.origin.decision.number, found.origin.decision.allowed) == (1, EXACT_POLICY.verdicts_max)
     assert any("decision 1 of 3" in sentence for sentence in found.statement.not_covered)
     (commit,) = [e for e in served.steward.entries(story.name) if e.kind is EntryKind.COMMIT]
     assert (found.origin.ledger.sequence, found.origin.ledger.digest) == (commit.sequence, commit.digest)
-    assert found.origin.policy.digest == DEFAULT_POLICY.digest
+    assert found.origin.policy.digest == EXACT_POLICY.digest
     assert served.fingerprint in signed.envelope.decode()
 
 
@@ -152,13 +152,13 @@ def test_one_flipped_byte_in_the_data_fails(
 
 def test_the_report_is_the_stewards_and_never_the_analysts(served: Served, story: Story) -> None:
     report = served.steward.report(story.asked.id)
-    wanted = {rule.score for rule in DEFAULT_POLICY.concrete(DOMAIN)} - {"privacy.epsilon"}
+    wanted = {rule.score for rule in EXACT_POLICY.concrete(DOMAIN)} - {"privacy.epsilon"}
     assert wanted <= {score.name for score in report.scores}
     forms = {form: served.officer.report_file(story.asked.id, form=form) for form in ReportForm}
     assert all(b"not differentially private" in content for content in forms.values())
     assert hashlib.sha256(forms[ReportForm.JSON]).hexdigest().encode() in forms[ReportForm.DECISION]
-    assert DEFAULT_POLICY.digest.encode() in forms[ReportForm.HTML]
-    assert served.analyst.release(story.asked.id).policy_digest == DEFAULT_POLICY.digest
+    assert EXACT_POLICY.digest.encode() in forms[ReportForm.HTML]
+    assert served.analyst.release(story.asked.id).policy_digest == EXACT_POLICY.digest
     with pytest.raises(PermissionDenied):
         served.analyst.report(story.asked.id)
 
@@ -181,7 +181,7 @@ def test_what_no_longer_fits_is_refused_with_all_figures_and_changes_nothing(ser
 
 
 def test_the_same_request_is_admitted_on_an_empty_account(served: Served) -> None:
-    name = served.dataset("story-empty", rows=ROWS, policy=DEFAULT_POLICY)
+    name = served.dataset("story-empty", rows=ROWS, policy=EXACT_POLICY)
     asked = served.analyst.create_release(name, epsilon=3.0)
     assert asked.state is ReleaseState.PENDING
     served.analyst.cancel(asked.id)

@@ -25,10 +25,11 @@ from server.app import compose
 from server.config import BUILT_IN_ENGINES, Settings
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
+from synthgate.policy import VerdictKind
 from tests.e2e.people import DOMAIN
 gateway = compose(Settings(state=Path(sys.argv[1])))
 sizes = PublicSizes(rows=5_000, units=5_000)
-engines = [pricing.plan(e, DOMAIN, sizes, PrivacyBudget.spend(1.0, 5e-8)).engine
+engines = [pricing.plan(e, DOMAIN, sizes, PrivacyBudget.spend(1.0, 5e-8), VerdictKind.ACCOUNTED).engine
            for e in ("", *BUILT_IN_ENGINES)]
 print(json.dumps([engines, sorted({m.split(".")[0] for m in sys.modules})]))
 """

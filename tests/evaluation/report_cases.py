@@ -9,7 +9,7 @@ from evaluation.run import compare
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Column, Domain, Kind
 from synthgate.events import Gaussian
-from synthgate.policy import DEFAULT_POLICY, Finding, Outcome, Policy, Verdict
+from synthgate.policy import EXACT_POLICY, Finding, Outcome, Policy, Verdict
 from synthgate.report import Report
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -63,7 +63,7 @@ def evaluated(train: int = 300, holdout: int = 100, sample: int = 300) -> Report
     return compare(comparison, seed=bytes(16), progress=lambda _: None)
 
 
-def verdict(outcomes: dict[str, Outcome] | None = None, policy: Policy = DEFAULT_POLICY) -> Verdict:
+def verdict(outcomes: dict[str, Outcome] | None = None, policy: Policy = EXACT_POLICY) -> Verdict:
     """Every rule passed but for ``outcomes``, by score."""
     found = (outcomes or {}).get
     rules = policy.concrete(DOMAIN)
@@ -75,7 +75,7 @@ def document(
     found: Verdict | None = None,
     *,
     claim: PrivacyStatement = STATEMENT,
-    policy: Policy = DEFAULT_POLICY,
+    policy: Policy = EXACT_POLICY,
     domain: Domain = DOMAIN,
 ) -> Document:
     return compose(

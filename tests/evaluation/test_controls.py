@@ -21,7 +21,7 @@ from evaluation.risk.near_copies import NearCopies
 from evaluation.risk.singling_out import SinglingOut
 from evaluation.run import compare
 from evaluation.utility.marginals import Marginals
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from synthgate.report import Report
 
 SEED = b"a seed of controls"
@@ -38,7 +38,7 @@ def _judge(train: pd.DataFrame, holdout: pd.DataFrame, sample: pd.DataFrame, *, 
 
 
 def _failed(report: Report) -> set[str]:
-    bounds = {r.score: r.at_most for r in DEFAULT_POLICY.concrete(DOMAIN) if not r.score.startswith("privacy.")}
+    bounds = {r.score: r.at_most for r in EXACT_POLICY.concrete(DOMAIN) if not r.score.startswith("privacy.")}
     scores = {name: report[name] for name in bounds}
     return {n for n, s in scores.items() if not s.usable or s.pessimistic > (bounds[n] or 0.0)}
 

@@ -14,7 +14,7 @@ from rand_hie import DOMAIN, independent, people, split
 from evaluation.base import Comparison
 from evaluation.risk.copies import BOUND, Copies
 from synthgate.domain import Column, Domain, Kind
-from synthgate.policy import COPIES, DEFAULT_POLICY
+from synthgate.policy import COPIES, EXACT_POLICY
 from synthgate.report import Score
 
 FLOATS = Domain(columns=tuple(Column(name=n, kind=Kind.FLOAT, low=0.0, high=1.0) for n in "abcd"))
@@ -48,7 +48,7 @@ def _copied(base: pd.DataFrame, train: pd.DataFrame, count: int) -> pd.DataFrame
 
 
 def test_the_bound_that_the_note_and_the_precision_speak_of_is_the_default_policys() -> None:
-    assert [rule.at_most for rule in DEFAULT_POLICY.rules if rule.score == COPIES] == [BOUND]
+    assert [rule.at_most for rule in EXACT_POLICY.rules if rule.score == COPIES] == [BOUND]
 
 
 def test_copies_by_hand() -> None:

@@ -8,7 +8,7 @@ from population import DOMAIN, comparison, jittered, people
 from evaluation.base import Comparison
 from evaluation.risk.near_copies import BOUND, NearCopies, reduced
 from synthgate.domain import Column, Domain, Kind
-from synthgate.policy import DEFAULT_POLICY, NEAR_COPIES
+from synthgate.policy import EXACT_POLICY, NEAR_COPIES
 from synthgate.report import Score
 
 TWO = Domain(
@@ -30,7 +30,7 @@ def _tables(size: int = 800, *, seed: int = 1) -> list[pd.DataFrame]:
 
 
 def test_the_bound_that_the_note_speaks_of_is_the_default_policys() -> None:
-    assert [rule.at_most for rule in DEFAULT_POLICY.rules if rule.score == NEAR_COPIES] == [BOUND]
+    assert [rule.at_most for rule in EXACT_POLICY.rules if rule.score == NEAR_COPIES] == [BOUND]
 
 
 @pytest.mark.parametrize(

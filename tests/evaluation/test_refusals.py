@@ -26,7 +26,7 @@ from evaluation.tables import normalise
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import UNIT_COLUMN, Kind
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 
 SIZE = 1_500
 LEAKED = "wealth"
@@ -82,7 +82,7 @@ class Draw:
 
 def refusals(draw: Draw, sample: pd.DataFrame, *, without: tuple[str, ...] = ()) -> set[str]:
     """The default policy's risk rules that the sample does not meet; metrics ``without`` whose rules are left out."""
-    gated = [r for r in DEFAULT_POLICY.concrete(DOMAIN) if r.score.startswith("risk.")]
+    gated = [r for r in EXACT_POLICY.concrete(DOMAIN) if r.score.startswith("risk.")]
     names = {r.score for r in gated}
     metrics = [m for m in default() if any(n.startswith(m.name) for n in names) and m.name not in without]
     tables = comparison(draw.train, draw.holdout, sample)

@@ -20,15 +20,15 @@ from stored_tables import MIXED
 from evaluation.report import compose, decision_page, page
 from evaluation.run import evaluate
 from server.policy import decide
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 folder, seed = Path(sys.argv[1]), bytes.fromhex(sys.argv[2])
 files = [folder / f"{name}.parquet" for name in ("train", "holdout", "sample")]
 report = evaluate(MIXED, *files, seed=seed, progress=lambda _: None)
 claim = statement()
-verdict = decide(DEFAULT_POLICY, MIXED, claim, report)
+verdict = decide(EXACT_POLICY, MIXED, claim, report)
 document = compose(
     report, title="Release", facts={"b": "1", "a": "2"}, verdict=verdict, statement=claim, domain=MIXED,
-    policy=DEFAULT_POLICY,
+    policy=EXACT_POLICY,
 )
 content = document.to_json()
 for form in (content, page(document).encode(), decision_page(document, hashlib.sha256(content).hexdigest()).encode()):

@@ -22,8 +22,8 @@ from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes, SizeOrigin
 from synthgate.domain import Role
 from synthgate.events import Opaque
-from synthgate.policy import DEFAULT_POLICY, Finding, Outcome, Policy, Verdict
-from synthgate.report import Report
+from synthgate.policy import DEFAULT_POLICY, EPSILON, EXACT_POLICY, MARGIN, Finding, Outcome, Policy, Rule, Verdict
+from synthgate.report import Better, Report, Score
 from synthgate.statement import Scope
 
 
@@ -59,7 +59,7 @@ def test_the_three_criteria_follow_the_verdict(report: Report) -> None:
     assert states == ["good", "good", "good"]
     linked = document(report, verdict({"risk.linkability": Outcome.MISSING}))
     assert [c.state for c in linked.criteria] == ["good", "bad", "good"]
-    without = replace(DEFAULT_POLICY, rules=tuple(r for r in DEFAULT_POLICY.rules if "inference" not in r.score))
+    without = replace(EXACT_POLICY, rules=tuple(r for r in EXACT_POLICY.rules if "inference" not in r.score))
     ungated = document(report, policy=without)
     assert [c.state for c in ungated.criteria] == ["good", "good", "none"]
     assert "no rule" in ungated.criteria[2].answer
@@ -70,9 +70,19 @@ def test_the_three_criteria_follow_the_verdict(report: Report) -> None:
 def test_rules_that_one_figure_decided_together_are_not_said_to_be_unread(
     report: Report, outcome: Outcome, state: str
 ) -> None:
-    rules = DEFAULT_POLICY.concrete(DOMAIN)
-    found = document(report, Verdict(findings=(Finding(rule=rules[0], outcome=outcome),)))
+    """Of an accounted verdict: its margin is shown with the limit that it met or did not, the exact scores are not."""
+    margin = Score(name=MARGIN, value=-20.0, low=-32.0, high=-8.0, better=Better.LOWER, note="in privacy units")
+    rules = (Rule(score=EPSILON, at_most=3.0), Rule(score=MARGIN, at_most=0.0))
+    decided = Verdict(
+        findings=(Finding(rule=rules[0], outcome=Outcome.PASSED), Finding(rule=rules[1], outcome=outcome))
+    )
+    judged, claim = replace(report, scores=(margin, *report.scores)), statement(scope=Scope.RELEASE, end_to_end=True)
+    found = document(judged, decided, policy=DEFAULT_POLICY, claim=claim)
+    (shown,) = next(group for group in found.groups if group.heading == "Verdict").lines
+    assert (shown.label, shown.limit, shown.state) == ("The noisy margin that decides all rules", "≤ 0", state)
     assert {c.state for c in found.criteria} == {state}
+    assert found.promise.facts["covers"] == "the release, verdict included"
+    assert "Differentially private is the noisy margin" in found.exposed[-1]
     assert all("One noisy figure decided all rules together" in c.answer for c in found.criteria)
     copies = next(a for a in found.attacks if a.name == "risk.copies")
     assert (copies.limit, copies.line.limit, copies.line.outcome) == (0.01, "≤ 0.01", "decided with all others")
@@ -94,6 +104,9 @@ def test_the_checklist_claims_no_more_than_there_is(report: Report) -> None:
     accounted = _status(document(report, claim=statement(scope=Scope.RELEASE, end_to_end=True, weakened_by=())))
     assert accounted["All of the release is accounted for"] is Status.COVERED
     assert accounted["Implementation of the mechanism"] is Status.COVERED
+    counted_rows = _status(document(report, claim=statement(scope=Scope.RELEASE)))
+    assert counted_rows["All of the release is accounted for"] is Status.PARTLY
+    assert counted_rows["Composition over releases"] is Status.COVERED
     claimed = _status(document(report, claim=statement(event=Opaque(epsilon=1.0, delta=5e-8))))
     assert claimed["Privacy parameters"] is Status.PARTLY
     sandbox = _status(document(report, claim=statement(scope=Scope.NONE)))
@@ -138,7 +151,7 @@ def _stored(folder: Path, *, sizes: tuple[int, int, int] = (400, 100, 300)) -> t
 def _forms(report: Report) -> dict[str, str]:
     passed = Verdict(findings=())
     found = compose(
-        report, title="Release", facts={}, verdict=passed, statement=statement(), domain=MIXED, policy=DEFAULT_POLICY
+        report, title="Release", facts={}, verdict=passed, statement=statement(), domain=MIXED, policy=EXACT_POLICY
     )
     return {"json": found.to_json().decode(), "page": page(found), "decision": decision_page(found, "ab" * 32)}
 

@@ -10,7 +10,7 @@ from report_cases import DOMAIN, EVIL, TURN, statement
 from evaluation.report import compose, decision_page, page
 from evaluation.report.words import inert
 from server.policy import decide
-from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, INFERENCE, Policy
+from synthgate.policy import DEFAULT_POLICY, EXACT_POLICY, FIXED_SCORES, INFERENCE, Policy
 from synthgate.report import Better, Report, Score
 from synthgate.statement import Scope
 
@@ -29,7 +29,17 @@ SCORES = st.builds(
 )  # fmt: skip
 REPORTS = st.builds(Report, scores=st.lists(SCORES, max_size=12, unique_by=lambda s: s.name).map(tuple))
 POLICIES = st.sampled_from(
-    [DEFAULT_POLICY, Policy.from_dict({"audience": "world", "attacker": {"also_secret": [DOMAIN.columns[1].name]}})]
+    [
+        EXACT_POLICY,
+        DEFAULT_POLICY,
+        Policy.from_dict(
+            {
+                "verdict": "exact",
+                "audience": "world",
+                "attacker": {"also_secret": [DOMAIN.columns[1].name]},
+            }
+        ),
+    ]
 )
 
 

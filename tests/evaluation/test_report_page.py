@@ -13,7 +13,7 @@ from report_cases import EVIL, TURN, document, evaluated, statement, verdict
 
 from evaluation.report import Document, decision_page, page, words
 from evaluation.report.words import belief, inert, percent, promise
-from synthgate.policy import DEFAULT_POLICY, EPSILON, Outcome, Policy, Verdict
+from synthgate.policy import EPSILON, EXACT_POLICY, Outcome, Policy, Verdict
 from synthgate.report import Better, Report, Score
 from synthgate.statement import Scope
 
@@ -171,7 +171,7 @@ def test_a_decision_page_names_its_report_and_leaves_room_for_a_name(report: Rep
 
 
 def _with(**changes: object) -> Policy:
-    return Policy.from_dict(DEFAULT_POLICY.to_dict() | changes)
+    return Policy.from_dict(EXACT_POLICY.to_dict() | changes)
 
 
 @pytest.mark.parametrize(("epsilon", "sure"), [(0.0, 0.5), (math.log(3), 0.75), (1.0, 0.7310586), (3.0, 0.9525741)])

@@ -18,7 +18,7 @@ from server.keys import Keys
 from server.quorum import Quorum
 from server.sealed import Sealed
 from server.store_memory import MemoryStore
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from synthgate.release import Release, ReleaseState
 from tests.server.composed import STEWARD, TICK_S, Clock, call, registered
 from tests.server.released import bucket, charged
@@ -31,7 +31,7 @@ PRINCIPALS = {
     "otto": Appointment(Office.OFFICER),
     "oda": Appointment(Office.OFFICER),
 }
-TWO = replace(DEFAULT_POLICY, name="two", approvals=2, verdicts_max=100)
+TWO = replace(EXACT_POLICY, name="two", approvals=2, verdicts_max=100)
 DAY_S = 86_400.0
 
 

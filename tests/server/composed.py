@@ -11,7 +11,7 @@ from server.gateway import Call, Gateway
 from server.identity import Office, Principal
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.policy import DEFAULT_POLICY, Policy
+from synthgate.policy import EXACT_POLICY, Policy
 
 TICK_S = 15.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ def call(principal: Principal) -> Call:
 
 
 def registered(
-    gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY, *, policy: Policy = DEFAULT_POLICY
+    gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY, *, policy: Policy = EXACT_POLICY
 ) -> DatasetRecord:
     datasets.register(
         gateway, call(STEWARD), name=name, domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",

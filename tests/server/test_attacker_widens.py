@@ -21,18 +21,25 @@ from server.policy import admit, decide
 from synthgate.attacker import Attacker
 from synthgate.domain import UNIT_COLUMN, Domain
 from synthgate.errors import InvalidPolicy
-from synthgate.policy import DEFAULT_POLICY, INFERENCE, Outcome, Policy, Verdict
+from synthgate.policy import EXACT_POLICY, INFERENCE, Outcome, Policy, Verdict
 from synthgate.report import Report
 from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, asked, leased, registered
 from tests.server.test_policy import plan
 
-WIDER = Policy.from_dict({"name": "wider", "version": 2, "attacker": {"also_secret": ["age"], "also_knows": ["ill"]}})
+WIDER = Policy.from_dict(
+    {
+        "name": "wider",
+        "version": 2,
+        "verdict": "exact",
+        "attacker": {"also_secret": ["age"], "also_knows": ["ill"]},
+    }
+)
 ADDED = INFERENCE + "age"
 
 
 def test_a_column_that_is_not_declared_is_refused_at_registration(gateway: Gateway) -> None:
     with pytest.raises(InvalidPolicy, match="also_secret names 'wage'"):
-        registered(gateway, policy=replace(DEFAULT_POLICY, attacker=Attacker(also_secret=("wage",))))
+        registered(gateway, policy=replace(EXACT_POLICY, attacker=Attacker(also_secret=("wage",))))
     with gateway.store.begin() as tx:
         assert tx.datasets.list() == ()
 
@@ -46,8 +53,9 @@ def test_an_audience_that_the_rules_do_not_serve_is_refused_at_registration(gate
 def test_admission_reads_the_wider_domain() -> None:
     nobody = replace(DOMAIN, columns=DOMAIN.columns[:2])
     facts: dict[str, Any] = {"certified": True, "sandbox": False, "verdicts": 0, "allowed": 3}
-    assert any("secret: true" in why for why in admit(DEFAULT_POLICY, plan(), nobody, **facts))
-    assert admit(Policy.from_dict({"attacker": {"also_secret": ["age"]}}), plan(), nobody, **facts) == ()
+    assert any("secret: true" in why for why in admit(EXACT_POLICY, plan(), nobody, **facts))
+    wider = replace(EXACT_POLICY, attacker=Attacker(also_secret=("age",)))
+    assert admit(wider, plan(), nobody, **facts) == ()
 
 
 def test_a_release_says_which_policy_it_pinned(gateway: Gateway, clock: Clock) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from server.policy import decide
-from synthgate.policy import DEFAULT_POLICY, EPSILON, Outcome, Policy
+from synthgate.policy import EPSILON, EXACT_POLICY, Outcome, Policy
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement
 from tests.server.test_policy import DOMAIN, STATEMENT
 
 VECTORS = 5_000
-RULES = {rule.score: rule for rule in DEFAULT_POLICY.concrete(DOMAIN)}
+RULES = {rule.score: rule for rule in EXACT_POLICY.concrete(DOMAIN)}
 GATED = [name for name in RULES if name != EPSILON]
 Case = tuple[str, Policy, PrivacyStatement, Report]
 Gate = Callable[[Policy, PrivacyStatement, Report], bool]
@@ -54,7 +54,7 @@ def faults(draw: random.Random) -> Iterator[Case]:
     """One faulty case after the other, without end."""
     while True:
         name = draw.choice(GATED)
-        kind, scores, statement, policy = draw.choice(KINDS), passing(), STATEMENT, DEFAULT_POLICY
+        kind, scores, statement, policy = draw.choice(KINDS), passing(), STATEMENT, EXACT_POLICY
         if kind == "no number":
             field = draw.choice(["value", "low", "high", "all"])
             bad = draw.choice(NO_NUMBERS)
@@ -79,7 +79,7 @@ def faults(draw: random.Random) -> Iterator[Case]:
         elif kind == "another name":
             scores[name] = replace(scores[name], name=draw.choice([name.upper(), name + " ", "", name + ".x"]))
         elif kind == "epsilon":
-            bad = draw.choice([*NO_NUMBERS, DEFAULT_POLICY.epsilon_max + 10 ** draw.uniform(-6, 6)])
+            bad = draw.choice([*NO_NUMBERS, EXACT_POLICY.epsilon_max + 10 ** draw.uniform(-6, 6)])
             statement = replace(statement, epsilon=bad)
         elif kind == "empty policy":
             policy = replace(policy, rules=())
@@ -105,7 +105,7 @@ def passed(gate: Gate, vectors: int) -> list[str]:
 
 @pytest.mark.guarantee("fails-closed")
 def test_no_faulty_vector_passes(record_property: Callable[[str, object], None]) -> None:
-    assert sound(DEFAULT_POLICY, STATEMENT, Report(scores=tuple(passing().values()))), "the control passes"
+    assert sound(EXACT_POLICY, STATEMENT, Report(scores=tuple(passing().values()))), "the control passes"
     assert passed(sound, VECTORS) == []
     record_property("reached", f"{VECTORS:,} faulty vectors of {len(KINDS)} kinds, none passed; the control passes")
 
@@ -152,5 +152,5 @@ def trusts_the_request(policy: Policy, _statement: PrivacyStatement, report: Rep
 @pytest.mark.guarantee("fails-closed")
 @pytest.mark.parametrize("gate", [no_worse, skips, trusts_the_request], ids=lambda gate: gate.__name__)
 def test_planted_gates_are_convicted(gate: Gate) -> None:
-    assert gate(DEFAULT_POLICY, STATEMENT, Report(scores=tuple(passing().values())))
+    assert gate(EXACT_POLICY, STATEMENT, Report(scores=tuple(passing().values())))
     assert passed(gate, 1_000) != []

@@ -21,7 +21,7 @@ from synthgate.dataset import DatasetState, PrivacyUnit
 from synthgate.errors import InvalidPolicy, NotFound, WrongState
 from synthgate.events import Gaussian
 from synthgate.ledger import ReservationState
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from synthgate.release import ReleaseState
 from tests.server.composed import ANALYST, DOMAIN, SIZES, START, STEWARD, TICK_S, Clock, asked, call, registered
 
@@ -72,7 +72,7 @@ def test_more_approvals_than_officers_are_refused_at_registration(gateway: Gatew
     with pytest.raises(InvalidPolicy, match="the officers are 1"):
         datasets.register(
             gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
-            policy=replace(DEFAULT_POLICY, approvals=2),
+            policy=replace(EXACT_POLICY, approvals=2),
         )  # fmt: skip
 
 

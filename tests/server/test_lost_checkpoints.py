@@ -14,7 +14,7 @@ from server.gateway import Gateway
 from server.identity import Office, Principal
 from server.quorum import quorum
 from synthgate.errors import ReadOnly
-from synthgate.policy import COPIES, Policy, Rule
+from synthgate.policy import COPIES, Policy, Rule, VerdictKind
 from synthgate.release import ReleaseState
 from tests.server.composed import STEWARD, TICK_S, Clock, call, registered
 from tests.server.released import charged
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.guarantee("restored-backup")
 OFFICER = Principal("officer", Office.OFFICER)
 ONE = Policy(
     name="one", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
-    approvals=1,
+    approvals=1, verdict=VerdictKind.EXACT,
 )  # fmt: skip
 CHARGES = 3
 

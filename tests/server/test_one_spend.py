@@ -18,7 +18,7 @@ from server.store import Store
 from server.store_sql import SqlStore
 from synthgate.dataset import DatasetState, PrivacyUnit
 from synthgate.ledger import EntryKind
-from synthgate.policy import COPIES, Policy, Rule
+from synthgate.policy import COPIES, Policy, Rule, VerdictKind
 from tests.server.composed import ANALYST, DOMAIN, SIZES, STEWARD, TICK_S, call
 from tests.server.released import Maker
 
@@ -26,7 +26,7 @@ IDS, COPIES_MAX, EPSILON = 1_000, 8, 0.002
 EACH = 50
 """Ids of one gateway, whose creates become slower with the releases of one dataset."""
 POLICY = Policy(
-    name="many", epsilon_max=1.0, certified_only=True, verdicts_max=1_000, approvals=0,
+    name="many", verdict=VerdictKind.EXACT, epsilon_max=1.0, certified_only=True, verdicts_max=1_000, approvals=0,
     rules=(Rule(score=COPIES, at_most=0.5),),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.events import Gaussian
-from synthgate.policy import DEFAULT_POLICY, EPSILON, Outcome, Policy, Rule
+from synthgate.policy import EPSILON, EXACT_POLICY, Outcome, Policy, Rule
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
@@ -36,7 +36,7 @@ def plan(epsilon: float = 1.0, sizes: PublicSizes = SIZES) -> Plan:
     )
 
 
-def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes: object) -> tuple[str, ...]:
+def refusals(policy: Policy = EXACT_POLICY, domain: Domain = DOMAIN, **changes: object) -> tuple[str, ...]:
     facts: dict[str, object] = {"certified": True, "sandbox": False, "verdicts": 0, "allowed": 3}
     asked = changes.pop("plan", plan())
     return admit(policy, asked, domain, **(facts | changes))  # type: ignore[arg-type]
@@ -45,11 +45,11 @@ def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"policy": replace(DEFAULT_POLICY, rules=())}, "no rules"),
+        ({"policy": replace(EXACT_POLICY, rules=())}, "no rules"),
         ({"plan": plan(3.001)}, "above the policy's limit of 3"),
         ({"certified": False}, "no sandbox"),
         ({"certified": False, "sandbox": True}, "`certified_only`"),
-        ({"certified": False, "policy": replace(DEFAULT_POLICY, certified_only=False)}, "no sandbox"),
+        ({"certified": False, "policy": replace(EXACT_POLICY, certified_only=False)}, "no sandbox"),
         ({"verdicts": 3}, "3 of 3 unaccounted verdicts"),
         ({"verdicts": 4, "allowed": 4}, "4 of 4 unaccounted verdicts"),
         ({"plan": plan(sizes=PublicSizes(rows=800, units=800))}, "holdout of 160 units"),
@@ -57,26 +57,26 @@ def refusals(policy: Policy = DEFAULT_POLICY, domain: Domain = DOMAIN, **changes
         ({"domain": Domain(columns=(SEX, ILL))}, "two groups of columns"),
         ({"domain": Domain(columns=(replace(AGE, secret=True),))}, "auxiliary column besides"),
         (
-            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="utility.tstr", at_least=0.7),)),
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="utility.tstr", at_least=0.7),)),
              "domain": replace(DOMAIN, target=None)},
             "declared target",
         ),
         (
-            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.shares", at_most=0.05),))},
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="fairness.shares", at_most=0.05),))},
             "declared `protected: true`",
         ),
         (
-            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.tstr_gap", at_most=0.05),)),
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="fairness.tstr_gap", at_most=0.05),)),
              "domain": Domain(columns=(replace(SEX, protected=True), AGE))},
             "declared target",
         ),
         (
-            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="fairness.equal_opportunity", at_most=0.05),)),
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="fairness.equal_opportunity", at_most=0.05),)),
              "domain": Domain(columns=(SEX, AGE, replace(ILL, protected=True)), target="ill")},
             "protected column besides",
         ),
         (
-            {"policy": replace(DEFAULT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
             "declared `secret: true`",
         ),
     ],
@@ -91,7 +91,7 @@ def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -
         {},
         {"plan": plan(3.0)},
         {"verdicts": 3, "allowed": 4},
-        {"certified": False, "sandbox": True, "policy": replace(DEFAULT_POLICY, certified_only=False)},
+        {"certified": False, "sandbox": True, "policy": replace(EXACT_POLICY, certified_only=False)},
     ],
 )
 def test_admit_admits(changes: dict[str, object]) -> None:
@@ -108,7 +108,7 @@ STATEMENT = PrivacyStatement(
     scope=Scope.GENERATOR, end_to_end=False, unit="row", sizes=SIZES, accountant="PLD", event=Gaussian(5.0),
     epsilon=1.0, delta=1e-7, epsilon_substitute_one=2.1, not_covered=(), weakened_by=(),
 )  # fmt: skip
-NAMES = [rule.score for rule in DEFAULT_POLICY.concrete(DOMAIN) if rule.score != EPSILON]
+NAMES = [rule.score for rule in EXACT_POLICY.concrete(DOMAIN) if rule.score != EPSILON]
 
 
 def score(name: str, value: float = 0.0, **changes: object) -> Score:
@@ -120,7 +120,7 @@ def outcome(**changes: Score | None) -> dict[str, Outcome]:
     """The default policy's findings on a report that passes but for ``changes``."""
     scores = {name: score(name) for name in NAMES} | {k.replace("__", "."): v for k, v in changes.items()}
     report = Report(scores=tuple(s for s in scores.values() if s is not None))
-    return {f.rule.score: f.outcome for f in decide(DEFAULT_POLICY, DOMAIN, STATEMENT, report).findings}
+    return {f.rule.score: f.outcome for f in decide(EXACT_POLICY, DOMAIN, STATEMENT, report).findings}
 
 
 def test_everything_good_passes_and_every_rule_is_named() -> None:
@@ -148,12 +148,12 @@ def test_a_rule_reads_the_pessimistic_end_of_a_usable_score(changed: Score | Non
 
 def test_a_score_that_stands_twice_is_missing() -> None:
     report = Report(scores=(*map(score, NAMES), score("risk.copies")))
-    verdict = decide(DEFAULT_POLICY, DOMAIN, STATEMENT, report)
+    verdict = decide(EXACT_POLICY, DOMAIN, STATEMENT, report)
     assert verdict.reasons == ("risk.copies SCORE_MISSING",)
 
 
 def test_an_empty_policy_refuses_a_perfect_report() -> None:
-    empty = replace(DEFAULT_POLICY, rules=())
+    empty = replace(EXACT_POLICY, rules=())
     verdict = decide(empty, DOMAIN, STATEMENT, Report(scores=tuple(map(score, NAMES))))
     assert not verdict.passed
     assert verdict.reasons == ("EMPTY_POLICY",)
@@ -162,7 +162,7 @@ def test_an_empty_policy_refuses_a_perfect_report() -> None:
 @pytest.mark.parametrize("epsilon", [3.0000001, math.inf, math.nan])
 def test_the_statement_is_read_not_the_request(epsilon: float) -> None:
     report = Report(scores=tuple(map(score, NAMES)))
-    assert not decide(DEFAULT_POLICY, DOMAIN, replace(STATEMENT, epsilon=epsilon), report).passed
+    assert not decide(EXACT_POLICY, DOMAIN, replace(STATEMENT, epsilon=epsilon), report).passed
 
 
 BAD = st.sampled_from([math.nan, math.inf, -math.inf, None, "0", True, 1e9, 0.0901])
@@ -176,4 +176,4 @@ def test_no_faulty_number_passes(bad: object, place: str, name: str) -> None:
     )
     faulty = Score(name=name, better=Better.LOWER, **fields)  # type: ignore[arg-type]
     scores = (*(score(n) for n in NAMES if n != name), faulty)
-    assert not decide(DEFAULT_POLICY, DOMAIN, STATEMENT, Report(scores=scores)).passed
+    assert not decide(EXACT_POLICY, DOMAIN, STATEMENT, Report(scores=scores)).passed

@@ -12,12 +12,12 @@ from server.identity import Office, Principal
 from server.pipeline import run_release
 from server.policy import verdicts_allowed
 from synthgate.errors import PermissionDenied, PolicyRefused
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from tests.server.composed import ANALYST, STEWARD, TICK_S, Clock, asked, call, leased, registered
 from tests.server.several import TINY
 
 OFFICER = Principal("officer", Office.OFFICER)
-GENEROUS = replace(DEFAULT_POLICY, verdicts_max=100)
+GENEROUS = replace(EXACT_POLICY, verdicts_max=100)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ GENEROUS = replace(DEFAULT_POLICY, verdicts_max=100)
     [(3, 3, 0, 3), (100, 3, 0, 3), (1, 3, 0, 1), (100, 3, 2, 5), (3, 0, 1, 1)],
 )
 def test_a_policy_lowers_the_limit_and_a_grant_raises_it(policy: int, limit: int, granted: int, allowed: int) -> None:
-    assert verdicts_allowed(replace(DEFAULT_POLICY, verdicts_max=policy), limit=limit, granted=granted) == allowed
+    assert verdicts_allowed(replace(EXACT_POLICY, verdicts_max=policy), limit=limit, granted=granted) == allowed
 
 
 def test_the_fourth_verdict_is_refused_free_of_charge_until_it_is_granted(gateway: Gateway, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from server.gateway import Gateway
 from server.identity import Office, Principal
 from synthgate.dataset import PrivacyUnit, PublicSizes
 from synthgate.errors import AlreadyExists
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from tests.server.composed import DOMAIN, STEWARD, call, leased
 
 OFFICER = Principal("officer", Office.OFFICER)
@@ -29,7 +29,7 @@ def declared(gateway: Gateway, name: str, account: str, by: Principal = STEWARD)
         accounts.open_account(gateway, call(by), name=account, epsilon=3.0, delta=1e-6, sandbox=False)
     datasets.register(
         gateway, call(by), name=name, domain=DOMAIN, unit=PrivacyUnit(column="who"),
-        sizes=PublicSizes(rows=6_000, units=6_000), account=account, policy=DEFAULT_POLICY,
+        sizes=PublicSizes(rows=6_000, units=6_000), account=account, policy=EXACT_POLICY,
     )  # fmt: skip
 
 

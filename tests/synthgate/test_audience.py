@@ -10,7 +10,7 @@ from synthgate.audience import Audience
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InvalidPolicy
 from synthgate.fitness import check, check_audience
-from synthgate.policy import DEFAULT_POLICY, Policy
+from synthgate.policy import ATTACKS, DEFAULT_POLICY, EXACT_POLICY, Policy
 from synthgate.schema import read_policy
 
 PLAIN = {"kind": Kind.INTEGER, "low": 0, "high": 9}
@@ -26,10 +26,9 @@ DOMAIN = Domain(
 )
 
 
-def test_policies_of_before_keep_their_digest():
-    assert DEFAULT_POLICY.digest == "651b3efa998b79569d7adbe1a3e19902f952314b70fdc507c1ed5f48bfdc794c"
+def test_what_a_policy_leaves_out_is_not_written():
     assert set(DEFAULT_POLICY.to_dict()) == {
-        "name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules",
+        "name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "verdict", "rules",
     }  # fmt: skip
 
 
@@ -41,6 +40,7 @@ def test_policies_of_before_keep_their_digest():
         {"audience": "internal", "version": 7},
         {"attacker": {"also_knows": ["debt"]}},
         {"attacker": {"also_secret": ["debt", "age"], "also_knows": ["wage"]}},
+        {"verdict": "exact", "audience": "controlled"},
     ],
 )
 def test_what_is_new_is_written_read_and_digested(document):
@@ -50,12 +50,14 @@ def test_what_is_new_is_written_read_and_digested(document):
     assert document.items() <= made.to_dict().items()
 
 
+@pytest.mark.parametrize("base", [DEFAULT_POLICY, EXACT_POLICY], ids=lambda policy: policy.verdict)
 @pytest.mark.parametrize(("audience", "most"), [("world", 0.05), ("controlled", 0.09), ("internal", 0.15)])
-def test_an_audience_sets_the_thresholds(audience, most):
-    made = Policy.from_dict({"audience": audience})
-    attacks = [r for r in made.rules if r.score.startswith("risk.") and r.score != "risk.copies"]
+def test_an_audience_sets_the_thresholds(audience, most, base):
+    made = Policy.from_dict({"audience": audience, "verdict": str(base.verdict)})
+    attacks = [r for r in made.rules if r.score in ATTACKS]
     assert {r.at_most for r in attacks} == {most}
     assert len(attacks) == 4
+    assert [r for r in made.rules if r not in attacks] == [r for r in base.rules if r.score not in ATTACKS]
     assert Audience(audience).threshold == most
     assert "0070" in Audience(audience).source
     check(made, DOMAIN)

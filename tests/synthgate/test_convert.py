@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgate.accounted import NoisyMargin
 from synthgate.approval import Binding
 from synthgate.attacker import Attacker
 from synthgate.audience import Audience
@@ -17,7 +18,7 @@ from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
-from synthgate.policy import DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, for_audience
+from synthgate.policy import ACCOUNTED, DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, VerdictKind, for_audience
 from synthgate.release import Quote, Release, ReleaseState
 from synthgate.v1 import dataset_service_pb2, ledger_service_pb2, release_service_pb2, types_pb2
 
@@ -77,15 +78,18 @@ def units_and_sizes(draw):
 
 @st.composite
 def policies(draw):
-    scores = draw(st.lists(st.sampled_from(sorted(FIXED_SCORES)), max_size=4, unique=True))
-    rules = [Rule(score=s, **{draw(st.sampled_from(["at_most", "at_least"])): draw(REALS)}) for s in scores]
+    verdict = draw(st.sampled_from(VerdictKind))
+    exact = verdict is VerdictKind.EXACT
+    scores = draw(st.lists(st.sampled_from(sorted(FIXED_SCORES if exact else ACCOUNTED)), max_size=4, unique=True))
+    bounds = ["at_most", "at_least"] if exact else ["at_most"]
+    rules = [Rule(score=s, **{draw(st.sampled_from(bounds)): draw(REALS)}) for s in scores]
     named = st.lists(NAMES, max_size=3, unique=True).map(tuple)
     audience = draw(st.none() | st.sampled_from(Audience))
     return Policy(
         name=draw(NAMES), epsilon_max=draw(st.floats(1e-3, 100)), certified_only=draw(st.booleans()),
         verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), version=draw(st.integers(1, 999)),
         rules=tuple(rules) if audience is None else for_audience(DEFAULT_POLICY.rules, audience), audience=audience,
-        attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named)),
+        attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named)), verdict=verdict,
     )  # fmt: skip
 
 
@@ -118,7 +122,7 @@ RELEASES = st.builds(
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,
     stage=TEXT, reasons=TEXTS, approvals=TEXTS, approvals_needed=SMALL, sha256=TEXT, bytes=AMOUNTS, rows=AMOUNTS,
     derivation=st.none() | DERIVATIONS, binding=st.none() | BINDINGS, policy=TEXT, policy_version=SMALL,
-    policy_digest=TEXT,
+    policy_digest=TEXT, margin=st.none() | st.builds(NoisyMargin, value=st.integers(-(2**40), 2**40), sigma=REALS),
 )  # fmt: skip
 QUOTES = st.builds(
     Quote, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS, plan_epsilon=REALS, share_ppm=AMOUNTS,

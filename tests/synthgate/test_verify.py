@@ -31,7 +31,7 @@ from synthgate.dataset import PublicSizes
 from synthgate.derivation import Condition, Derivation
 from synthgate.errors import VerificationFailed
 from synthgate.events import Composed, DiscreteGaussian, Exponential
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from synthgate.statement import PrivacyStatement, Scope
 from synthgate.verify import key_fingerprint, verify
 
@@ -58,7 +58,7 @@ ATTESTATION = Attestation(
         weakened_by=(),
     ),
     origin=Judged(
-        policy=PinnedPolicy(name="default", digest=DEFAULT_POLICY.digest, rules=DEFAULT_POLICY.rules),
+        policy=PinnedPolicy(name="default", digest=EXACT_POLICY.digest, rules=EXACT_POLICY.rules),
         decision=Decision(number=1, allowed=3),
         ledger=LedgerPosition(account="people", sequence=3, digest="a" * 64, head="b" * 64),
     ),

@@ -6,6 +6,7 @@ Messages that only a gateway sends raise InternalError where they hold a state t
 from collections.abc import Iterable
 from typing import TypeVar
 
+from synthgate.accounted import NoisyMargin
 from synthgate.budget import PrivacyBudget
 from synthgate.client.convert.bindings import binding_from_proto, binding_to_proto
 from synthgate.client.convert.derivations import derivation_from_proto, derivation_to_proto
@@ -115,11 +116,13 @@ def release_to_proto(release: Release) -> releases.Release:
         approvals=release.approvals,
         derivation=None if release.derivation is None else derivation_to_proto(release.derivation),
         binding=None if release.binding is None else binding_to_proto(release.binding),
+        margin=None if (m := release.margin) is None else releases.NoisyMargin(value=m.value, sigma=m.sigma),
     )
 
 
 def release_from_proto(message: releases.Release) -> Release:
     """The release in a message."""
+    m = message.margin
     return Release(
         **{name: getattr(message, name) for name in _RELEASE_SAME},
         state=_known(_RELEASE_STATE_OF, message.state),
@@ -129,6 +132,7 @@ def release_from_proto(message: releases.Release) -> Release:
         approvals=tuple(message.approvals),
         derivation=derivation_from_proto(message.derivation) if message.HasField("derivation") else None,
         binding=binding_from_proto(message.binding) if message.HasField("binding") else None,
+        margin=NoisyMargin(value=m.value, sigma=m.sigma) if message.HasField("margin") else None,
     )
 
 

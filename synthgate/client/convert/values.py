@@ -13,7 +13,7 @@ from synthgate.audience import Audience
 from synthgate.dataset import PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import Column, Domain, Kind, Role
 from synthgate.errors import InvalidDomain, InvalidPolicy
-from synthgate.policy import DEFAULT_POLICY, Policy, Rule
+from synthgate.policy import DEFAULT_POLICY, Policy, Rule, VerdictKind
 from synthgate.v1 import dataset_service_pb2 as datasets
 from synthgate.v1 import types_pb2 as types
 
@@ -30,6 +30,11 @@ ROLES = {
     Role.SENSITIVE: types.ROLE_SENSITIVE,
 }
 ORIGINS = {SizeOrigin.DECLARED: types.SIZE_ORIGIN_DECLARED, SizeOrigin.COUNTED: types.SIZE_ORIGIN_COUNTED}
+VERDICTS = {
+    VerdictKind.ACCOUNTED: types.VERDICT_KIND_ACCOUNTED,
+    VerdictKind.EXACT: types.VERDICT_KIND_EXACT,
+}
+_VERDICT_OF = {n: kind for kind, n in VERDICTS.items()} | {types.VERDICT_KIND_UNSPECIFIED: VerdictKind.ACCOUNTED}
 _KIND_OF = {number: kind for kind, number in KINDS.items()}
 _ROLE_OF = {number: role for role, number in ROLES.items()} | {types.ROLE_UNSPECIFIED: Role.AUXILIARY}
 _ORIGIN_OF = {number: o for o, number in ORIGINS.items()} | {types.SIZE_ORIGIN_UNSPECIFIED: SizeOrigin.DECLARED}
@@ -114,11 +119,15 @@ def policy_to_proto(policy: Policy) -> types.Policy:
         version=policy.version,
         audience=str(policy.audience) if policy.audience else "",
         attacker=types.Attacker(**policy.attacker.to_dict()) if policy.attacker else None,
+        verdict=VERDICTS[policy.verdict],
     )
 
 
 def policy_from_proto(message: types.Policy) -> Policy:
     """The policy in a message. Raises InvalidPolicy, also for a rule without a bound."""
+    verdict = _VERDICT_OF.get(message.verdict)
+    if verdict is None:
+        raise InvalidPolicy("unknown kind of verdict; choose accounted or exact")
     return Policy(
         name=message.name,
         epsilon_max=message.epsilon_max,
@@ -131,6 +140,7 @@ def policy_from_proto(message: types.Policy) -> Policy:
         attacker=Attacker(
             also_knows=tuple(message.attacker.also_knows), also_secret=tuple(message.attacker.also_secret)
         ),
+        verdict=verdict,
     )
 
 

@@ -7,7 +7,7 @@ from server.catalog.base import DatasetRecord, ReleaseRecord
 from synthgate.dataset import Dataset, DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.domain import Column, Domain, Kind, Role
-from synthgate.policy import DEFAULT_POLICY, Rule
+from synthgate.policy import EXACT_POLICY, Rule
 from synthgate.release import Release, ReleaseState
 from tests.server.stores import EPOCH
 
@@ -39,7 +39,7 @@ def dataset(name: str = "randhie", **changes: object) -> DatasetRecord:
         sizes=PublicSizes(rows=200, units=100, max_rows=2, origin=SizeOrigin.COUNTED), account="people",
         policy="default", state=DatasetState.CREATED, registered_by="steward", created_at=EPOCH, warnings=("small",),
     )  # fmt: skip
-    policy = replace(DEFAULT_POLICY, rules=(*DEFAULT_POLICY.rules, Rule(score="utility.tstr", at_least=0.5)))
+    policy = replace(EXACT_POLICY, rules=(*EXACT_POLICY.rules, Rule(score="utility.tstr", at_least=0.5)))
     return DatasetRecord(dataset=replace(made, **changes), policy=policy, found={"größe": {"clamped": 3, "share": 0.1}})  # type: ignore[arg-type]
 
 
@@ -52,6 +52,6 @@ def release(id: str = "r1", **changes: object) -> ReleaseRecord:  # noqa: A002
     return ReleaseRecord(
         release=replace(made, **changes),  # type: ignore[arg-type]
         plan={"version": 1, "parameters": {"sigma": 1.5440000000000003, "order": [1, 2]}},
-        policy=DEFAULT_POLICY, verdict_number=2, statement={"epsilon": 1.0},
+        policy=EXACT_POLICY, verdict_number=2, statement={"epsilon": 1.0},
         artifacts={"data": "cd"}, failure="out of memory", approvals=('{"payload":"größe"}', "another"),
     )  # fmt: skip

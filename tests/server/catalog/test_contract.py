@@ -10,6 +10,7 @@ import pytest
 
 from server.ledger import chain
 from server.store import Store, Transaction
+from synthgate.accounted import NoisyMargin
 from synthgate.dataset import DatasetState, PublicSizes
 from synthgate.errors import (
     AlreadyExists,
@@ -19,6 +20,7 @@ from synthgate.errors import (
     SynthgateError,
     WrongState,
 )
+from synthgate.policy import DEFAULT_POLICY
 from synthgate.release import TRANSITIONS, ReleaseState
 from tests.server.catalog.records import DERIVATION, dataset, release
 from tests.server.stores import EPOCH, EPS1, MAKERS, account
@@ -134,6 +136,28 @@ def test_verdicts_are_the_releases_whose_charge_was_not_voided(registered: Store
         tx.ledger.void("voided", by="analyst", reason="")
         tx.releases.replace(release("voided", state=ReleaseState.CANCELLED), expected=ReleaseState.PENDING)
         assert [tx.releases.verdicts(name) for name in ("people", "others", "nobody")] == [3, 1, 0]
+
+
+def test_accounted_verdicts_are_not_counted(registered: Store) -> None:
+    """Nor does one that was voided hide another."""
+    accounted = replace(release("accounted"), policy=DEFAULT_POLICY)
+    margin = NoisyMargin(value=-83, sigma=21.516)
+    with registered.begin() as tx:
+        for name in ("exact", "accounted", "voided"):
+            tx.ledger.reserve("people", name, EPS1, by="analyst")
+        tx.releases.add(release("exact"))
+        tx.releases.add(accounted)
+        tx.releases.add(replace(release("voided"), policy=DEFAULT_POLICY))
+        tx.releases.add(replace(release("derived", derivation=DERIVATION), policy=DEFAULT_POLICY))
+        tx.ledger.void("voided", by="analyst", reason="")
+        tx.ledger.commit("accounted", by="gateway")
+        judged = replace(accounted, release=replace(accounted.release, margin=margin, state=ReleaseState.TRAINING))
+        tx.releases.replace(judged, expected=ReleaseState.PENDING)
+    with registered.begin() as tx:
+        assert tx.releases.verdicts("people") == 1
+        assert tx.releases.accounted("people") == {"accounted", "voided"}
+        assert tx.releases.accounted("nobody") == frozenset()
+        assert tx.releases.get("accounted") == judged
 
 
 def test_answers_are_kept_by_principal_method_and_id(store: Store) -> None:

@@ -12,7 +12,7 @@ from server.gateway import Call, Gateway
 from server.identity import Principal
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.derivation import Derivation
-from synthgate.policy import DEFAULT_POLICY
+from synthgate.policy import EXACT_POLICY
 from tests.server.composed import ANALYST, DOMAIN, STEWARD, call
 from tests.server.uploading import OFFICER, people
 
@@ -94,7 +94,7 @@ def declare(gateway: Gateway, name: str, account: str) -> None:
     accounts.open_account(gateway, call(STEWARD), name=account, epsilon=3.0, delta=1e-6, sandbox=False)
     datasets.register(
         gateway, call(STEWARD), name=name, domain=DOMAIN, unit=PrivacyUnit(column="who"),
-        sizes=PublicSizes(rows=1_000, units=1_000), account=account, policy=DEFAULT_POLICY,
+        sizes=PublicSizes(rows=1_000, units=1_000), account=account, policy=EXACT_POLICY,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from server.recovery import recover
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
 from synthgate.domain import UNIT_COLUMN
 from synthgate.errors import SynthgateError
-from synthgate.policy import COPIES, Policy, Rule
+from synthgate.policy import COPIES, Policy, Rule, VerdictKind
 from synthgate.report import Better, Report, Score
 from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call, leased
 from tests.server.crash import deeds
@@ -58,7 +58,7 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
     accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
     policy = Policy(
         name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
-        approvals=1 if scenario in AWAITING else 0,
+        approvals=1 if scenario in AWAITING else 0, verdict=VerdictKind.EXACT,
     )  # fmt: skip
     datasets.register(
         gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),

@@ -16,6 +16,7 @@ from dp_models.mechanisms import accounting
 from server import binding, pricing
 from server.ledger import meter
 from synthgate.budget import PrivacyBudget
+from synthgate.policy import VerdictKind
 from tests.server.composed import DOMAIN, START
 from tests.server.crash.lives import EPSILON, SIZES, live
 from tests.server.crash.strikes import Life, heard, told
@@ -55,7 +56,7 @@ def warm() -> None:
     noise._opendp()
     binding.code()
     budget = PrivacyBudget.spend(EPSILON, pricing.default_delta(ACCOUNT))
-    priced = pricing.plan("independent", DOMAIN, SIZES, budget)
+    priced = pricing.plan("independent", DOMAIN, SIZES, budget, VerdictKind.EXACT)
     accounting.epsilon(priced.event, budget.delta)
     accounting.substitute_one_epsilon(priced.event, budget.delta)
 

@@ -13,7 +13,7 @@ from server.jobs.render import render
 from synthgate.dataset import PublicSizes
 from synthgate.errors import InvalidTable
 from synthgate.events import DiscreteGaussian
-from synthgate.policy import COPIES, DEFAULT_POLICY, Finding, Outcome, Rule, Verdict
+from synthgate.policy import COPIES, EXACT_POLICY, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report
 from synthgate.statement import PrivacyStatement, Scope
 from tests.server.jobs.tables import DOMAIN, KEY, OTHER_KEY, store
@@ -91,7 +91,7 @@ def test_a_report_becomes_three_forms(judged, tmp_path):
         "verdict": json.loads(json.dumps(VERDICT.to_dict())),
         "statement": STATEMENT.to_dict(),
         "domain": spec["domain"],
-        "policy": DEFAULT_POLICY.to_dict(),
+        "policy": EXACT_POLICY.to_dict(),
     }
     results = [render(page, folder=tmp_path, secret=KEY, progress=lambda stage: None) for _ in range(2)]
     forms = {name: (tmp_path / name).read_bytes() for name in ("report.json", "report.html", "decision.html")}

@@ -66,7 +66,8 @@ def test_a_database_of_before_migrations_is_taken_over_with_its_sums(place: str)
     engine = connect(place, timeout_s=5)
     with engine.begin() as connection:
         for statement in (
-            "DROP TABLE balances", "DROP TABLE leases", "DROP INDEX reserved_by", "DROP TABLE alembic_version",
+            "DROP TABLE balances", "DROP TABLE leases", "DROP TABLE accounted", "DROP INDEX reserved_by",
+            "DROP TABLE alembic_version",
             "CREATE TABLE schema_version (version INTEGER)", "INSERT INTO schema_version VALUES (1)",
         ):  # fmt: skip
             connection.execute(text(statement))

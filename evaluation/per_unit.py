@@ -1,0 +1,165 @@
+"""What an accounted verdict counts: about how many units of each side an attack on the released sample is right.
+
+Every unit is a target at most once in each attack, and whether an attack is right about a target depends on that target
+and the sample alone. So one unit more or less moves a side's count by at most 1. The sample, and everything that is
+drawn or listed here (candidates, queries), is public: post-processing of what the fit's noise paid for.
+"""
+
+import hmac
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
+
+from evaluation.base import Comparison, Units
+from evaluation.chosen import Chosen, chosen, one_of, row_digests
+from evaluation.risk.attack import MAX_CANDIDATES, candidates
+from evaluation.risk.neighbours import nearest
+from evaluation.risk.queries import MAX_COMPARISONS, plain
+from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
+from evaluation.tables import MISSING
+from synthgate.accounted import attack_targets, copy_targets
+from synthgate.dataset import PublicSizes
+from synthgate.domain import NUMERIC, Domain
+
+Flags = npt.NDArray[np.bool_]
+
+
+def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """The position in ``sample`` of the row nearest to each target. Whatever the other targets hold: the search asks
+    whether any target misses a cell, so one that misses all is asked of as well."""
+    blank = {name: np.nan if domain[name].kind in NUMERIC else MISSING for name in targets.columns}
+    asked = pd.concat([targets, pd.DataFrame([blank]).astype(targets.dtypes)], ignore_index=True)
+    return nearest(asked, sample, domain, known)[:-1]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts on both sides, trained units and control, for public ``sizes``. ``seed`` keys what is chosen and drawn."""
+
+    comparison: Comparison
+    sizes: PublicSizes
+    seed: bytes
+
+    @cached_property
+    def _sides(self) -> tuple[Chosen, Chosen]:
+        c = self.comparison
+        key = self._key("targets")
+        return (
+            chosen(c.train, c.train_units, c.domain, key=key),
+            chosen(c.holdout, c.holdout_units, c.domain, key=key),
+        )
+
+    @cached_property
+    def _targets(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        most = attack_targets(self.sizes)
+        return self._sides[0].first(most), self._sides[1].first(most)
+
+    @cached_property
+    def _sample(self) -> pd.DataFrame:
+        return candidates(self.comparison.sample, MAX_CANDIDATES, generator=self._generator("candidates"))[0]
+
+    @property
+    def units(self) -> tuple[int, int]:
+        """All of them."""
+        return len(self._sides[0].rows), len(self._sides[1].rows)
+
+    def linked(self) -> tuple[int, int]:
+        """Targets whose two declared halves have the same nearest released row."""
+        domain = self.comparison.domain
+
+        def links(targets: pd.DataFrame) -> int:
+            first, second = (right(targets, self._sample, domain, half) for half in domain.halves)
+            return int(np.count_nonzero(first == second))
+
+        return links(self._targets[0]), links(self._targets[1])
+
+    def inferred(self, secret: str) -> tuple[int, int]:
+        """Targets whose secret the nearest released row in the other auxiliary columns tells."""
+        domain = self.comparison.domain
+        known = tuple(name for name in domain.auxiliary if name != secret)
+        numeric = domain[secret].kind in NUMERIC
+        low = domain[secret].number(domain[secret].low) if numeric else 0.0
+
+        def guessed(targets: pd.DataFrame) -> int:
+            found = self._sample[secret].to_numpy()[right(targets, self._sample, domain, known)]
+            truth = targets[secret]
+            guesses = pd.Series(found, index=truth.index)
+            if numeric:
+                guesses, truth = guesses - low, truth - low
+            return int(np.count_nonzero(evaluate_inference_guesses(guesses=guesses, secrets=truth, regression=numeric)))
+
+        return guessed(self._targets[0]), guessed(self._targets[1])
+
+    def singled_out(self, name: str) -> tuple[int, int] | None:
+        """Queries that single out, a unit being counted in the first that it matches alone; of the numbers of columns
+        that multivariate ones join, the one with the largest difference. None where a search for queries stopped before
+        it had as many as it wanted, which is a fact about the sample.
+
+        Each unit of either side is asked with a chance that makes as many of both on average: were their number fixed,
+        a unit that takes another's place could move two queries.
+        """
+        most, domain = attack_targets(self.sizes), self.comparison.domain
+        searches = self._searches(name, most)
+        if any(len(search.queries) < most and not search.complete for search in searches):
+            return None
+        shares = most / max(self.sizes.train_units, 1), most / max(self.sizes.holdout_units, 1)
+        frames = [plain(side.within(share), domain) for side, share in zip(self._sides, shares, strict=True)]
+        found = [tuple(singled(frame, search.queries) for frame in frames) for search in searches]
+        main, control = max(found, key=lambda counts: counts[0] - counts[1])
+        return main, control
+
+    def _searches(self, name: str, wanted: int) -> list[Search]:
+        """The queries of each number of columns that the exact attack asks about too."""
+        whole = plain(self._sample, self.comparison.domain).unique(maintain_order=True)
+        generator = self._generator(name)
+        if name.endswith(".univariate"):
+            return [univariate(whole, wanted, generator=generator)]
+        widths = affordable(COLUMN_COUNTS, whole.width, len(self._sample), MAX_COMPARISONS)
+        return [multivariate(whole, wanted, width=width, generator=generator) for width in widths]
+
+    def copied(self) -> tuple[int, int]:
+        """Units of which the sample holds a row verbatim, among as many of both sides."""
+        c, key = self.comparison, self._key("copies")
+        released = row_digests(c.sample, c.domain, key=key)
+        most = copy_targets(self.sizes)
+
+        def found(frame: pd.DataFrame, units: Units) -> int:
+            targets = chosen(frame, units, c.domain, key=key).first(most)
+            return int(np.count_nonzero(one_of(row_digests(targets, c.domain, key=key), released)))
+
+        return found(c.train, c.train_units), found(c.holdout, c.holdout_units)
+
+    def _key(self, purpose: str) -> bytes:
+        return keyed_bytes(self.seed, purpose)
+
+    def _generator(self, purpose: str) -> np.random.Generator:
+        return np.random.default_rng(int.from_bytes(self._key(purpose), "big"))
+
+
+def keyed_bytes(seed: bytes, purpose: str) -> bytes:
+    """32 bytes for one purpose of an accounted verdict (HMAC-SHA256)."""
+    return hmac.digest(seed, b"synthgate margin 1 " + purpose.encode(), "sha256")
+
+
+def singled(frame: pl.DataFrame, queries: tuple[pl.Expr, ...]) -> int:
+    """How many queries one row alone matches, each row being counted in the first that it matches."""
+    return int(np.count_nonzero(first_matches(frame, queries) == 1))
+
+
+def first_matches(frame: pl.DataFrame, queries: tuple[pl.Expr, ...]) -> npt.NDArray[np.int64]:
+    """For each query, how many rows match it and none before it, shape (len(queries),)."""
+    counts = np.zeros(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), CHUNK):
+        if frame.height == 0:
+            break
+        chunk = queries[start : start + CHUNK]
+        asked = frame.select([q.fill_null(value=False).alias(str(i)) for i, q in enumerate(chunk)]).to_numpy()
+        matched = asked.any(axis=1)
+        counts[start : start + len(chunk)] = np.bincount(asked.argmax(axis=1)[matched], minlength=len(chunk))
+        frame = frame.filter(pl.Series(~matched))
+    return counts

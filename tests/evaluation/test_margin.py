@@ -1,0 +1,198 @@
+"""The margin of an accounted verdict: one privacy unit moves it by at most 1, and it says what the rules say."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from evaluation import per_unit
+from evaluation.base import Comparison
+from evaluation.chosen import Chosen, chosen
+from evaluation.margin import Margin, margin
+from evaluation.tables import MISSING
+from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
+from synthgate.dataset import PublicSizes
+from synthgate.domain import Domain
+from synthgate.policy import COPIES, Rule
+from tests.evaluation.random_tables import DOMAIN, RULES, comparison, frame, sizes, without
+
+SEED = b"a seed of the test's own"
+logging.getLogger("anonymeter").setLevel(logging.ERROR)
+
+
+def drawn(number: int, rules: int) -> tuple[Comparison, PublicSizes, tuple[Rule, ...], float, np.random.Generator]:
+    draw = np.random.default_rng(number)
+    units, max_rows = int(draw.integers(20, 120)), int(draw.integers(1, 4))
+    picked = tuple(RULES[i] for i in draw.permutation(len(RULES))[:rules])
+    sigma = float(draw.choice([0.6, 2.0, 9.0]))
+    return comparison(draw, units=units, max_rows=max_rows), sizes(units, max_rows), picked, sigma, draw
+
+
+def moves(first: Margin, second: Margin) -> int:
+    """By how much the margin and its worst term move."""
+    terms = [abs(first.terms[name] - second.terms[name]) for name in first.terms]
+    return max(*terms, abs(first.value - second.value))
+
+
+def check(number: int, rules: int) -> None:
+    made, public, picked, sigma, draw = drawn(number, rules)
+    whole = margin(made, picked, public, sigma=sigma, seed=SEED)
+    for trained, units in zip((True, False), made.units, strict=True):
+        fewer = without(made, int(draw.integers(units)), trained=trained)
+        assert moves(whole, margin(fewer, picked, public, sigma=sigma, seed=SEED)) <= 1, (number, trained)
+
+
+@pytest.mark.guarantee("accounted-verdict")
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_a_unit_added_or_removed_moves_the_margin_by_at_most_one(first: int, record_property) -> None:
+    """500 random tables, two of the nine rules at a time, a trained and a control unit of each."""
+    for number in range(first, first + 100):
+        check(number, rules=2)
+    record_property("reached", f"tables {first} to {first + 99}: no term moved by more than 1")
+
+
+@pytest.mark.soak
+@pytest.mark.guarantee("accounted-verdict")
+@pytest.mark.parametrize("first", range(0, 500, 50))
+def test_the_same_of_all_rules_together(first: int, record_property) -> None:
+    for number in range(first, first + 50):
+        check(1_000 + number, rules=len(RULES))
+    record_property("reached", f"all rules, tables {first} to {first + 49}: no term moved by more than 1")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_what_an_attack_says_of_a_target_is_the_same_whoever_else_is_asked(number: int) -> None:
+    """Were it not, a single unit could change what is counted of all others."""
+    draw = np.random.default_rng(number)
+    targets, sample = frame(40, draw), frame(60, draw)
+    known = tuple(c.name for c in DOMAIN.modelled)
+    together = per_unit.right(targets, sample, DOMAIN, known)
+    alone = [per_unit.right(targets.iloc[[i]], sample, DOMAIN, known)[0] for i in range(len(targets))]
+    assert together.tolist() == alone
+
+
+def test_the_chosen_are_one_row_of_each_unit_whatever_their_order() -> None:
+    draw = np.random.default_rng(5)
+    rows, units = frame(300, draw), draw.integers(0, 120, 300)
+    units = np.unique(units, return_inverse=True)[1]
+    found = chosen(rows, units, DOMAIN, key=bytes(32))
+    order = draw.permutation(300)
+    again = chosen(rows.iloc[order].reset_index(drop=True), units[order], DOMAIN, key=bytes(32))
+    assert len(found.rows) == units.max() + 1
+    pd.testing.assert_frame_equal(found.rows, again.rows)
+    assert len(found.within(0.5)) == pytest.approx(60, abs=33)  # six deviations of 5.5
+    assert found.first(10_000).equals(found.rows)
+
+
+SIZES = PublicSizes(rows=1_000, units=1_000)
+
+
+def test_the_margin_by_hand() -> None:
+    """A holdout of 200 less 3 sqrt(200) = 42.4 leaves 157 a side: 0.09 x 157 - 1.645 sqrt(78.5) = 14.13 - 14.57, cut to
+    -1; for copies max(1.57, 3.29 x 2) = 6.58, cut to 6; a distance of 0.1 is 160 of 800 rows, twice."""
+    rule = Rule(score="risk.linkability", at_most=0.09)
+    assert (attack_targets(SIZES), copy_targets(SIZES), allowed(rule, SIZES)) == (157, 157, -1)
+    assert allowed_copies(Rule(score=COPIES, at_most=0.01), SIZES, 2.0) == 6
+    assert allowed_distance(Rule(score="utility.tv1", at_most=0.1), SIZES) == 160
+    assert convictable((Rule(score=COPIES, at_most=0.01),), SIZES, 2.0).count(" 0.038 ") == 1
+
+
+def test_copied_units_are_counted_and_fresh_ones_are_not() -> None:
+    draw = np.random.default_rng(0)
+    cells = pd.concat([frame(1_000, draw) for _ in range(1)], ignore_index=True)
+    cells["pay"] = draw.random(1_000)  # every row is alone
+    train, holdout = cells.iloc[:800].reset_index(drop=True), cells.iloc[800:].reset_index(drop=True)
+    rules = (Rule(score=COPIES, at_most=0.01),)
+    made = Comparison(domain=DOMAIN, train=train, holdout=holdout, sample=train)
+    copied = margin(made, rules, SIZES, sigma=2.0, seed=SEED)
+    fresh = margin(replace(made, sample=frame(1_000, draw)), rules, SIZES, sigma=2.0, seed=SEED)
+    held = margin(replace(made, sample=holdout), rules, SIZES, sigma=2.0, seed=SEED)
+    assert [m.terms[COPIES] for m in (copied, fresh, held)] == [157 - 6, -6, -157 - 6]
+
+
+def test_without_targets_nothing_passes() -> None:
+    draw = np.random.default_rng(0)
+    made = comparison(draw, units=60, max_rows=1)
+    few = margin(made, (Rule(score=COPIES, at_most=0.5),), PublicSizes(rows=12_000, units=12_000), sigma=2.0, seed=SEED)
+    assert few.value == few.terms["units.control"] > 1_000
+
+
+def emptied(side: str) -> Comparison:
+    made = comparison(np.random.default_rng(1), units=60, max_rows=1)
+    return replace(made, **{side: getattr(made, side).iloc[:0], f"{side}_units": np.zeros(0, dtype=np.int64)})
+
+
+def constant() -> Comparison:
+    made = comparison(np.random.default_rng(2), units=60, max_rows=1)
+    parts = {name: getattr(made, name) for name in ("train", "holdout", "sample")}
+    return replace(made, **{name: part.assign(**part.iloc[0].to_dict()) for name, part in parts.items()})
+
+
+def nulls() -> Comparison:
+    made = comparison(np.random.default_rng(3), units=60, max_rows=1)
+    empty = {c.name: (np.nan if made.train[c.name].dtype.kind == "f" else MISSING) for c in DOMAIN.modelled}
+    parts = {name: getattr(made, name).assign(**empty) for name in ("train", "holdout", "sample")}
+    return replace(made, **parts)
+
+
+def single() -> Comparison:
+    made = comparison(np.random.default_rng(4), units=60, max_rows=1)
+    first = {name: getattr(made, name).iloc[:1].reset_index(drop=True) for name in ("train", "holdout", "sample")}
+    units = np.zeros(1, dtype=np.int64)
+    return replace(made, **first, train_units=units, holdout_units=units)
+
+
+AWKWARD = {
+    "no trained unit": lambda: emptied("train"), "no control": lambda: emptied("holdout"), "all alike": constant,
+    "all null": nulls, "one of each": single,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_no_content_of_tables_is_an_error(name: str) -> None:
+    """An exception would be a refusal that nobody paid for."""
+    found = margin(AWKWARD[name](), RULES, sizes(60, 1), sigma=2.0, seed=SEED)
+    assert len(found.terms) == len(RULES) + 2
+    assert isinstance(found.value, int)
+
+
+def by_position(frame: pd.DataFrame, units: np.ndarray, domain: Domain, *, key: bytes) -> Chosen:
+    """Targets by a permutation of the units that there are, as the exact attacks draw them."""
+    found = chosen(frame, units, domain, key=key)
+    order = np.random.default_rng(1).permutation(len(found.rows))
+    return replace(found, rows=found.rows.iloc[order].reset_index(drop=True))
+
+
+def widest(numbers: range, rules: tuple[Rule, ...]) -> int:
+    """By how much a term moves at most over some tables, a trained unit being taken out."""
+    found = 0
+    for number in numbers:
+        made, public, _, sigma, draw = drawn(number, 1)
+        fewer = without(made, int(draw.integers(made.units[0])), trained=True)
+        found = max(found, moves(*(margin(m, rules, public, sigma=sigma, seed=SEED) for m in (made, fewer))))
+    return found
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_targets_drawn_anew_are_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = tuple(rule for rule in RULES if rule.score in ("risk.linkability", COPIES))
+    assert widest(range(20), rules) <= 1
+    monkeypatch.setattr(per_unit, "chosen", by_position)
+    assert widest(range(20), rules) > 1
+
+
+@pytest.mark.parametrize(("asked", "singled"), [("22", 0), ("122", 1), ("12", 2)])
+def test_a_unit_more_singles_out_one_and_one_in_another_s_place_two(asked: str, singled: int) -> None:
+    """Why nobody's place is taken in singling out: of 2, 2 the unit 1 more makes one query right, and two if a 2 went
+    for it."""
+    queries = tuple(pl.col("c0") == value for value in "12")
+    assert int(np.count_nonzero(per_unit.first_matches(pl.DataFrame({"c0": list(asked)}), queries) == 1)) == singled
+
+
+def test_a_unit_is_counted_in_the_first_query_that_it_matches() -> None:
+    queries = (pl.col("c0") > 5, pl.col("c0") > 1, pl.col("c0") > 0)
+    frame = pl.DataFrame({"c0": [9.0, 2.0, 3.0, None]})
+    assert per_unit.first_matches(frame, queries).tolist() == [1, 2, 0]
