@@ -35,6 +35,8 @@ def evaluate(
     name of each metric as it starts. ``registry`` defaults to the built-in metrics. Raises InvalidTable where a file
     lacks a declared column, ValueError for a short seed or two scores of one name.
     """
+    if len(seed) < 16:
+        raise ValueError("the seed of an evaluation has at least 16 bytes")
     progress("reading")
     comparison = load(domain, train_path, holdout_path, sample_path)
     return compare(comparison, seed=seed, progress=progress, registry=registry)
@@ -58,10 +60,7 @@ def load(domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path
 def compare(
     comparison: Comparison, *, seed: bytes, progress: Callable[[str], None], registry: Registry | None = None
 ) -> Report:
-    """`evaluate` for frames that are read and normalised already (see `evaluation.tables`). Raises ValueError as it
-    does."""
-    if len(seed) < 16:
-        raise ValueError("the seed of an evaluation has at least 16 bytes")
+    """The same for frames that are read and normalised already (see `evaluation.tables`)."""
     scores: list[Score] = []
     details: dict[str, Any] = {}
     seconds: dict[str, float] = {}
