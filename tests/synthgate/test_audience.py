@@ -89,7 +89,10 @@ def test_faulty_policies_say_what_to_do(document, words):
     ("document", "most"),
     [
         ({"audience": "world", "rules": DEFAULT_POLICY.to_dict()["rules"]}, "0.05"),
-        ({"audience": "internal", "verdict": "exact", "rules": [{"score": "risk.linkability", "at_least": 0.1}]}, "0.15"),
+        (
+            {"audience": "internal", "verdict": "exact", "rules": [{"score": "risk.linkability", "at_least": 0.1}]},
+            "0.15",
+        ),
         ({"audience": "controlled", "rules": [{"score": "risk.inference.*", "at_most": 0.0901}]}, "0.09"),
         ({"audience": "internal", "rules": [{"score": "risk.copies", "at_most": 0.02}]}, "0.01"),
     ],
