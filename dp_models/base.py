@@ -17,6 +17,7 @@ import pyarrow as pa
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes, SizeOrigin
 from synthgate.domain import Domain
+from synthgate.errors import FailedPrecondition
 from synthgate.events import Composed, DiscreteGaussian, DpEvent, event_from_json
 
 IntArray = npt.NDArray[np.int64]
@@ -57,6 +58,15 @@ class Plan:
     verdict: VerdictShare | None = None
     """None where the verdict is exact, and in the plans that engines make."""
 
+    def __post_init__(self) -> None:
+        """Raise FailedPrecondition for a verdict that ``event``, which is what gets priced, does not end with."""
+        if self.verdict is not None and self._parts[1:] != (self.verdict.event,):
+            raise FailedPrecondition("the plan draws another verdict than it prices; ask for a new release")
+
+    @property
+    def _parts(self) -> tuple[DpEvent, ...]:
+        return self.event.events if isinstance(self.event, Composed) else (self.event,)
+
     def judged(self, verdict: VerdictShare, budget: PrivacyBudget) -> "Plan":
         """The engine's plan and an accounted verdict together, for ``budget``."""
         return replace(self, event=Composed((self.event, verdict.event)), verdict=verdict, budget=budget)
@@ -66,8 +76,7 @@ class Plan:
         """The engine's part, as the engine planned it."""
         if self.verdict is None:
             return self
-        assert isinstance(self.event, Composed)  # noqa: S101 - `judged` made it
-        return replace(self, event=self.event.events[0], verdict=None, budget=self.verdict.left)
+        return replace(self, event=self._parts[0], verdict=None, budget=self.verdict.left)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values; `from_json` reads them back to an equal plan."""
@@ -91,7 +100,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read a plan of this version."""
+        """Read a plan of this version. Raises FailedPrecondition as a new one does."""
         sizes, verdict = dict(document["sizes"]), document.get("verdict")
         origin = SizeOrigin(sizes.pop("origin"))
         return cls(

@@ -99,14 +99,15 @@ def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Relea
 
 
 def _secret(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> bytes:
-    """What keys the attempt. Raises WrongState, before a row is opened, where the plan is not what its charge was
-    reserved for, or is for another domain: then the catalog was edited."""
+    """What keys the attempt. Raises WrongState or FailedPrecondition, before a row is opened, where the plan is not that
+    which its charge was reserved for, or is for another domain or verdict: then the catalog was edited."""
     plan = Plan.from_json(record.plan)
     with gateway.store.begin() as tx:
         kept = tx.ledger.reservation(record.release.id).charge
         account = tx.ledger.balance(record.release.account).account
     within = epsilon(plan.event, plan.budget.delta) <= plan.budget.epsilon
-    if pricing.charge(plan, account) != kept or plan.domain != dataset.dataset.domain.digest or not within:
+    asked = plan.domain == dataset.dataset.domain.digest and record.accounted is (plan.verdict is not None)
+    if pricing.charge(plan, account) != kept or not asked or not within:
         raise WrongState("the plan is not the one that its charge was reserved for; nothing was opened for it")
     return unsealed(gateway, record, dataset)
 

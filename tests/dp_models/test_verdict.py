@@ -45,6 +45,15 @@ def test_the_engine_gets_the_plan_that_it_made(engine: str) -> None:
     assert plan.fitted.fitted == Plan.from_json(plan.fitted.to_json()) == plan.fitted
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1e-9, 1e9])
+def test_a_plan_that_draws_another_verdict_than_it_prices_is_refused(sigma: float) -> None:
+    plan = plan_judged(synthesizer("independent"), DOMAIN, SIZES, PrivacyBudget.spend(1.0, 1e-6)).to_json()
+    with pytest.raises(FailedPrecondition, match="than it prices"):
+        Plan.from_json(plan | {"verdict": plan["verdict"] | {"sigma": sigma}})
+    with pytest.raises(FailedPrecondition, match="than it prices"):
+        Plan.from_json(plan | {"event": DiscreteGaussian(sigma, 1).to_json()})
+
+
 def test_a_plan_of_an_exact_verdict_reads_as_before() -> None:
     plan = synthesizer("independent").plan(DOMAIN, SIZES, PrivacyBudget.spend(1.0, 1e-6))
     assert "verdict" not in plan.to_json()

@@ -17,7 +17,7 @@ from dp_models.base import Noise, Plan, VerdictShare
 from dp_models.mechanisms.attempt import AttemptNoise
 from dp_models.registry import synthesizer
 from dp_models.verdict import plan_judged
-from server import approvals, datasets, releases, requests
+from server import approvals, datasets, pipeline, releases, requests
 from server.attestation import FAILURE_NOT_COVERED, REPORT_NOT_COVERED, statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Gateway
@@ -35,10 +35,10 @@ from synthgate.budget import PrivacyBudget
 from synthgate.cli.book import document
 from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind, Role
-from synthgate.errors import PolicyRefused, SynthgateError, WrongState
+from synthgate.errors import FailedPrecondition, PolicyRefused, SynthgateError, WrongState
 from synthgate.events import Composed, DiscreteGaussian, DpEvent
 from synthgate.ledger import ReservationState
-from synthgate.policy import COPIES, DEFAULT_POLICY, MARGIN, Policy, Rule
+from synthgate.policy import COPIES, DEFAULT_POLICY, MARGIN, Policy, Rule, VerdictKind
 from synthgate.recount import Recount
 from synthgate.release import ReleaseState
 from synthgate.report import Better, Report, Score
@@ -198,6 +198,25 @@ def test_a_release_is_judged_inside_its_epsilon(gateway: Gateway, clock: Clock) 
     clock.seconds += 2 * TICK_S
     assert releases.read(gateway, ANALYST, release).release.margin is None
     assert releases.read(gateway, OFFICER, release).release.margin == margin
+
+
+@pytest.mark.parametrize("edited", ["policy", "sigma"])
+def test_a_verdict_of_another_kind_or_noise_than_was_charged_opens_no_row(
+    gateway: Gateway, clock: Clock, edited: str
+) -> None:
+    """Somebody edits the catalog between the request and the run."""
+    gateway = prepared(gateway, clock, Jobs())
+    record, dataset = record_of(gateway, asked(gateway)), dataset_of(gateway, "table")
+    if edited == "policy":
+        other = replace(record, policy=replace(record.policy, verdict=VerdictKind.EXACT))
+    else:
+        other = replace(record, plan={**record.plan, "verdict": {**record.plan["verdict"], "sigma": 0.01}})
+    with gateway.store.begin() as tx:
+        pipeline.seal(gateway, record, dataset)
+        tx.ledger.commit(record.release.id, by="gateway")
+    with pytest.raises((WrongState, FailedPrecondition), match=r"charge was reserved for|than it prices"):
+        pipeline._secret(gateway, other, dataset)
+    assert pipeline._secret(gateway, record, dataset)
 
 
 def test_accounted_verdicts_are_not_counted_and_exact_ones_are(gateway: Gateway, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from server import pipeline, pricing, requests
 from server.queue import Queue
 from synthgate.budget import PrivacyBudget
 from synthgate.ledger import EntryKind
+from synthgate.policy import VerdictKind
 from synthgate.release import ReleaseState
 from tests.server.composed import DOMAIN, TICK_S
 from tests.server.crash.conftest import States
@@ -24,12 +25,14 @@ DELTA = 5e-8
 
 def dearer() -> dict[str, Any]:
     """Another plan, at its own price."""
-    return dict(pricing.plan("independent", DOMAIN, SIZES, PrivacyBudget.spend(2.5, DELTA)).to_json())
+    return dict(
+        pricing.plan("independent", DOMAIN, SIZES, PrivacyBudget.spend(2.5, DELTA), VerdictKind.EXACT).to_json()
+    )
 
 
 def relabelled() -> dict[str, Any]:
     """The dearer plan's parameters and events under the asked budget."""
-    asked = pricing.plan("independent", DOMAIN, SIZES, PrivacyBudget.spend(EPSILON, DELTA)).to_json()
+    asked = pricing.plan("independent", DOMAIN, SIZES, PrivacyBudget.spend(EPSILON, DELTA), VerdictKind.EXACT).to_json()
     return dearer() | {"budget": asked["budget"]}
 
 
