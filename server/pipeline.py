@@ -99,8 +99,8 @@ def _numbered(gateway: Gateway, tx: Transaction, record: ReleaseRecord) -> Relea
 
 
 def _secret(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> bytes:
-    """What keys the attempt. Raises WrongState or FailedPrecondition, before a row is opened, where the plan is not that
-    which its charge was reserved for, or is for another domain or verdict: then the catalog was edited."""
+    """What keys the attempt. Raises WrongState or FailedPrecondition, before a row is opened, where the plan is not the
+    one that its charge was reserved for, or is for another domain or verdict: then the catalog was edited."""
     plan = Plan.from_json(record.plan)
     with gateway.store.begin() as tx:
         kept = tx.ledger.reservation(record.release.id).charge
