@@ -138,8 +138,8 @@ def criteria(verdict: Verdict, rules: Sequence[Rule], lines: Sequence[Line]) -> 
 
 def _jointly(verdict: Verdict) -> tuple[str, str]:
     if verdict.passed:
-        return "One noisy figure decided all rules together, these included, and says that they hold.", "good"
-    return "One noisy figure decided all rules together, and refused. It does not tell which of them failed.", "bad"
+        return "One noisy margin decided all rules together, these included, and says that they hold.", "good"
+    return "One noisy margin decided all rules together, and refused. It does not tell which of them failed.", "bad"
 
 
 def _answer(lines: Sequence[Line], ruled: bool, verdict: Verdict, families: tuple[str, ...]) -> tuple[str, str]:

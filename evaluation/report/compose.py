@@ -73,7 +73,7 @@ def _decision(
         waiting = f" It waits for {policy.approvals} officer{'s' if policy.approvals > 1 else ''} to approve it."
         how = "each at the bad end of its interval"
         if together(rules, verdict):
-            how = "decided together by one noisy figure inside the epsilon"
+            how = "decided together by one noisy margin inside the epsilon"
         headline = f"All {len(rules)} rules of the policy hold for this sample, {how}."
         headline += waiting if policy.approvals else ""
     else:

@@ -9,6 +9,7 @@ from synthgate.attestation import Decision, Judged
 from synthgate.errors import PolicyRefused, WrongState
 from synthgate.policy import DEFAULT_POLICY, MARGIN, VerdictKind
 from synthgate.release import ReleaseState
+from synthgate.report import ReportForm
 from synthgate.statement import Scope
 from synthgate.verify import verify
 from tests.e2e.people import LENIENT
@@ -27,9 +28,9 @@ def test_an_accounted_release_is_sealed_until_it_is_at_rest_and_attested_whole(s
     assert waiting.margin is not None
     assert waiting.margin.pessimistic <= 0
     for client in (served.steward, served.officer):
-        for html in (False, True):
+        for form in ReportForm:
             with pytest.raises(WrongState, match="sealed"):
-                client.report_file(asked.id, html=html)
+                client.report_file(asked.id, form=form)
     assert served.analyst.release(asked.id).margin is None
 
     assert served.approve(asked, reason="its purpose is known").state is ReleaseState.RELEASED
@@ -37,7 +38,8 @@ def test_an_accounted_release_is_sealed_until_it_is_at_rest_and_attested_whole(s
     report = served.officer.report(asked.id)
     assert "copies are refused from a share of 0.5" in report[MARGIN].note
     assert report[MARGIN].value == waiting.margin.value
-    assert b"One noisy margin" in served.steward.report_file(asked.id)
+    for form in (ReportForm.HTML, ReportForm.DECISION):
+        assert b"decided together by one noisy margin" in served.steward.report_file(asked.id, form=form)
     file, signed = served.analyst.download(asked.id, tmp_path / "r.parquet"), served.analyst.attestation(asked.id)
     found = verify(file, signed.envelope, signed.public_key)
     assert (found.statement.scope, found.statement.end_to_end) == (Scope.RELEASE, True)

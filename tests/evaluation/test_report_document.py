@@ -83,7 +83,7 @@ def test_rules_that_one_figure_decided_together_are_not_said_to_be_unread(
     assert {c.state for c in found.criteria} == {state}
     assert found.promise.facts["covers"] == "the release, verdict included"
     assert "Differentially private is the noisy margin" in found.exposed[-1]
-    assert all("One noisy figure decided all rules together" in c.answer for c in found.criteria)
+    assert all("One noisy margin decided all rules together" in c.answer for c in found.criteria)
     copies = next(a for a in found.attacks if a.name == "risk.copies")
     assert (copies.limit, copies.line.limit, copies.line.outcome) == (0.01, "≤ 0.01", "decided with all others")
     assert ("decided together" in found.decision.headline) is (outcome is Outcome.PASSED)
