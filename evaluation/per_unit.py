@@ -116,11 +116,10 @@ class Counts:
     def _searches(self, name: str, wanted: int) -> list[Search]:
         """The queries of each number of columns that the exact attack asks about too."""
         whole = plain(self._sample, self.comparison.domain).unique(maintain_order=True)
-        generator = self._generator(name)
         if name.endswith(".univariate"):
-            return [univariate(whole, wanted, generator=generator)]
+            return [univariate(whole, wanted, generator=self._generator(name))]
         widths = affordable(COLUMN_COUNTS, whole.width, len(self._sample), MAX_COMPARISONS)
-        return [multivariate(whole, wanted, width=width, generator=generator) for width in widths]
+        return [multivariate(whole, wanted, width=w, generator=self._generator(f"{name}.{w}")) for w in widths]
 
     def copied(self) -> tuple[int, int]:
         """Units of which the sample holds a row verbatim, among as many of both sides."""

@@ -12,6 +12,7 @@ from evaluation import per_unit
 from evaluation.base import Comparison
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
+from evaluation.risk.singling_out import COLUMN_COUNTS
 from evaluation.tables import MISSING
 from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
 from synthgate.dataset import PublicSizes
@@ -111,6 +112,20 @@ def test_copied_units_are_counted_and_fresh_ones_are_not() -> None:
     fresh = margin(replace(made, sample=frame(1_000, draw)), rules, SIZES, sigma=2.0, seed=SEED)
     held = margin(replace(made, sample=holdout), rules, SIZES, sigma=2.0, seed=SEED)
     assert [m.terms[COPIES] for m in (copied, fresh, held)] == [157 - 6, -6, -157 - 6]
+
+
+def test_of_several_numbers_of_columns_the_worst_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = comparison(np.random.default_rng(7), units=120, max_rows=1)
+    public, rules = sizes(120, 1), tuple(r for r in RULES if r.score == "risk.singling_out.multivariate")
+
+    def term() -> int:
+        return margin(made, rules, public, sigma=2.0, seed=SEED).terms[rules[0].score]
+
+    together, alone = term(), []
+    for width in COLUMN_COUNTS:
+        monkeypatch.setattr(per_unit, "COLUMN_COUNTS", (width,))
+        alone.append(term())
+    assert together == max(alone) > min(alone)
 
 
 def test_without_targets_nothing_passes() -> None:

@@ -240,6 +240,17 @@ def test_accounted_verdicts_are_not_counted_and_exact_ones_are(gateway: Gateway,
     assert (claim.scope, claim.end_to_end) == (Scope.GENERATOR, False)
 
 
+def test_a_request_for_an_accounted_verdict_counts_no_earlier_ones(
+    gateway: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take longer with every accounted release of the account."""
+    gateway = prepared(gateway, clock, Jobs())
+    with gateway.store.begin() as tx:
+        monkeypatch.delattr(type(tx.releases), "verdicts")
+    quote = requests.quote(gateway, ANALYST, dataset="table", engine="independent", epsilon=3.0, delta=None)
+    assert (quote.refusals, record_of(gateway, asked(gateway)).verdict_number) == ((), 0)
+
+
 def dataset_of(gateway: Gateway, name: str) -> DatasetRecord:
     with gateway.store.begin() as tx:
         return tx.datasets.get(name)
