@@ -123,8 +123,9 @@ def test_an_analyst_cannot_tell_what_closed_a_release(served: Served, judged: st
 def _without_the_question(release: Release) -> Release:
     epoch = release.created_at.replace(year=2000, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
     return replace(
-        release, id="", dataset="", account="", engine="", because="", share_ppm=0, created_at=epoch, updated_at=epoch
-    )
+        release, id="", dataset="", account="", engine="", because="", share_ppm=0, created_at=epoch, updated_at=epoch,
+        policy="", policy_version=0, policy_digest="",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
