@@ -58,6 +58,7 @@ def one_release(
         "file": str(table),
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
+        "known": [],
         "plan": plan.to_json(),
         "train": str(folder / TRAIN),
         "holdout": str(folder / HOLDOUT),
@@ -65,7 +66,7 @@ def one_release(
         "journal": str(folder / "journal"),
     }
     attempt = secrets.token_bytes(KEY_BYTES)
-    ingest(spec, folder=folder, secret=secrets.token_bytes(KEY_BYTES), progress=silent)
+    ingest(spec, folder=folder, secret=secrets.token_bytes(2 * KEY_BYTES), progress=silent)
     fit(spec, folder=folder, secret=attempt, progress=silent)
     seconds = float(evaluate(spec, folder=folder, secret=attempt, progress=silent)["seconds"])
     report = Report.from_dict(json.loads((folder / REPORT).read_text()))

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -60,25 +61,26 @@ def storage_at(url: str, *, default: Path) -> Storage:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """An open local file; a rename over its name does not change what it reads."""
+    """An open local file; a rename over its name does not change what it reads. Closing it twice closes nothing else:
+    the number of a descriptor is somebody else's by then."""
 
-    number: int
+    file: FileIO
 
     @property
     def size_bytes(self) -> int:
         """The file's length."""
-        return os.fstat(self.number).st_size
+        return os.fstat(self.file.fileno()).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Bytes at a place."""
         found = bytearray()
-        while len(found) < length and (more := os.pread(self.number, length - len(found), offset + len(found))):
+        while len(found) < length and (more := os.pread(self.file.fileno(), length - len(found), offset + len(found))):
             found += more
         return bytes(found)
 
     def close(self) -> None:
         """Close it."""
-        os.close(self.number)
+        self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Folder:
     def open(self, name: str) -> Stored:
         """A descriptor of the file that has the name now."""
         try:
-            return Descriptor(os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC))
+            return Descriptor(FileIO(self.path / name, "rb"))
         except FileNotFoundError:
             raise NotFound("no such artifact") from None
 

@@ -111,7 +111,10 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
             timeout_s = tick_s - self.gateway.now().timestamp() % tick_s + MARGIN_S
             await asyncio.sleep(timeout_s)
             quiet_s += timeout_s
-            if due or changed.is_set() or quiet_s > patience_s:
+            if due or changed.is_set():
+                return
+            if quiet_s > patience_s:  # news may have been lost: look, but not with every other watcher at one moment
+                await asyncio.sleep(tick_s * random.uniform(0.0, 0.9))  # noqa: S311 (spreads load)
                 return
 
     @answers(ANALYST, STEWARD)

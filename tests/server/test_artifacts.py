@@ -1,6 +1,7 @@
 """Artifacts: whole or not at all, under their own digest, encrypted, and never served once they differ from it. One
 suite for a folder and for buckets, which stand for what fsspec reaches."""
 
+import gc
 import hashlib
 import io
 import itertools
@@ -110,6 +111,20 @@ def test_what_is_open_survives_its_destruction_and_nobody_else_opens_it(local):
     with local.open(DIGEST) as file:
         local.destroy(DIGEST)
         assert file.read() == CONTENT
+
+
+def test_what_was_found_damaged_closes_nobody_elses_file(local, tmp_path):
+    """A refused file was closed, and closed again when it was collected: by then its number was another file's."""
+    place = local.storage.path / local.put(CONTENT)
+    place.chmod(0o600)
+    place.write_bytes(place.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataCorrupted) as refused:
+        local.open(DIGEST)
+    with (tmp_path / "other").open("wb") as other:  # takes the number that was let go of
+        del refused
+        gc.collect()
+        assert other.write(b"still open") == 10
+        other.flush()
 
 
 def test_nobody_opens_what_was_destroyed(artifacts):

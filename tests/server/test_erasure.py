@@ -93,6 +93,14 @@ def test_reports_and_models_go_and_what_was_released_stays(ready: Gateway, clock
         assert tx.datasets.get("table").found == {}
 
 
+def test_a_deletion_that_keeps_reports_is_convicted(
+    ready: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "PRIVATE", ("model",))
+    with pytest.raises(AssertionError):
+        test_reports_and_models_go_and_what_was_released_stays(ready, clock)
+
+
 def test_what_another_dataset_holds_with_the_same_bytes_stays(ready: Gateway, clock: Clock) -> None:
     """Until that is deleted too: two datasets do not keep each other's reports for ever."""
     mine = charged(ready, ReleaseState.RELEASED, CONTENTS)
@@ -139,6 +147,12 @@ def test_sizes_that_were_counted_are_told_on_the_tick(gateway: Gateway, clock: C
     assert seen(STEWARD) == COUNTED
     clock.seconds = TICK_S
     assert [seen(who) for who in others] == [COUNTED] * len(others)
+
+
+def test_telling_them_at_once_is_convicted(gateway: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "next_tick", lambda moment, tick_s: moment)
+    with pytest.raises(AssertionError):
+        test_sizes_that_were_counted_are_told_on_the_tick(gateway, clock)
 
 
 def test_sizes_that_were_declared_are_public_from_the_start(gateway: Gateway) -> None:

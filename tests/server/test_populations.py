@@ -9,7 +9,7 @@ import pytest
 from server import accounts, datasets, erasure, ingestion, populations, requests
 from server.catalog.base import DatasetRecord, Lease
 from server.gateway import Gateway
-from server.identity import Office, Principal
+from server.identity import Appointment, Office, Principal
 from server.populations import Known
 from server.store import Transaction
 from synthgate.dataset import DatasetState
@@ -283,6 +283,20 @@ def test_an_officer_states_that_they_are_distinct_people(waiting: Gateway, clock
     assert (third.dataset.state, third.overlaps) == (AWAITING_LINK, ("new", "old"))
     with pytest.raises(FailedPrecondition, match="several accounts"):
         populations.link(waiting, call(STEWARD), "third")
+
+
+def test_a_change_of_the_settings_lets_nobody_call_their_own_distinct(gateway: Gateway) -> None:
+    """The steward was one person with the officer when the dataset was registered."""
+    same = {"steward": Appointment(Office.STEWARD, "same"), "officer": Appointment(Office.OFFICER, "same")}
+    before = replace(gateway, settings=gateway.settings.model_copy(update={"principals": same}))
+    for name, account in (("first", "old"), ("second", "new")):
+        uploaded(before, name, account, people(0, 2_000))
+    assert state(gateway, "second") is AWAITING_LINK
+    after = {"officer": Appointment(Office.OFFICER), "otto": Appointment(Office.OFFICER)}
+    later = replace(gateway, settings=gateway.settings.model_copy(update={"principals": after}))
+    with pytest.raises(PermissionDenied):
+        populations.distinguish(later, call(OFFICER), "second", reason="other people")
+    populations.distinguish(later, call(Principal("otto", Office.OFFICER)), "second", reason="other people")
 
 
 def test_rows_that_were_deleted_get_no_fresh_budget(first: Gateway) -> None:

@@ -8,7 +8,7 @@ from dp_models.base import Plan
 from server import accounts, erasure
 from server.attestation import statement
 from server.gateway import Gateway
-from server.identity import Office, Principal
+from server.identity import Appointment, Office, Principal
 from server.pipeline import run_release
 from server.policy import verdicts_allowed
 from synthgate.errors import PermissionDenied, PolicyRefused
@@ -79,6 +79,22 @@ def test_nobody_grants_on_what_they_registered_or_asked_for(gateway: Gateway, cl
     with gateway.store.begin() as tx:
         assert tx.ledger.head() == head
     granted(gateway, OFFICER)
+
+
+@pytest.mark.parametrize("name", ["steward", "analyst"])
+def test_a_change_of_the_settings_lets_nobody_grant(gateway: Gateway, clock: Clock, name: str) -> None:
+    """Who registered or asked was one person with an officer at that time."""
+    offices = {"steward": Office.STEWARD, "analyst": Office.ANALYST, "otto": Office.OFFICER}
+    before = {p: Appointment(office, "same" if p in (name, "otto") else "") for p, office in offices.items()}
+    first = replace(gateway, settings=gateway.settings.model_copy(update={"principals": before}))
+    registered(first)
+    clock.seconds = TICK_S
+    asked(first)
+    after = {p: Appointment(office) for p, office in offices.items() if p != name}
+    later = replace(gateway, settings=gateway.settings.model_copy(update={"principals": after}))
+    with pytest.raises(PermissionDenied, match="nobody amends"):
+        granted(later, Principal("otto", Office.OFFICER))
+    granted(later, OFFICER)
 
 
 def granted(gateway: Gateway, who: Principal) -> None:

@@ -116,13 +116,8 @@ DERIVATIONS = st.builds(Derivation, source=TEXT, rows=AMOUNTS, replicates=st.int
     Derivation, source=TEXT, conditions=CONDITIONS.map(tuple), rows=AMOUNTS,
     rebalance=st.none() | st.builds(Rebalance, column=st.just("the last"), shares=SHARES),
 )  # fmt: skip
-BINDINGS = st.builds(
-    Binding,
-    **{
-        f.name: AMOUNTS if f.name.startswith("verdict") else TEXTS if f.name.endswith("_names") else TEXT
-        for f in fields(Binding)
-    },
-)
+BOUND = {"verdict": AMOUNTS, "verdicts_allowed": AMOUNTS, "registrar_names": TEXTS, "requester_names": TEXTS}
+BINDINGS = st.builds(Binding, **{f.name: BOUND.get(f.name, TEXT) for f in fields(Binding)})
 RELEASES = st.builds(
     Release, id=TEXT, dataset=TEXT, account=TEXT, engine=TEXT, because=TEXT, epsilon=REALS, delta=REALS,
     share_ppm=AMOUNTS, state=st.sampled_from(ReleaseState), requested_by=TEXT, created_at=TIMES, updated_at=TIMES,

@@ -40,7 +40,12 @@ def dataset(name: str = "randhie", **changes: object) -> DatasetRecord:
         policy="default", state=DatasetState.CREATED, registered_by="steward", created_at=EPOCH, warnings=("small",),
     )  # fmt: skip
     policy = replace(EXACT_POLICY, rules=(*EXACT_POLICY.rules, Rule(score="utility.tstr", at_least=0.5)))
-    return DatasetRecord(dataset=replace(made, **changes), policy=policy, found={"größe": {"clamped": 3, "share": 0.1}})  # type: ignore[arg-type]
+    return DatasetRecord(
+        dataset=replace(made, **changes),
+        policy=policy,
+        found={"größe": {"clamped": 3, "share": 0.1}},
+        registrar_names=("stéphane", "steward"),
+    )  # type: ignore[arg-type]
 
 
 def release(id: str = "r1", **changes: object) -> ReleaseRecord:  # noqa: A002
@@ -54,4 +59,5 @@ def release(id: str = "r1", **changes: object) -> ReleaseRecord:  # noqa: A002
         plan={"version": 1, "parameters": {"sigma": 1.5440000000000003, "order": [1, 2]}},
         policy=EXACT_POLICY, verdict_number=2, statement={"epsilon": 1.0},
         artifacts={"data": "cd"}, failure="out of memory", approvals=('{"payload":"größe"}', "another"),
+        requester_names=("analyst", "ann"),
     )  # fmt: skip
