@@ -47,6 +47,11 @@ def test_an_accounted_release_is_sealed_until_it_is_at_rest_and_attested_whole(s
     assert found.origin.decision == Decision(number=0, allowed=0, unaccounted=False)
     assert served.balance(name).verdicts == 0
 
+    drawn = served.analyst.derive_release(asked.id, replicates=2)
+    assert tuple(served.analyst.watch(drawn.id))[-1].state is ReleaseState.RELEASED
+    file, signed = served.analyst.download(drawn.id, tmp_path / "d.parquet"), served.analyst.attestation(drawn.id)
+    assert verify(file, signed.envelope, signed.public_key).statement == found.statement
+
 
 def test_a_table_that_is_too_small_is_told_so_and_of_the_exact_verdict(served: Served) -> None:
     name = served.dataset("accounted-small", rows=1_200, policy=DEFAULT_POLICY)
