@@ -68,7 +68,8 @@ def one_release(
     attempt = secrets.token_bytes(KEY_BYTES)
     ingest(spec, folder=folder, secret=secrets.token_bytes(2 * KEY_BYTES), progress=silent)
     fit(spec, folder=folder, secret=attempt, progress=silent)
-    seconds = float(evaluate(spec, folder=folder, secret=attempt, progress=silent)["seconds"])
+    judged = {name: value for name, value in spec.items() if name != "plan"}  # the demo's verdict is exact
+    seconds = float(evaluate(judged, folder=folder, secret=attempt, progress=silent)["seconds"])
     report = Report.from_dict(json.loads((folder / REPORT).read_text()))
     return decide(EXACT_POLICY, domain, statement(plan, spent), report), report, seconds
 
