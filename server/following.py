@@ -9,7 +9,6 @@ import threading
 import structlog
 
 from server.gateway import Gateway
-from server.store import Transaction
 
 INTERVAL_S = 0.5
 PAGE = 1_000
@@ -24,7 +23,8 @@ class Follower:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="follower", daemon=True)
         with gateway.store.begin() as tx:
-            self._after = newest(tx)
+            newest = tx.audit.newest()
+        self._after = newest.sequence if newest else 0
 
     def start(self) -> None:
         """Begin to look."""
@@ -53,14 +53,3 @@ class Follower:
                     pass
             except Exception:
                 log.exception("changes of other gateways could not be read; trying again")
-
-
-def newest(tx: Transaction) -> int:
-    """The sequence number of the audit log's newest record, found by halving: the log may be long."""
-    low, high = 0, 1
-    while tx.audit.records(after=high - 1, limit=1):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if tx.audit.records(after=middle - 1, limit=1) else (low, middle)
-    return low

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
@@ -14,8 +13,8 @@ import typer
 from synthgate.checkpoint import AUDIT, LEDGER, Head
 from synthgate.cli import output
 from synthgate.cli.local import SERVER, need_server
-from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
-from synthgate.errors import InvalidArgument, VerificationFailed
+from synthgate.cli.session import STATE_HELP, Session, command, read_file, read_lines, reported, write_file
+from synthgate.errors import InvalidArgument
 from synthgate.record import AuditRecord
 from synthgate.trail import ENTRY, RECORD, Trail
 from synthgate.verify import verify_checkpoint
@@ -136,17 +135,6 @@ def document(record: AuditRecord) -> dict[str, Any]:
 
 
 def _compared(trail: Trail, file: Path, head: Head) -> int:
-    trail.take_all(_lines(file))
+    trail.take_all(read_lines(file, hint="export it again"))
     trail.holds(head)
     return trail.head.sequence
-
-
-def _lines(file: Path) -> Iterable[Mapping[str, Any]]:
-    for number, line in enumerate(read_file(file).splitlines(), 1):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise VerificationFailed(f"line {number} of {file} is not a JSON object; export it again")
-        yield found

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from synthgate.attestation import Judged
 from synthgate.cli import output
-from synthgate.cli.session import Session, command, read_file, write_file
+from synthgate.cli.session import Session, command, read_file, read_lines, write_file
 from synthgate.errors import InvalidArgument, VerificationFailed
 from synthgate.ledger import AccountView, Charge, Entry
 from synthgate.recount import Recount, Sum, Tally
@@ -72,7 +72,7 @@ def check(
         raise InvalidArgument("give --attestation and --key together")
     recount = Recount()
     if entries is not None:
-        for line in _lines(entries):
+        for line in read_lines(entries, hint="export the ledger again"):
             recount.take(line)
     else:
         with session.client() as gateway:
@@ -89,17 +89,6 @@ def check(
 def document(entry: Entry) -> dict[str, Any]:
     """An entry as its digest covers it: the time in UTC with microseconds, amounts in whole units."""
     return asdict(entry) | {"kind": str(entry.kind), "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
-
-
-def _lines(file: Path) -> Iterable[Mapping[str, Any]]:
-    for number, line in enumerate(read_file(file).splitlines(), 1):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise VerificationFailed(f"line {number} of {file} is not a JSON object; export the ledger again")
-        yield found
 
 
 def _compare(gateway: "Client", recount: Recount) -> None:

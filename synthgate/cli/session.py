@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from synthgate.cli import output
-from synthgate.errors import InvalidArgument, SynthgateError
+from synthgate.errors import InvalidArgument, SynthgateError, VerificationFailed
 
 if TYPE_CHECKING:
     from synthgate.client.client import Client
@@ -146,6 +146,19 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         raise InvalidArgument(f"{path} cannot be read") from None
+
+
+def read_lines(path: Path, *, hint: str) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects of a file, one a line. Raises InvalidArgument, and VerificationFailed for any other line, which
+    ends with the ``hint``."""
+    for number, line in enumerate(read_file(path).splitlines(), 1):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise VerificationFailed(f"line {number} of {path} is not a JSON object; {hint}")
+        yield found
 
 
 def _session(before: Mapping[str, Any], after: Mapping[str, Any]) -> Session:

@@ -15,7 +15,6 @@ from server import attempts, ingestion, pipeline
 from server.attestation import statement
 from server.catalog.base import ReleaseRecord
 from server.derived import run_derived
-from server.following import newest
 from server.gateway import Gateway
 from server.heartbeat import Heartbeat
 from server.jobs.runner import JobFailed, Reason
@@ -99,7 +98,7 @@ WRITES: dict[str, tuple[tuple[ReleaseState, ...], Callable[[Gateway, ReleaseReco
 def written(gateway: Gateway, release: str) -> tuple[Any, ...]:
     """Everything that a job may write, in the store and beside it."""
     with gateway.store.begin() as tx:
-        books = tx.releases.get(release), tx.ledger.head(), newest(tx)
+        books = tx.releases.get(release), tx.ledger.head(), tx.audit.newest()
     return (*books, set(gateway.artifacts.digests()))
 
 
