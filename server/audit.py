@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from server import tables
 from server.ledger import chain
+from server.writes import Writes
 from synthgate.record import AuditRecord
 
 Clock = Callable[[], datetime]
@@ -42,10 +43,10 @@ class MemoryAudit:
 
 
 class SqlAudit:
-    """The log over the table ``audit``, inside one transaction of ``connection``."""
+    """The log over the table ``audit``, inside the transaction of ``writes``."""
 
-    def __init__(self, connection: Connection, *, clock: Clock) -> None:
-        self._connection = connection
+    def __init__(self, writes: Writes, *, clock: Clock) -> None:
+        self._writes = writes
         self._clock = clock
         self._last: AuditRecord | None = None
 
@@ -53,7 +54,7 @@ class SqlAudit:
         """Record a change."""
         record = chain.seal(_record(self._clock(), principal, action, resource, detail), after=self.newest())
         texts = {"at": chain.moment(record.at), "detail": chain.canonical(record.detail)}
-        self._connection.execute(_KEEP, asdict(record) | texts)
+        self._writes.later(_KEEP, asdict(record) | texts)
         self._last = record
         return record
 
@@ -61,12 +62,12 @@ class SqlAudit:
         """Records with a sequence number above ``after``, in order."""
         table = tables.audit
         query = select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(max(0, limit))
-        return tuple(_read(row) for row in self._connection.execute(query).mappings())
+        return tuple(_read(row) for row in self._writes.now.execute(query).mappings())
 
     def newest(self) -> AuditRecord | None:
         """The last record; read once, since this transaction alone writes."""
         if self._last is None:
-            row = self._connection.execute(_NEWEST).mappings().first()
+            row = self._writes.before.execute(_NEWEST).mappings().first()
             self._last = _read(row) if row else None
         return self._last
 

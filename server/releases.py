@@ -36,15 +36,18 @@ def watch(gateway: Gateway, principal: Principal, release: str) -> tuple[Release
     """`read`, and whether there is more in the store that the caller will be shown on a later tick."""
     with gateway.store.begin() as tx:
         record = tx.releases.get(release)
-        shown = find(gateway, tx, principal, release)
+        shown = _shown(gateway, tx, principal, record)
     return shown, not principal.sees_stages and shown.release.state is not record.release.state.seen_by_analyst
 
 
 def find(gateway: Gateway, tx: Transaction, principal: Principal, release: str) -> ReleaseRecord:
     """`read`, in the caller's transaction."""
-    record = tx.releases.get(release)
+    return _shown(gateway, tx, principal, tx.releases.get(release))
+
+
+def _shown(gateway: Gateway, tx: Transaction, principal: Principal, record: ReleaseRecord) -> ReleaseRecord:
     if not may_see(record, principal):
-        raise NotFound(f"there is no release {release!r}")
+        raise NotFound(f"there is no release {record.release.id!r}")
     return seen(gateway, _approvals(gateway, tx, record, principal), principal)
 
 

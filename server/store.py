@@ -32,6 +32,8 @@ class Transaction:
     audit: AuditLog
     principals: PrincipalCatalog
     leases: LeaseCatalog
+    send: Callable[[], None] = lambda: None
+    """Hand the database what was written so far, so that what it refuses is raised here and not at the commit."""
 
 
 class Store(Protocol):

@@ -18,6 +18,7 @@ from server.databases import connect
 from server.ledger.sql import SqlLedger
 from server.store import Transaction, Turn, utc_now
 from server.together import Together
+from server.writes import Writes
 from synthgate.errors import DataCorrupted, InvalidArgument, Unavailable
 
 Found = TypeVar("Found")
@@ -50,15 +51,19 @@ class SqlStore:
             if self._closed:
                 raise Unavailable("the gateway's store is closed")
             with self._engine.begin() as connection:
+                writes = Writes(connection)
+                ledger = SqlLedger(writes, clock=self._clock)
                 yield Transaction(
-                    ledger=SqlLedger(connection, clock=self._clock),
-                    datasets=SqlDatasets(connection),
-                    releases=SqlReleases(connection),
-                    requests=SqlRequests(connection),
-                    audit=SqlAudit(connection, clock=self._clock),
-                    principals=SqlPrincipals(connection),
-                    leases=SqlLeases(connection, clock=self._clock),
+                    ledger=ledger,
+                    datasets=SqlDatasets(writes),
+                    releases=SqlReleases(writes, ledger=ledger),
+                    requests=SqlRequests(writes),
+                    audit=SqlAudit(writes, clock=self._clock),
+                    principals=SqlPrincipals(writes),
+                    leases=SqlLeases(writes, clock=self._clock),
+                    send=writes.send,
                 )
+                writes.send()
 
     def together(self, work: Callable[[Transaction], Found]) -> Found:
         """One commit for all that wait."""

@@ -87,6 +87,7 @@ class Together:
                 working = True
                 for asked in batch:
                     values.append(asked.work(tx))  # noqa: PERF401 (it must be known where a work raised)
+                tx.send()
                 working = False
         except Exception as error:
             if working:

@@ -67,7 +67,7 @@ class Book(ABC):
     def reserve(self, account: str, reservation: str, charge: Charge, *, by: str) -> Entry:
         """Set ``charge`` aside if the account admits it."""
         balance = self.balance(account)
-        taken = bool(self._select(Selection(reservation=reservation, limit=1))) if reservation else False
+        taken = bool(reservation) and self._taken(reservation)
         return self._append(rules.reserved(balance, reservation, charge, taken=taken, by=by, at=self._clock()))
 
     def commit(self, reservation: str, *, by: str) -> Entry:
@@ -117,6 +117,9 @@ class Book(ABC):
         """The digest of the newest entry; 64 zeros for an empty ledger."""
         newest = self._newest()
         return newest.digest if newest else chain.GENESIS
+
+    def _taken(self, reservation: str) -> bool:
+        return bool(self._select(Selection(reservation=reservation, limit=1)))
 
     def _append(self, entry: Entry) -> Entry:
         salted = replace(entry, salt=secrets.token_hex(16))

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import BigInteger, RowMapping, bindparam, insert, select, update
 
 from server.ledger import chain, rules
 from server.ledger.book import Book, Selection
 from server.ledger.standing import Standing, Tally
 from server.tables import balances, entries
+from server.writes import Writes
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import NotFound
 from synthgate.ledger import Account, Balance, Charge, Entry, EntryKind
@@ -43,17 +44,21 @@ _WEIGH = update(balances).where(balances.c.account == bindparam("name"))
 
 
 class SqlLedger(Book):
-    """The ledger over the tables ``entries`` and ``balances``, inside one transaction of ``connection``."""
+    """The ledger over the tables ``entries`` and ``balances``, inside the transaction of ``writes``."""
 
-    def __init__(self, connection: Connection, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, writes: Writes, *, clock: Callable[[], datetime]) -> None:
         super().__init__(clock)
-        self._connection = connection
+        self._writes = writes
         self._standings: dict[str, Standing] = {}
         self._last: Entry | None = None
+        self._reserved: set[str] = set()
+        """Ids whose entries may still wait to be sent."""
+        self.voids = 0
+        """Reservations that this transaction voided."""
 
     def accounts(self) -> tuple[Account, ...]:
         """Every account as last amended, in the order of opening."""
-        return tuple(_standing(row).account for row in self._connection.execute(_STANDINGS).mappings())
+        return tuple(_standing(row).account for row in self._writes.now.execute(_STANDINGS).mappings())
 
     def balance(self, account: str) -> Balance:
         """As the entries sum up."""
@@ -63,7 +68,7 @@ class SqlLedger(Book):
         """What is kept of the account's sums; read once, since this transaction alone writes. Raises NotFound."""
         if account in self._standings:
             return self._standings[account]
-        row = self._connection.execute(_STANDING, {"name": account}).mappings().first()
+        row = self._writes.before.execute(_STANDING, {"name": account}).mappings().first()
         if row is None:
             raise NotFound(f"there is no account {account!r}")
         return self._standings.setdefault(account, _standing(row))
@@ -72,10 +77,10 @@ class SqlLedger(Book):
         """Add an entry to its account's sums."""
         if entry.kind is EntryKind.OPEN:
             opened = Standing.opened(rules.account_of(entry.account, [entry]), sequence=entry.sequence)
-            self._connection.execute(_OPEN, _sums(opened) | {"opened": entry.sequence})
+            self._writes.now.execute(_OPEN, _sums(opened) | {"opened": entry.sequence})
             return
         after = self.standing(entry.account).after(entry)
-        self._connection.execute(_WEIGH, _sums(after) | {"name": entry.account})
+        self._writes.later(_WEIGH, _sums(after) | {"name": entry.account}, key=entry.account)
         self._standings[entry.account] = after
 
     def _select(self, selection: Selection) -> Sequence[Entry]:
@@ -93,18 +98,28 @@ class SqlLedger(Book):
             query, values = _OF_ACCOUNT, values | {"account": selection.account}
         if selection.kinds:
             query = query.where(entries.c.kind.in_(selection.kinds))
-        return [_read(row) for row in self._connection.execute(query, values).mappings()]
+        return [_read(row) for row in self._writes.now.execute(query, values).mappings()]
 
     def _newest(self) -> Entry | None:
         if self._last is None:
-            row = self._connection.execute(_NEWEST).mappings().first()
+            row = self._writes.before.execute(_NEWEST).mappings().first()
             self._last = _read(row) if row else None
         return self._last
 
     def _keep(self, entry: Entry) -> None:
-        self._connection.execute(_KEEP, _row(entry))
+        self._writes.later(_KEEP, _row(entry))
         self._last = entry
+        self._reserved.add(entry.reservation)
+        self.voids += entry.kind is EntryKind.VOID
         self.weigh(entry)
+
+    def _taken(self, reservation: str) -> bool:
+        if reservation in self._reserved:
+            return True
+        return (
+            self._writes.before.execute(_OF_RESERVATION, {"reservation": reservation, "after": 0, "at_most": 1}).first()
+            is not None
+        )
 
 
 def _sums(standing: Standing) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 
 from server import approvals, derived, releases, requests, revocation, serving
 from server.catalog.base import ReleaseRecord
-from server.gateway import Call
-from server.identity import Office, Principal
+from server.gateway import Call, Gateway
+from server.identity import Office, Principal, Principals
 from server.rpc.guard import Guarded, answers, page, streams
+from server.rpc.looks import Looks
 from synthgate.client import convert
 from synthgate.errors import InvalidArgument
 from synthgate.v1 import release_service_pb2 as pb
@@ -33,6 +35,10 @@ def shown(record: ReleaseRecord) -> pb.Release:
 
 class ReleaseRpc(Guarded, ReleaseServiceServicer):
     """Convert in, call, convert out."""
+
+    def __init__(self, gateway: Gateway, principals: Principals) -> None:
+        super().__init__(gateway, principals)
+        self.looks = Looks()
 
     @answers(ANALYST, STEWARD)
     def CreateRelease(self, request: pb.CreateReleaseRequest, call: Call) -> pb.CreateReleaseResponse:  # noqa: N802
@@ -89,7 +95,8 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
         with self.gateway.news.listening(request.id, told):
             while True:
                 changed.clear()
-                record, due = await asyncio.to_thread(releases.watch, self.gateway, principal, request.id)
+                look = partial(releases.watch, self.gateway, principal, request.id)
+                record, due = await self.looks.of((principal, request.id), look)
                 message = shown(record)
                 if message != last:
                     yield pb.WatchReleaseResponse(release=message)

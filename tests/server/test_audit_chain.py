@@ -43,7 +43,7 @@ def missed(gateway: Gateway, cases: int = CASES) -> tuple[int, int]:
     head = verify_checkpoint(checkpoints.newest_file(gateway), gateway.signer.public_pem).audit
     assert isinstance(gateway.store, SqlStore)
     with pytest.raises(InterruptedError), gateway.store.begin() as tx:
-        connection, lines = tx.audit._connection, list(tx.audit.records())  # type: ignore[attr-defined]
+        connection, lines = tx.audit._writes.now, list(tx.audit.records())  # type: ignore[attr-defined]
         tampering.unguard(connection)
         assert not tampering.convicted(gateway, tx), "the log as it was signed is innocent"
         for case in range(cases):

@@ -10,7 +10,19 @@ import pytest
 
 from server.store_sql import SqlStore
 from server.together import MOST, Together
-from synthgate.errors import BudgetExhausted, InternalError, Unavailable
+from synthgate.errors import BudgetExhausted, InternalError, InvalidArgument, Unavailable
+
+
+REFUSED = -1
+
+
+class Draft(list[Any]):
+    """Numbers that are not kept yet."""
+
+    def send(self) -> None:
+        """Refuse one of them, as a database refuses a row that waited."""
+        if REFUSED in self:
+            raise InvalidArgument("no")
 
 
 @dataclass
@@ -25,7 +37,7 @@ class Kept:
 
     @contextmanager
     def begin(self) -> Iterator[list[Any]]:
-        draft = self.numbers.copy()
+        draft = Draft(self.numbers)
         self.transactions += 1
         first = self.transactions == 1
         yield draft
@@ -88,6 +100,12 @@ def test_a_refusal_is_its_own_alone() -> None:
     assert (found[0], found[2]) == (1, 2)
     assert isinstance(found[1], BudgetExhausted) and isinstance(found[3], ZeroDivisionError)
     assert sorted(kept.numbers[1:]) == [1, 2]
+
+
+def test_a_row_that_is_refused_when_it_is_sent_is_its_works_own() -> None:
+    kept = Kept()
+    assert piled(kept, [adds(1), adds(REFUSED), adds(2)]) == [1, REFUSED, 2]
+    assert kept.transactions == 1 + 1 + 3  # the first, the shared one that was rolled back, each alone
 
 
 @pytest.mark.parametrize("fault", [Unavailable("the disk is full"), OSError()])

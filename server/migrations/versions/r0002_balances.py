@@ -5,6 +5,7 @@ from alembic import op
 
 from server.ledger.sql import SqlLedger
 from server.store import utc_now
+from server.writes import Writes
 
 revision = "0002"
 down_revision = "0001"
@@ -26,6 +27,8 @@ def upgrade() -> None:
         *(sa.Column(name, kind, nullable=False) for name, kind in sums),
         sqlite_strict=True,
     )
-    ledger = SqlLedger(op.get_bind(), clock=utc_now)
+    writes = Writes(op.get_bind())
+    ledger = SqlLedger(writes, clock=utc_now)
     for entry in ledger.entries():
         ledger.weigh(entry)
+    writes.send()

@@ -51,6 +51,7 @@ def spill(path: str) -> None:
         tx.requests.remember("analyst", "create", "spilled", payload="p", resource="spilled")
         for i in range(SPILLED):
             tx.audit.append(principal="analyst", action="spill", resource=str(i), detail={"text": "x" * 10_000})
+        tx.send()
         say("inside")
         sys.stdin.readline()
 
