@@ -12,7 +12,6 @@ from server.store_sql import SqlStore
 from server.together import MOST, Together
 from synthgate.errors import BudgetExhausted, InternalError, InvalidArgument, Unavailable
 
-
 REFUSED = -1
 
 
