@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from evaluation.report import words
 from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names, together
+from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
 from synthgate.dataset import SizeOrigin
@@ -50,6 +51,7 @@ def compose(
         promise=_promise(statement),
         knowledge=_knowledge(domain, attacked),
         attacks=attacks(report, rules, statement, attacked, lines),
+        membership=membership(report, statement),
         criteria=criteria(verdict, rules, lines),
         groups=groups,
         checklist=checklist(statement, report),
