@@ -83,8 +83,4 @@ def _summary(lines: tuple[Ceiling, ...]) -> str:
             f"{len(odd)} of {len(told)} figures lie above the ceiling that epsilon implies, among them: {first.label}, "
             f"{words.number(first.value or 0.0)} where {words.number(first.most)} is the most ({first.finding})."
         )
-    nearest = min(told, key=lambda line: line.most - (line.value or 0.0))
-    return (
-        f"All {len(told)} figures lie within the ceiling that epsilon implies; the nearest to it: {nearest.label}, "
-        f"{words.number(nearest.value or 0.0)} of {words.number(nearest.most)}."
-    )
+    return f"all {len(told)} figures lie within the ceiling that epsilon implies."
