@@ -21,7 +21,8 @@ class Comparison:
     ``train`` are all rows that were trained on, ``holdout`` all rows that never were, ``sample`` the canonical sample.
     ``train_units`` and ``holdout_units``, shape (rows,), number the privacy unit of each private row 0, 1, ... without
     gaps; left out, every row is a unit. Whoever counts people as independent takes one keyed row of a unit
-    (`evaluation.risk.attack.targets`).
+    (`evaluation.risk.attack.targets`). ``joins`` are numbers of columns that the policy has singling out ask
+    about together, besides those that it always does.
     """
 
     domain: Domain
@@ -30,6 +31,7 @@ class Comparison:
     sample: pd.DataFrame
     train_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holdout_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    joins: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, rows in (("train_units", self.train), ("holdout_units", self.holdout)):

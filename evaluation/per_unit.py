@@ -118,7 +118,8 @@ class Counts:
         whole = plain(self._sample, self.comparison.domain).unique(maintain_order=True)
         if name.endswith(".univariate"):
             return [univariate(whole, wanted, generator=self._generator(name))]
-        widths = affordable(COLUMN_COUNTS, whole.width, len(self._sample), MAX_COMPARISONS)
+        joins = self.comparison.joins
+        widths = affordable(COLUMN_COUNTS, whole.width, len(self._sample), MAX_COMPARISONS, asked=joins)
         return [multivariate(whole, wanted, width=w, generator=self._generator(f"{name}.{w}")) for w in widths]
 
     def copied(self) -> tuple[int, int]:

@@ -42,8 +42,11 @@ def evaluate(
     return compare(comparison, seed=seed, progress=progress, registry=registry)
 
 
-def load(domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path) -> Comparison:
-    """The three tables of one comparison. Raises InvalidTable where a file lacks a declared column."""
+def load(
+    domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path, *, joins: tuple[int, ...] = ()
+) -> Comparison:
+    """The three tables of one comparison, and what the policy adds to it (`Comparison.joins`). Raises InvalidTable
+    where a file lacks a declared column."""
     train, train_units = read(train_path, domain)
     holdout, holdout_units = read(holdout_path, domain)
     sample, _ = read(sample_path, domain)
@@ -54,6 +57,7 @@ def load(domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path
         sample=sample,
         train_units=train_units,
         holdout_units=holdout_units,
+        joins=joins,
     )
 
 

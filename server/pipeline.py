@@ -135,6 +135,7 @@ def _evaluate(
     fault."""
     spec = {
         "domain": record.policy.attacker.widened(dataset.dataset.domain).to_dict(),
+        "joins": list(record.policy.attacker.also_joins),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from evaluation.report import words
 from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names, together
+from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
+from synthgate.attacker import Attacker
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
 from synthgate.policy import EPSILON, Finding, Outcome, Policy, Rule, Verdict
@@ -48,8 +50,9 @@ def compose(
         facts=dict(facts) | _policy_facts(policy),
         decision=_decision(report, verdict, statement, policy, rules),
         promise=_promise(statement),
-        knowledge=_knowledge(domain, attacked),
+        knowledge=_knowledge(domain, attacked, policy.attacker, report),
         attacks=attacks(report, rules, statement, attacked, lines),
+        membership=membership(report, statement),
         criteria=criteria(verdict, rules, lines),
         groups=groups,
         checklist=checklist(statement, report),
@@ -104,7 +107,7 @@ def _promise(statement: PrivacyStatement) -> Promise:
     )
 
 
-def _knowledge(declared: Domain, attacked: Domain) -> dict[str, str]:
+def _knowledge(declared: Domain, attacked: Domain, attacker: Attacker, report: Report) -> dict[str, str]:
     """Who attacks, from the declaration, and what the policy added."""
     knows = [n for n in attacked.auxiliary if n not in declared.auxiliary]
     looks = [n for n in attacked.secrets if n not in declared.secrets]
@@ -113,6 +116,10 @@ def _knowledge(declared: Domain, attacked: Domain) -> dict[str, str]:
         told["known because the policy says so"] = names(knows)
     if looks:
         told["looked for because the policy says so"] = names(looks)
+    if joined := report.details.get("risk.singling_out", {}).get("columns"):
+        told["columns that a question joins"] = names(["1", *joined])
+    if attacker.also_joins:
+        told["joined because the policy says so"] = names(map(str, attacker.also_joins))
     return told
 
 

@@ -100,6 +100,31 @@ class Attack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """One figure of a membership attack beside ``most``, what no attack exceeds if epsilon is what is stated. ``state``
+    is good (within), none (above, but chance may explain it, or not told) or bad (beyond)."""
+
+    name: str
+    label: str
+    value: float | None
+    low: float | None
+    high: float | None
+    most: float
+    finding: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """How well members can be told, beside what epsilon allows: what that means, in one sentence how it stands, and
+    every figure. Without lines where nothing is promised, and without a summary where nothing could be told."""
+
+    about: str
+    summary: str
+    lines: tuple[Ceiling, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
     """One of the three criteria of the Article 29 Working Party, the attacks that speak to it, and what follows."""
 
@@ -130,6 +155,7 @@ class Document:
     promise: Promise
     knowledge: Mapping[str, str]
     attacks: tuple[Attack, ...]
+    membership: Membership
     criteria: tuple[Criterion, ...]
     groups: tuple[Group, ...]
     checklist: tuple[Check, ...]

@@ -66,6 +66,7 @@ def _render(name: str, document: Document, **parts: Any) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters["percent"] = words.percent
+    environment.filters["number"] = words.number
     template = environment.from_string((here / name).read_text(encoding="utf-8"))
     style_sheet = Markup(style)  # noqa: S704  the package's own file
     return template.render(d=document, banner=BANNER, style=style_sheet, style_hash=digest, **parts) + "\n"

@@ -87,7 +87,7 @@ class SinglingOut:
         def score(name: str, found_by: Search, width: int) -> Score:
             return told(name, found_by, frames, naive_queries(whole, wanted, width, generator=generator), cut)
 
-        widths = affordable(self._columns, whole.width, len(rows), self._comparisons)
+        widths = affordable(self._columns, whole.width, len(rows), self._comparisons, asked=comparison.joins)
         several = {
             width: score(
                 names[1],
@@ -102,6 +102,7 @@ class SinglingOut:
             "attacks": wanted,
             "asked_rows": len(sides),
             "columns": {str(w): {k: s.to_dict()[k] for k in _TOLD} for w, s in several.items()},
+            "because_of_the_policy": list(comparison.joins),
             "attacker": "knows the released rows alone, and asks about every released column",
         }
         return Findings(scores=(alone, _worst(several)), details=details)
@@ -110,12 +111,14 @@ class SinglingOut:
 _TOLD = ("value", "low", "high", "conclusive", "note")
 
 
-def affordable(widths: tuple[int, ...], columns: int, rows: int, comparisons: int) -> list[int]:
-    """The numbers of columns that are asked about, by public counts alone."""
+def affordable(
+    widths: tuple[int, ...], columns: int, rows: int, comparisons: int, *, asked: tuple[int, ...] = ()
+) -> list[int]:
+    """The numbers of columns that are asked about, by public counts alone; those ``asked`` for whatever they cost."""
     kept = {
         min(width, columns)
-        for width in widths
-        if width == ALWAYS or search_cost(min(width, columns), columns, rows) <= comparisons
+        for width in (*widths, *asked)
+        if width in (ALWAYS, *asked) or search_cost(min(width, columns), columns, rows) <= comparisons
     }
     return sorted(kept) or [min(ALWAYS, columns)]
 

@@ -136,6 +136,7 @@ def draw(console: Console, view: DatasetView) -> None:
         "audience": view.policy.audience,
         "attackers also know": ", ".join(view.policy.attacker.also_knows),
         "attackers also guess": ", ".join(view.policy.attacker.also_secret),
+        "attackers also join": ", ".join(f"{n} columns" for n in view.policy.attacker.also_joins),
         "target": ", ".join(dataset.domain.targets),
         "registered": f"{output.moment(dataset.created_at)} by {dataset.registered_by}",
     }

@@ -137,12 +137,14 @@ class Rule(_message.Message):
     def __init__(self, score: _Optional[str] = ..., at_most: _Optional[float] = ..., at_least: _Optional[float] = ...) -> None: ...
 
 class Attacker(_message.Message):
-    __slots__ = ("also_knows", "also_secret")
+    __slots__ = ("also_knows", "also_secret", "also_joins")
     ALSO_KNOWS_FIELD_NUMBER: _ClassVar[int]
     ALSO_SECRET_FIELD_NUMBER: _ClassVar[int]
+    ALSO_JOINS_FIELD_NUMBER: _ClassVar[int]
     also_knows: _containers.RepeatedScalarFieldContainer[str]
     also_secret: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, also_knows: _Optional[_Iterable[str]] = ..., also_secret: _Optional[_Iterable[str]] = ...) -> None: ...
+    also_joins: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, also_knows: _Optional[_Iterable[str]] = ..., also_secret: _Optional[_Iterable[str]] = ..., also_joins: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Policy(_message.Message):
     __slots__ = ("name", "epsilon_max", "certified_only", "verdicts_max", "approvals", "rules", "version", "audience", "attacker", "verdict")

@@ -128,6 +128,21 @@ def test_of_several_numbers_of_columns_the_worst_counts(monkeypatch: pytest.Monk
     assert together == max(alone) > min(alone)
 
 
+@pytest.mark.guarantee("accounted-verdict")
+def test_what_the_policy_has_joined_moves_the_margin_by_at_most_one_too() -> None:
+    rules = tuple(rule for rule in RULES if rule.score == "risk.singling_out.multivariate")
+    told = set()
+    for number in range(40):
+        made, public, _, sigma, draw = drawn(2_000 + number, 1)
+        made = replace(made, joins=(5, 6))
+        whole = margin(made, rules, public, sigma=sigma, seed=SEED)
+        told.add(whole != margin(replace(made, joins=()), rules, public, sigma=sigma, seed=SEED))
+        for trained, units in zip((True, False), made.units, strict=True):
+            fewer = without(made, int(draw.integers(units)), trained=trained)
+            assert moves(whole, margin(fewer, rules, public, sigma=sigma, seed=SEED)) <= 1, (number, trained)
+    assert True in told
+
+
 def test_without_targets_nothing_passes() -> None:
     draw = np.random.default_rng(0)
     made = comparison(draw, units=60, max_rows=1)

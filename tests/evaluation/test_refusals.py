@@ -2,8 +2,9 @@
 
 Tables that copy 1, 5, 10 or all of the training rows, that jitter them by one bin, that copy outliers alone, or that
 leak one secret are refused; fresh people and engines at epsilon 1 are not. Draws are keyed, and engines draw from a
-seed, so that a run gives what the last one gave. Three draws by default (one of the slower engines), 20 in
-`make test-slow` (three of them), 300 in `make soak`: n of n shows a rate above 0.05^(1/n), 86 % for 20, 99 % for 300.
+seed, so that a run gives what the last one gave. Three draws by default (one of networks), 20 in `make test-slow`
+(three of networks), 300 in `make soak` (20 of networks): n of n shows a rate above 0.05^(1/n), 37 % for 3, 86 % for 20,
+99 % for 300. The engines of SmartNoise are in `test_refusals_smartnoise`, slow and soak alone.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from synthgate.domain import UNIT_COLUMN, Kind
 from synthgate.policy import EXACT_POLICY
 
 SIZE = 1_500
+SIZES = PublicSizes(rows=SIZE * 5 // 4, units=SIZE * 5 // 4)
 LEAKED = "wealth"
 TABLE_ENGINES = ("star", "tree", "mst", "aim")
 NETWORKS = ("vae", "gan")
@@ -67,15 +69,17 @@ class Draw:
         foreign = {s: self.train[s].to_numpy()[shuffled] for s in DOMAIN.secrets if s != LEAKED}
         return other.assign(**{LEAKED: self.train[LEAKED], **foreign})
 
-    def fitted(self, engine: str) -> pd.DataFrame:
-        """A sample of one engine at epsilon 1."""
+    def stored(self) -> pa.Table:
+        """The training rows as ingest stores them."""
         kinds = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.CATEGORICAL: pa.string()}
         cells = [pa.array(self.train[c.name], from_pandas=True).cast(kinds[c.kind]) for c in DOMAIN.columns]
         names = [*(c.name for c in DOMAIN.columns), UNIT_COLUMN]
-        rows = pa.table([*cells, pa.array(range(SIZE))], names=names).cast(private_schema(DOMAIN))
-        sizes = PublicSizes(rows=SIZE * 5 // 4, units=SIZE * 5 // 4)
-        plan = synthesizer(engine).plan(DOMAIN, sizes, PrivacyBudget.spend(1.0, 1e-6))
-        model = synthesizer(engine).fit(rows, DOMAIN, plan, noise=SeededNoise(self.seed))
+        return pa.table([*cells, pa.array(range(SIZE))], names=names).cast(private_schema(DOMAIN))
+
+    def fitted(self, engine: str) -> pd.DataFrame:
+        """A sample of one engine at epsilon 1."""
+        plan = synthesizer(engine).plan(DOMAIN, SIZES, PrivacyBudget.spend(1.0, 1e-6))
+        model = synthesizer(engine).fit(self.stored(), DOMAIN, plan, noise=SeededNoise(self.seed))
         sample = model.sample(SIZE, generator=np.random.default_rng(self.seed))
         return normalise({c.name: sample.column(c.name) for c in DOMAIN.columns}, DOMAIN)
 
@@ -168,15 +172,25 @@ def test_without_the_rules_on_copies_one_in_a_hundred_passes() -> None:
     assert refusals(draw, draw.copied(0.01), without=("risk.copies", "risk.near_copies")) == set()
 
 
+def _refused(engine: str, draws: int) -> list[int]:
+    return [seed for seed in range(draws) if refusals(Draw(seed), Draw(seed).fitted(engine))]
+
+
+@pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("engine", TABLE_ENGINES)
-def test_engines_of_tables_at_epsilon_1_are_not_refused_for_risk(engine: str) -> None:
-    draw = Draw(1)
-    assert refusals(draw, draw.fitted(engine)) == set()
+def test_engines_of_tables_at_epsilon_1_are_not_refused_for_risk(engine: str, draws: int) -> None:
+    assert len(_refused(engine, draws)) <= draws // 100
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("engine", [*TABLE_ENGINES, *NETWORKS])
-def test_every_engine_at_epsilon_1_is_not_refused_for_risk(engine: str, seed: int) -> None:
-    draw = Draw(10 + seed)
-    assert refusals(draw, draw.fitted(engine)) == set()
+@pytest.mark.parametrize(
+    "draws",
+    [
+        1,
+        pytest.param(3, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(1_800)]),
+    ],
+)
+@pytest.mark.parametrize("engine", NETWORKS)
+def test_networks_at_epsilon_1_are_not_refused_for_risk(engine: str, draws: int) -> None:
+    """Fewer draws: a fit takes about three seconds for `vae`, and ten for `gan`."""
+    assert _refused(engine, draws) == []

@@ -128,7 +128,10 @@ def test_what_the_policy_adds_is_shown(report: Report) -> None:
     found = document(report, policy=wider, domain=domain)
     assert found.knowledge["known because the policy says so"] == hidden.name
     assert found.knowledge["looked for because the policy says so"] == "größe & </style>"
-    assert set(document(report).knowledge) == {"known to attackers", "looked for"}
+    assert set(document(report).knowledge) == {"known to attackers", "looked for", "columns that a question joins"}
+    assert document(report).knowledge["columns that a question joins"] == "1, 2, 3, 4"
+    joined = document(report, policy=Policy.from_dict({"attacker": {"also_joins": [4]}}))
+    assert joined.knowledge["joined because the policy says so"] == "4"
     named = Policy.from_dict({"audience": "world", "version": 4})
     shown = document(report, policy=named)
     assert shown.facts["policy"] == "default, version 4"

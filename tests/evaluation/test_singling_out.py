@@ -1,5 +1,6 @@
 """Singling-out queries: reproducible, complete where they claim to be, exhausted told apart from stopped."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -37,6 +38,15 @@ def _rows(size: int, seed: int) -> pd.DataFrame:
             "m": draw.integers(0, 5, size).astype(float),
             "b": draw.choice(np.array(["true", "false"], dtype=object), size),
         }
+    )
+
+
+WIDE = Domain(columns=tuple(Column(name=f"w{i}", kind=Kind.INTEGER, low=0, high=3) for i in range(6)))
+
+
+def _wide(size: int, seed: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        np.random.default_rng(seed).integers(0, 4, (size, 6)).astype(float), columns=[c.name for c in WIDE.columns]
     )
 
 
@@ -113,6 +123,25 @@ def test_how_many_columns_queries_join_hangs_on_public_counts_alone() -> None:
     assert affordable((2, 3, 4), 30, 100_000, MAX_COMPARISONS) == [2, 3]
     assert affordable((2, 3, 4), 300, 100_000, MAX_COMPARISONS) == [3]
     assert affordable((2,), 300, 100_000, MAX_COMPARISONS) == [3]
+    assert affordable((2, 3, 4), 300, 100_000, MAX_COMPARISONS, asked=(5,)) == [3, 5]
+    assert affordable((2, 3, 4), 4, 20_000, MAX_COMPARISONS, asked=(4, 5)) == [2, 3, 4]
+
+
+def test_what_the_policy_has_joined_is_asked_and_told() -> None:
+    comparison = Comparison(domain=WIDE, train=_wide(900, 1), holdout=_wide(900, 2), sample=_wide(300, 3), joins=(5,))
+    found = SinglingOut().measure(comparison, generator=np.random.default_rng(1))
+    assert list(found.details["columns"]) == ["2", "3", "4", "5"]
+    assert found.details["because_of_the_policy"] == [5]
+    assert "queries that join 2, 3, 4, 5 columns" in found.scores[1].note
+    usual = SinglingOut().measure(replace(comparison, joins=()), generator=np.random.default_rng(1))
+    assert list(usual.details["columns"]) == ["2", "3", "4"]
+
+
+def test_what_the_policy_has_joined_and_no_search_ends_of_is_not_told() -> None:
+    comparison = Comparison(domain=WIDE, train=_wide(900, 1), holdout=_wide(900, 2), sample=_wide(300, 3), joins=(5,))
+    found = SinglingOut(columns=(), comparisons=0).measure(comparison, generator=np.random.default_rng(1))
+    assert list(found.details["columns"]) == ["5"]
+    assert not found.scores[1].conclusive
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

@@ -31,7 +31,7 @@ WIDER = Policy.from_dict(
         "name": "wider",
         "version": 2,
         "verdict": "exact",
-        "attacker": {"also_secret": ["age"], "also_knows": ["ill"]},
+        "attacker": {"also_secret": ["age"], "also_knows": ["ill"], "also_joins": [2]},
     }
 )
 ADDED = INFERENCE + "age"
@@ -122,6 +122,8 @@ def test_what_the_policy_adds_is_attacked_judged_and_shown(ready: Gateway, tmp_p
     assert Report.from_dict(told).get(ADDED) is not None
     assert told["knowledge"]["looked for because the policy says so"] == "age"
     assert told["knowledge"]["known because the policy says so"] == "ill"
+    assert told["knowledge"]["joined because the policy says so"] == "2"
+    assert told["details"]["risk.singling_out"]["because_of_the_policy"] == [2]
     assert told["facts"]["policy"] == "wider, version 2"
     assert told["facts"]["policy's sha256"] == WIDER.digest
 

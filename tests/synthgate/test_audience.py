@@ -40,6 +40,7 @@ def test_what_a_policy_leaves_out_is_not_written():
         {"audience": "internal", "version": 7},
         {"attacker": {"also_knows": ["debt"]}},
         {"attacker": {"also_secret": ["debt", "age"], "also_knows": ["wage"]}},
+        {"attacker": {"also_joins": [5, 7]}},
         {"verdict": "exact", "audience": "controlled"},
     ],
 )
@@ -167,6 +168,19 @@ def test_an_attacker_names_columns_that_are_released(key, name):
     made = Policy.from_dict({"attacker": {key: [name]}})
     with pytest.raises(InvalidPolicy, match=f"{key} names '{name}'"):
         check(made, DOMAIN)
+
+
+@pytest.mark.parametrize("joins", [[1], [11], [5, 5], [True], ["5"], [2.0], 5])
+def test_questions_join_two_to_ten_columns(joins):
+    with pytest.raises(InvalidPolicy, match="attacker: "):
+        Policy.from_dict({"attacker": {"also_joins": joins}})
+
+
+def test_no_more_columns_are_joined_than_are_released():
+    check(Policy.from_dict({"attacker": {"also_joins": [5]}}), DOMAIN)
+    with pytest.raises(InvalidPolicy, match="asks for 6 columns together, and 5 are released"):
+        check(Policy.from_dict({"attacker": {"also_joins": [5, 6]}}), DOMAIN)
+    assert Attacker(also_joins=(5,)).widened(DOMAIN) is DOMAIN
 
 
 def test_rules_on_every_secret_hold_for_those_that_the_policy_adds():

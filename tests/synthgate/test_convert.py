@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from synthgate.accounted import NoisyMargin
@@ -15,7 +15,7 @@ from synthgate.budget import PrivacyBudget
 from synthgate.client import convert
 from synthgate.dataset import ColumnFindings, Dataset, DatasetState, DatasetView, PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.derivation import Condition, Derivation, Rebalance, Share
-from synthgate.domain import Column, Domain, Kind, Role
+from synthgate.domain import LEAST_WIDTH, Column, Domain, Kind, Role
 from synthgate.errors import InternalError, InvalidDomain, InvalidPolicy
 from synthgate.ledger import Account, AccountView, Balance, Charge, Entry, EntryKind
 from synthgate.policy import ACCOUNTED, DEFAULT_POLICY, FIXED_SCORES, Policy, Rule, VerdictKind, for_audience
@@ -46,6 +46,7 @@ def columns(draw, name):
         return Column(**plain)
     points = {Kind.INTEGER: st.integers(-(2**53), 2**53), Kind.FLOAT: REALS, Kind.DATETIME: MOMENTS}[kind]
     cuts = sorted(draw(st.lists(points, min_size=2, max_size=6, unique_by=Column.number)))
+    assume(Column.number(cuts[-1]) - Column.number(cuts[0]) >= LEAST_WIDTH)
     return Column(**plain, low=cuts[0], bins=tuple(cuts[1:-1]), high=cuts[-1])
 
 
@@ -84,12 +85,13 @@ def policies(draw):
     bounds = ["at_most", "at_least"] if exact else ["at_most"]
     rules = [Rule(score=s, **{draw(st.sampled_from(bounds)): draw(REALS)}) for s in scores]
     named = st.lists(NAMES, max_size=3, unique=True).map(tuple)
+    joins = st.lists(st.integers(2, 10), max_size=3, unique=True).map(tuple)
     audience = draw(st.none() | st.sampled_from(Audience))
     return Policy(
         name=draw(NAMES), epsilon_max=draw(st.floats(1e-3, 100)), certified_only=draw(st.booleans()),
         verdicts_max=draw(st.integers(0, 1_000)), approvals=draw(st.integers(0, 10)), version=draw(st.integers(1, 999)),
         rules=tuple(rules) if audience is None else for_audience(DEFAULT_POLICY.rules, audience), audience=audience,
-        attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named)), verdict=verdict,
+        attacker=draw(st.builds(Attacker, also_knows=named, also_secret=named, also_joins=joins)), verdict=verdict,
     )  # fmt: skip
 
 

@@ -138,7 +138,9 @@ def policy_from_proto(message: types.Policy) -> Policy:
         version=message.version or 1,
         audience=_audience(message.audience),
         attacker=Attacker(
-            also_knows=tuple(message.attacker.also_knows), also_secret=tuple(message.attacker.also_secret)
+            also_knows=tuple(message.attacker.also_knows),
+            also_secret=tuple(message.attacker.also_secret),
+            also_joins=tuple(message.attacker.also_joins),
         ),
         verdict=verdict,
     )
