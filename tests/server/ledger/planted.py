@@ -10,7 +10,6 @@ from server.ledger import rules
 from server.ledger.book import Book
 from server.ledger.memory import MemoryLedger
 from server.store import LedgerAndView, Store, Transaction
-from server.store_sql import SqlStore
 from synthgate.ledger import Balance, Charge, Entry
 
 
@@ -98,10 +97,9 @@ class EditsHistory:
         self.inner.close()
 
 
-def open_store(kind: str, path: str, *, threads: int) -> Store:
-    """A sound or a faulty store over the file. The faulty one that deducts afterwards lets ``threads`` threads check
-    before any of them writes, so that its conviction does not hang on the scheduler."""
-    sound = SqlStore(path)
+def planted(kind: str, sound: Store, *, threads: int) -> Store:
+    """The store, sound or made faulty. The fault that deducts afterwards lets ``threads`` threads check before any of
+    them writes, so that its conviction does not hang on the scheduler."""
     if kind == "deducts-afterwards":
         return DeductsAfterwards(sound, threading.Barrier(threads, timeout=30).wait)
     return ForgetsReserved(sound) if kind == "forgets-reserved" else sound

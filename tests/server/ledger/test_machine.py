@@ -6,7 +6,6 @@ where the stores are opened again, and at the end.
 
 import contextlib
 import functools
-import os
 import shutil
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from synthgate.errors import DataCorrupted
 from synthgate.ledger import Balance, Charge, Entry, EntryKind
 from tests import postgres
 from tests.server.ledger.planted import DeductsAfterwards, EditsHistory, ForgetsReserved
-from tests.server.stores import EPOCH, ticking
+from tests.server.stores import EPOCH, IN_MEMORY, ticking
 
 Maker = Callable[[str], Store]
 NAMES = st.sampled_from(["people", "plants"])
@@ -52,13 +51,11 @@ CHARGES = st.builds(
 
 Added = tuple[object, ...]
 """Kind, account, reservation, charge and cap of an entry."""
-IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where SQLite's files lie: no step here cuts the power, and a disk makes each commit wait for it."""
 FEW = 8
 """Entries until which an account may be opened that exists."""
 APART = 30
 """Entries between two openings of one store."""
-STEPS, SOAK_STEPS = 10_000, 50_000
+STEPS, SOAK_STEPS = 10_000, 30_000
 
 
 capacity = functools.cache(meter.capacity)
