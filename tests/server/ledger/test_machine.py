@@ -6,11 +6,9 @@ where the stores are opened again, and at the end.
 
 import contextlib
 import functools
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +32,7 @@ from synthgate.errors import DataCorrupted
 from synthgate.ledger import Balance, Charge, Entry, EntryKind
 from tests import postgres
 from tests.server.ledger.planted import DeductsAfterwards, EditsHistory, ForgetsReserved
+from tests.server.ledger.reference import Added, Held, Reference
 from tests.server.stores import EPOCH, IN_MEMORY, ticking
 
 Maker = Callable[[str], Store]
@@ -49,8 +48,6 @@ CHARGES = st.builds(
     rdp=st.sampled_from([0, 10**10, 194_600_000_000, 10**12]) | st.none(),
 )
 
-Added = tuple[object, ...]
-"""Kind, account, reservation, charge and cap of an entry."""
 FEW = 8
 """Entries until which an account may be opened that exists."""
 APART = 30
@@ -58,49 +55,17 @@ APART = 30
 STEPS, SOAK_STEPS = 10_000, 30_000
 
 
-capacity = functools.cache(meter.capacity)
-
-
 class Undone(Exception):
     """Raised inside a transaction to roll it back."""
 
 
-@dataclass
-class Held:
-    account: str
-    charge: Charge
-    state: EntryKind = EntryKind.RESERVE
-
-
-@dataclass
-class Reference:
-    """What must hold, in a dozen lines that share nothing with the ledger but K."""
-
-    caps: dict[str, PrivacyBudget] = field(default_factory=dict)
-    orders: dict[str, int] = field(default_factory=dict)
-    held: dict[str, Held] = field(default_factory=dict)
-    entries: list[Added] = field(default_factory=list)
-
-    def id(self, offset: int) -> str:
-        return f"r{len(self.held) + offset}"
-
-    def live(self, name: str) -> list[Charge]:
-        return [h.charge for h in self.held.values() if h.account == name and h.state is not EntryKind.VOID]
-
-    def fits(self, name: str, charges: list[Charge], cap: PrivacyBudget) -> bool:
-        epsilon_fits = sum(c.epsilon for c in charges) <= cap.epsilon_units
-        delta_fits = 2 * sum(c.delta for c in charges) <= cap.delta_units
-        k = capacity(cap, self.orders[name])
-        rdp = [c.rdp for c in charges if c.rdp is not None]
-        return (epsilon_fits and delta_fits) or (k > 0 and len(rdp) == len(charges) and sum(rdp) <= k)
-
-
 @functools.cache
-def sqlite_template() -> Path:
+def sqlite_template() -> bytes:
     """A new SQLite database, to copy: making its tables takes longer than twenty steps."""
-    path = Path(tempfile.mkdtemp(prefix="machine-")) / "gateway.db"
-    SqlStore(path).close()
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gateway.db"
+        SqlStore(path).close()
+        return path.read_bytes()
 
 
 @functools.cache
@@ -125,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
         path = Path(self.folder.enter_context(tempfile.TemporaryDirectory(dir=IN_MEMORY))) / "gateway.db"
         self.places = [str(path)]
         if len(self.makers) > 1:
-            shutil.copy(sqlite_template(), path)
+            path.write_bytes(sqlite_template())
             self.places += [str(path), postgres.database(like=postgresql_template())]
         self.stores = [make(place) for make, place in zip(self.makers, self.places, strict=True)]
         self.books: list[list[Entry]] = [[] for _ in self.stores]
