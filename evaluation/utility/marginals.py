@@ -4,10 +4,11 @@ Half the sum of absolute differences, for every column, every pair (at most 2,00
 each), the rest by keyed choice. Some distance is the price of any fresh sample: ``utility.tv2_excess`` subtracts what
 the holdout, real people whom nobody trained on, shows against the same training rows.
 
-The details hold distances of pairs under ``tv2``, under ``shares`` those of bins whose training counts are merged to at
-least ten (`evaluation.utility.shares`), and ``intervals`` of the means and of the excess: what other samples as large of
-the same model, and other people in the holdout, would show beside the same training rows (`evaluation.utility.ends`). A
-cell in which both tables are about equal moves less than its influence says, so that the ends are rather wide.
+The details hold distances of pairs under ``tv2``, and under ``shares`` those of bins whose training counts are merged
+to at least ten (`evaluation.utility.shares`). ``intervals`` are of the means and the excess: what other samples as
+large of the same model, and other people in the holdout, would show beside the same training rows
+(`evaluation.utility.ends`). A cell in which both tables are about equal moves less than its influence says, so that the
+ends are rather wide.
 """
 
 from math import nan
