@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
-from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 
 from evaluation.base import Comparison, Units
 from evaluation.chosen import Chosen, chosen, one_of, row_digests
+from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
+from evaluation.risk.guesses import tolerance
 from evaluation.risk.neighbours import nearest
 from evaluation.risk.queries import MAX_COMPARISONS, plain
 from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
@@ -82,16 +83,12 @@ class Counts:
         """Targets whose secret the nearest released row in the other auxiliary columns tells."""
         domain = self.comparison.domain
         known = tuple(name for name in domain.auxiliary if name != secret)
-        numeric = domain[secret].kind in NUMERIC
-        low = domain[secret].number(domain[secret].low) if numeric else 0.0
+        released = self.comparison.sample[secret].to_numpy()
+        within = tolerance(released) if domain[secret].kind in NUMERIC else 0.0
 
         def guessed(targets: pd.DataFrame) -> int:
             found = self._sample[secret].to_numpy()[right(targets, self._sample, domain, known)]
-            truth = targets[secret]
-            guesses = pd.Series(found, index=truth.index)
-            if numeric:
-                guesses, truth = guesses - low, truth - low
-            return int(np.count_nonzero(evaluate_inference_guesses(guesses=guesses, secrets=truth, regression=numeric)))
+            return int(np.count_nonzero(guesses.right(found, targets[secret].to_numpy(), domain[secret], within)))
 
         return guessed(self._targets[0]), guessed(self._targets[1])
 
