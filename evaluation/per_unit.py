@@ -6,6 +6,7 @@ drawn or listed here (candidates, queries), is public: post-processing of what t
 """
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from evaluation.chosen import Chosen, chosen, one_of, row_digests
 from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
 from evaluation.risk.guesses import tolerance
-from evaluation.risk.neighbours import nearest
+from evaluation.risk.neighbours import Places, nearest
 from evaluation.risk.queries import MAX_COMPARISONS, plain
 from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
 from evaluation.tables import MISSING
@@ -30,7 +31,7 @@ from synthgate.domain import NUMERIC, Domain
 Flags = npt.NDArray[np.bool_]
 
 
-def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> Places:
     """The position in ``sample`` of the row nearest to each target. Whatever the other targets hold: the search asks
     whether any target misses a cell, so one that misses all is asked of as well."""
     blank = {name: np.nan if domain[name].kind in NUMERIC else MISSING for name in targets.columns}
@@ -70,27 +71,28 @@ class Counts:
         return len(self._sides[0].rows), len(self._sides[1].rows)
 
     def linked(self) -> tuple[int, int]:
-        """Targets whose two declared halves have the same nearest released row."""
-        domain = self.comparison.domain
+        """Targets whose two halves have the same nearest released row, by the parties for which that shows most."""
+        able = [attacker for attacker in self.comparison.attackers if all(attacker.halves)]
 
-        def links(targets: pd.DataFrame) -> int:
-            first, second = (right(targets, self._sample, domain, half) for half in domain.halves)
+        def links(targets: pd.DataFrame, attacker: Domain) -> int:
+            first, second = (right(targets, self._sample, attacker, half) for half in attacker.halves)
             return int(np.count_nonzero(first == second))
 
-        return links(self._targets[0]), links(self._targets[1])
+        return _worst((links(t, a) for t in self._targets) for a in able or self.comparison.attackers)
 
     def inferred(self, secret: str) -> tuple[int, int]:
-        """Targets whose secret the nearest released row in the other auxiliary columns tells."""
-        domain = self.comparison.domain
-        known = tuple(name for name in domain.auxiliary if name != secret)
+        """Targets whose secret the nearest released row in the other known columns tells, by the attacker for whom that
+        shows most."""
+        column, cells = self.comparison.domain[secret], self._sample[secret].to_numpy()
         released = self.comparison.sample[secret].to_numpy()
-        within = tolerance(released) if domain[secret].kind in NUMERIC else 0.0
+        within = tolerance(released) if column.kind in NUMERIC else 0.0
 
-        def guessed(targets: pd.DataFrame) -> int:
-            found = self._sample[secret].to_numpy()[right(targets, self._sample, domain, known)]
-            return int(np.count_nonzero(guesses.right(found, targets[secret].to_numpy(), domain[secret], within)))
+        def guessed(targets: pd.DataFrame, attacker: Domain) -> int:
+            known = tuple(name for name in attacker.auxiliary if name != secret)
+            found = cells[right(targets, self._sample, attacker, known)]
+            return int(np.count_nonzero(guesses.right(found, targets[secret].to_numpy(), column, within)))
 
-        return guessed(self._targets[0]), guessed(self._targets[1])
+        return _worst((guessed(t, a) for t in self._targets) for a in self.comparison.attackers)
 
     def singled_out(self, name: str) -> tuple[int, int] | None:
         """Queries that single out, a unit being counted in the first that it matches alone; of the numbers of columns
@@ -107,8 +109,7 @@ class Counts:
         shares = most / max(self.sizes.train_units, 1), most / max(self.sizes.holdout_units, 1)
         frames = [plain(side.within(share), domain) for side, share in zip(self._sides, shares, strict=True)]
         found = [tuple(singled(frame, search.queries) for frame in frames) for search in searches]
-        main, control = max(found, key=lambda counts: counts[0] - counts[1])
-        return main, control
+        return _worst(found)
 
     def _searches(self, name: str, wanted: int) -> list[Search]:
         """The queries of each number of columns that the exact attack asks about too."""
@@ -136,6 +137,12 @@ class Counts:
 
     def _generator(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(int.from_bytes(self._key(purpose), "big"))
+
+
+def _worst(counts: Iterable[Iterable[int]]) -> tuple[int, int]:
+    """The counts of both sides that differ most. One unit moves the largest difference no further than each."""
+    main, control = max(map(tuple, counts), key=lambda both: both[0] - both[1])
+    return main, control
 
 
 def keyed_bytes(seed: bytes, purpose: str) -> bytes:

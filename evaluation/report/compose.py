@@ -114,6 +114,7 @@ def _knowledge(declared: Domain, attacked: Domain, attacker: Attacker, report: R
     told = {"known to attackers": names(attacked.auxiliary), "looked for": names(attacked.secrets)}
     if knows:
         told["known because the policy says so"] = names(knows)
+        told["attacks by nearest rows"] = "tried with what is declared alone too; the worse counts"
     if looks:
         told["looked for because the policy says so"] = names(looks)
     if joined := report.details.get("risk.singling_out", {}).get("columns"):

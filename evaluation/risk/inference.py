@@ -5,14 +5,27 @@ guesses are anonymeter's; which guesses of a number are right is our own rule (`
 anonymeter's, within 5 % of the guess, sees nothing where a scale begins far from its values. A guessed null is right
 where the secret is null.
 
-The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`).
+The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`), and once
+more where the policy adds to what is known: attackers with and without it try, and the worse counts.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_CANDIDATES, Tally, Targets, candidates, shortage, targets, untold
+from evaluation.risk.attack import (
+    AS_DECLARED_TOO,
+    MAX_CANDIDATES,
+    Tally,
+    Targets,
+    candidates,
+    shortage,
+    targets,
+    untold,
+    worst,
+)
 from evaluation.risk.guesses import right, tolerance
 from evaluation.risk.neighbours import Places, encode, search
 from synthgate.domain import NUMERIC, Column, Domain, Kind
@@ -34,18 +47,26 @@ class Inference:
             return Findings(scores=tuple(untold(f"{self.name}.{s}", reason) for s in domain.secrets))
         both = targets(comparison, generator=generator)
         rows, remark = candidates(comparison.sample, self._released, generator=generator)
-        blind = {s for s in domain.secrets if not set(domain.auxiliary) - {s}}
-        secrets = tuple(s for s in domain.secrets if s not in blind)
-        found = guessed_from(both, rows, domain, secrets) if secrets else {}
-        within = {s: tolerance(comparison.sample[s].to_numpy()) for s in secrets if domain[s].kind in NUMERIC}
-        scores = [
-            untold(f"{self.name}.{s}", "no auxiliary column is declared that an attacker could start from")
-            if s in blind
-            else _score(
-                domain[s], both, rows, found[s], within.get(s), (_knows(s, domain), remark), generator=generator
-            )
-            for s in domain.secrets
+        found = [
+            (attacker, guessed_from(both, rows, attacker, told))
+            for attacker in comparison.attackers
+            if (told := tuple(s for s in domain.secrets if set(attacker.auxiliary) - {s}))
         ]
+        secrets = tuple(s for s in domain.secrets if any(s in guessed for _, guessed in found))
+        within = {s: tolerance(comparison.sample[s].to_numpy()) for s in secrets if domain[s].kind in NUMERIC}
+        scores = []
+        for s in domain.secrets:
+            if s not in secrets:
+                reason = "no auxiliary column is declared that an attacker could start from"
+                scores.append(untold(f"{self.name}.{s}", reason))
+                continue
+            attack = _Attack(
+                secret=domain[s], both=both, rows=rows, within=within.get(s), remark=remark,
+                drawn=generator.integers(len(rows), size=len(both)),
+            )  # fmt: skip
+            tried = [(attacker, guessed[s]) for attacker, guessed in found if s in guessed]
+            two = AS_DECLARED_TOO if tried[1:] else ""
+            scores.append(worst([attack.score(places, (_knows(s, attacker), two)) for attacker, places in tried]))
         details = {
             "known": list(domain.auxiliary),
             "secrets": list(domain.secrets),
@@ -69,24 +90,28 @@ def guessed_from(
     return {s: (sides[0][i], sides[1][i]) for i, s in enumerate(secrets)}
 
 
-def _score(
-    secret: Column,
-    both: Targets,
-    rows: pd.DataFrame,
-    places: tuple[Places, Places],
-    within: float | None,
-    remarks: tuple[str, ...],
-    *,
-    generator: np.random.Generator,
-) -> Score:
-    drawn = generator.integers(len(rows), size=len(both))
-    released = rows[secret.name].to_numpy()
-    main, control, naive = (
-        int(np.count_nonzero(right(released[guessed], side[secret.name].to_numpy(), secret, within or 0.0)))
-        for guessed, side in ((places[0], both.main), (places[1], both.control), (drawn, both.main))
-    )
-    tally = Tally(attacks=len(both), main=main, control=control, naive=naive)
-    return tally.score(f"{Inference.name}.{secret.name}", remarks=(*remarks, _counts_as_right(secret, within)))
+@dataclass(frozen=True, kw_only=True)
+class _Attack:
+    """One secret's guesses: ``drawn`` are the places of naive ones, ``within`` what a number may be off."""
+
+    secret: Column
+    both: Targets
+    rows: pd.DataFrame
+    within: float | None
+    remark: str
+    drawn: Places
+
+    def score(self, places: tuple[Places, Places], remarks: tuple[str, ...]) -> Score:
+        """The excess of guesses from the rows at ``places``, of the main and of the control side."""
+        released = self.rows[self.secret.name].to_numpy()
+        sides = ((places[0], self.both.main), (places[1], self.both.control), (self.drawn, self.both.main))
+        main, control, naive = (
+            int(np.count_nonzero(right(released[at], side[self.secret.name].to_numpy(), self.secret, self.within or 0)))
+            for at, side in sides
+        )
+        tally = Tally(attacks=len(self.both), main=main, control=control, naive=naive)
+        told = (*remarks, self.remark, _counts_as_right(self.secret, self.within))
+        return tally.score(f"{Inference.name}.{self.secret.name}", remarks=told)
 
 
 def _knows(secret: str, domain: Domain) -> str:

@@ -15,6 +15,7 @@ from evaluation.margin import Margin, margin
 from evaluation.risk.singling_out import COLUMN_COUNTS
 from evaluation.tables import MISSING
 from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
+from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.policy import COPIES, Rule
@@ -226,3 +227,22 @@ def test_a_unit_is_counted_in_the_first_query_that_it_matches() -> None:
     queries = (pl.col("c0") > 5, pl.col("c0") > 1, pl.col("c0") > 0)
     frame = pl.DataFrame({"c0": [9.0, 2.0, 3.0, None]})
     assert per_unit.first_matches(frame, queries).tolist() == [1, 2, 0]
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_what_the_policy_lets_attackers_know_moves_the_margin_by_at_most_one_too() -> None:
+    """Two attackers, with what is declared and with more: the larger distance counts."""
+    wider = Attacker(also_knows=("ill", "debt")).widened(DOMAIN)
+    rules = tuple(rule for rule in RULES if rule.is_attack and "singling" not in rule.score)
+    told = set()
+    for number in range(60):
+        made, public, _, sigma, draw = drawn(3_000 + number, 1)
+        alone = margin(made, rules, public, sigma=sigma, seed=SEED)
+        made = replace(made, domain=wider, declared=DOMAIN)
+        whole = margin(made, rules, public, sigma=sigma, seed=SEED)
+        assert all(whole.terms[name] >= alone.terms[name] for name in alone.terms)
+        told.add(whole != alone)
+        for trained, units in zip((True, False), made.units, strict=True):
+            fewer = without(made, int(draw.integers(units)), trained=trained)
+            assert moves(whole, margin(fewer, rules, public, sigma=sigma, seed=SEED)) <= 1, (number, trained)
+    assert True in told
