@@ -207,6 +207,9 @@ def _audience(value: Any) -> Audience | None:
 
 RISK_THRESHOLD = 0.09
 COPIES_THRESHOLD = 0.01
+MEMBERSHIP_THRESHOLD = 0.25
+"""An area of 0.75: half of the way from guessing to knowing, and beyond what luck shows on 168 held-out units (measured
+in ADR 0064)."""
 
 
 def for_audience(rules: tuple[Rule, ...], audience: Audience) -> tuple[Rule, ...]:
@@ -232,10 +235,11 @@ EXACT_POLICY = replace(
     rules=(
         *DEFAULT_POLICY.rules[:-1],
         Rule(score=NEAR_COPIES, at_most=0.05),
+        *(Rule(score=s, at_most=MEMBERSHIP_THRESHOLD) for s in ("risk.membership.domias", "risk.membership.nearest")),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )
-"""The default where the verdict is exact: for tables that are too small for an accounted one. It has two rules that an
+"""The default where the verdict is exact: for tables that are too small for an accounted one. It has four rules that an
 accounted one cannot decide."""
 
 
