@@ -25,6 +25,7 @@ import numpy as np
 from evaluation.base import Comparison
 from evaluation.groups import choose_groups
 from evaluation.per_unit import Counts, keyed_bytes
+from evaluation.rules import by_score
 from evaluation.tables import codes
 from evaluation.utility.coded import Codes
 from evaluation.utility.marginals import MAX_PAIRS, MAX_TRIPLES
@@ -52,12 +53,12 @@ def margin(comparison: Comparison, rules: tuple[Rule, ...], sizes: PublicSizes, 
     """The distances of ``rules``, each an upper bound on one concrete score, for noise of scale ``sigma``.
 
     ``sizes`` are the public ones; ``seed`` keys choice and draws (at least 16 bytes). Raises ValueError for a rule that
-    no distance is known of.
+    no distance is known of, and for two on one score.
     """
     counts = Counts(comparison, sizes, seed)
     half = attack_targets(sizes) // 2
     terms = {f"units.{side}": half - n for side, n in zip(("trained", "control"), counts.units, strict=True)}
-    terms |= {rule.score: _distance(rule, counts, sizes, sigma) for rule in rules}
+    terms |= {score: _distance(rule, counts, sizes, sigma) for score, rule in by_score(rules).items()}
     return Margin(terms=terms)
 
 

@@ -71,6 +71,11 @@ class Rule:
         return self.score in RISKS or self.score.startswith(INFERENCE)
 
     @property
+    def strictness(self) -> float:
+        """Higher for the stricter of two bounds on the same side of a score."""
+        return self.at_least if self.at_least is not None else -(self.at_most or 0.0)
+
+    @property
     def name(self) -> str:
         """The rule in words, for attestations and verdicts: the score, the relation, the threshold."""
         return f"{self.score} <= {self.at_most:g}" if self.at_most is not None else f"{self.score} >= {self.at_least:g}"
@@ -138,15 +143,17 @@ class Policy:
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
         """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every secret, those that
-        ``attacker`` adds included; nothing for a policy without rules."""
+        ``attacker`` adds included; nothing for a policy without rules. Of bounds on one side of a score the strictest
+        stands: a column may have a rule of its own beside the one for all."""
         secrets = self.attacker.widened(domain).secrets
-        out = [Rule(score=EPSILON, at_most=self.epsilon_max)] if self.rules else []
+        out = {(EPSILON, True): Rule(score=EPSILON, at_most=self.epsilon_max)} if self.rules else {}
         for rule in self.rules:
-            if rule.score == INFERENCE + "*":
-                out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in secrets]
-            else:
-                out.append(rule)
-        return tuple(out)
+            every = [INFERENCE + s for s in secrets] if rule.score == INFERENCE + "*" else [rule.score]
+            for one in (replace(rule, score=score) for score in every):
+                side = one.score, one.at_most is not None
+                if side not in out or one.strictness > out[side].strictness:
+                    out[side] = one
+        return tuple(out.values())
 
     @property
     def digest(self) -> str:

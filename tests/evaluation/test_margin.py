@@ -151,6 +151,14 @@ def test_without_targets_nothing_passes() -> None:
     assert few.value == few.terms["units.control"] > 1_000
 
 
+def test_two_rules_on_one_score_are_refused() -> None:
+    """By its score each rule has a distance: of two the later would stand, however loose."""
+    made = comparison(np.random.default_rng(0), units=60, max_rows=1)
+    rules = tuple(Rule(score="risk.inference.ill", at_most=bound) for bound in (0.02, 0.5))
+    with pytest.raises(ValueError, match=r"two rules read risk\.inference\.ill"):
+        margin(made, rules, sizes(60, 1), sigma=2.0, seed=SEED)
+
+
 def emptied(side: str) -> Comparison:
     made = comparison(np.random.default_rng(1), units=60, max_rows=1)
     return replace(made, **{side: getattr(made, side).iloc[:0], f"{side}_units": np.zeros(0, dtype=np.int64)})

@@ -79,6 +79,10 @@ def refusals(policy: Policy = EXACT_POLICY, domain: Domain = DOMAIN, **changes: 
             {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
             "declared `secret: true`",
         ),
+        (
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.linkability", at_least=0.0),))},
+            "good where it is low; write at_most",
+        ),
     ],
 )  # fmt: skip
 def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -> None:
