@@ -6,7 +6,7 @@ drawn or listed here (candidates, queries), is public: post-processing of what t
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from evaluation.chosen import Chosen, chosen, one_of, row_digests
 from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
 from evaluation.risk.guesses import tolerance
-from evaluation.risk.neighbours import Places, nearest
+from evaluation.risk.neighbours import Places, encode, search
 from evaluation.risk.queries import MAX_COMPARISONS, plain
 from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
 from evaluation.tables import MISSING
@@ -32,11 +32,21 @@ Flags = npt.NDArray[np.bool_]
 
 
 def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> Places:
-    """The position in ``sample`` of the row nearest to each target. Whatever the other targets hold: the search asks
-    whether any target misses a cell, so one that misses all is asked of as well."""
+    """The position in ``sample`` of the row nearest to each target, shape (targets,)."""
+    found: Places = without(targets, sample, domain, known, (None,))[0]
+    return found
+
+
+def without(
+    targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...], left_out: Sequence[str | None]
+) -> Places:
+    """The same by the columns ``known`` but one, for each that is left out, shape (left out, targets): distances are
+    computed once for all. Whatever the other targets hold: the search asks whether any target misses a cell, so one
+    that misses all is asked of as well."""
     blank = {name: np.nan if domain[name].kind in NUMERIC else MISSING for name in targets.columns}
     asked = pd.concat([targets, pd.DataFrame([blank]).astype(targets.dtypes)], ignore_index=True)
-    return nearest(asked, sample, domain, known)[:-1]
+    owners = [known.index(name) if name in known else None for name in left_out]
+    return search(encode(asked, sample, domain, known), owners).places[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -87,12 +97,24 @@ class Counts:
         released = self.comparison.sample[secret].to_numpy()
         within = tolerance(released) if column.kind in NUMERIC else 0.0
 
-        def guessed(targets: pd.DataFrame, attacker: Domain) -> int:
-            known = tuple(name for name in attacker.auxiliary if name != secret)
-            found = cells[right(targets, self._sample, attacker, known)]
-            return int(np.count_nonzero(guesses.right(found, targets[secret].to_numpy(), column, within)))
+        def guessed(targets: pd.DataFrame, places: Places) -> int:
+            return int(np.count_nonzero(guesses.right(cells[places], targets[secret].to_numpy(), column, within)))
 
-        return _worst((guessed(t, a) for t in self._targets) for a in self.comparison.attackers)
+        return _worst(
+            (guessed(t, places[secret]) for t, places in zip(self._targets, sides, strict=True))
+            for sides in self._nearest
+        )
+
+    @cached_property
+    def _nearest(self) -> list[list[dict[str, Places]]]:
+        """For each attacker and side, where each target's nearest released row stands, by the secret left out."""
+        secrets = self.comparison.domain.secrets
+
+        def places(targets: pd.DataFrame, attacker: Domain) -> dict[str, Places]:
+            found = without(targets, self._sample, attacker, attacker.auxiliary, secrets)
+            return dict(zip(secrets, found, strict=True))
+
+        return [[places(t, a) for t in self._targets] for a in self.comparison.attackers]
 
     def singled_out(self, name: str) -> tuple[int, int] | None:
         """Queries that single out, a unit being counted in the first that it matches alone; of the numbers of columns

@@ -76,6 +76,17 @@ def test_what_an_attack_says_of_a_target_is_the_same_whoever_else_is_asked(numbe
     assert together.tolist() == alone
 
 
+@pytest.mark.parametrize("number", range(10))
+def test_secrets_that_share_a_search_are_guessed_as_each_by_its_own(number: int) -> None:
+    draw = np.random.default_rng(number)
+    targets, sample = frame(40, draw), frame(60, draw)
+    known = tuple(c.name for c in DOMAIN.modelled if c.name != "ill")
+    shared = per_unit.without(targets, sample, DOMAIN, known, [*known, "ill"])
+    for secret, places in zip([*known, "ill"], shared, strict=True):
+        alone = per_unit.right(targets, sample, DOMAIN, tuple(name for name in known if name != secret))
+        assert places.tolist() == alone.tolist()
+
+
 def test_the_chosen_are_one_row_of_each_unit_whatever_their_order() -> None:
     draw = np.random.default_rng(5)
     rows, units = frame(300, draw), draw.integers(0, 120, 300)
