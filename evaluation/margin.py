@@ -9,6 +9,9 @@ Each rule gives a distance T, a whole number in privacy units and above 0 where 
 | total variation of 1, 2 or 3 columns | (2 n / k)(distance - t), rounded up; n is the public number of training rows |
 | (always) | half of the targets - units there are, on each side: without them nothing was shown |
 
+Where the policy adds to what attackers know, an attack's T is the larger of two, with what is declared and with what is
+added (`Comparison.attackers`): each moves with a unit by at most 1, so the larger does too, and the constants stay.
+
 All arithmetic on counts is exact, and what is subtracted is a constant made of public facts (`synthgate.accounted`): a
 floating-point sum of private counts could jump by more than a unit's share. What could not be asked because of the
 sample (a search for queries that stopped) breaks its rule for good. Noise is no business of this package: whoever

@@ -12,6 +12,7 @@ from evaluation import per_unit
 from evaluation.base import Comparison
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
+from evaluation.risk.guesses import tolerance
 from evaluation.risk.singling_out import COLUMN_COUNTS
 from evaluation.tables import MISSING
 from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
@@ -160,6 +161,28 @@ def test_without_targets_nothing_passes() -> None:
     made = comparison(draw, units=60, max_rows=1)
     few = margin(made, (Rule(score=COPIES, at_most=0.5),), PublicSizes(rows=12_000, units=12_000), sigma=2.0, seed=SEED)
     assert few.value == few.terms["units.control"] > 1_000
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_a_tolerance_made_of_private_rows_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every guess of a debt is 0.2 off. Of 42 debts the third quartile is 9 and of 41 it is 0, so that by the targets'
+    own spread a single unit makes all guesses right or none; by the released one it makes one more right."""
+    train = pd.concat([frame(1, np.random.default_rng(0))] * 42, ignore_index=True)
+    train["debt"] = [0.0] * 31 + [9.0] * 11
+    train["age"] = np.arange(42) % 41 - 3.0
+    sample = train.assign(debt=(train["debt"] - 0.2).abs())
+    made = Comparison(domain=DOMAIN, train=train, holdout=train.iloc[:20].reset_index(drop=True), sample=sample)
+    fewer, rules = without(made, 41, trained=True), (Rule(score="risk.inference.debt", at_most=0.05),)
+
+    def moved() -> int:
+        return moves(*(margin(m, rules, sizes(345, 1), sigma=2.0, seed=SEED) for m in (made, fewer)))
+
+    assert moved() <= 1
+    honest = per_unit.guesses.right
+    monkeypatch.setattr(
+        per_unit.guesses, "right", lambda found, secrets, column, _: honest(found, secrets, column, tolerance(secrets))
+    )
+    assert moved() > 1
 
 
 def test_two_rules_on_one_score_are_refused() -> None:
