@@ -22,7 +22,8 @@ class Comparison:
     ``train_units`` and ``holdout_units``, shape (rows,), number the privacy unit of each private row 0, 1, ... without
     gaps; left out, every row is a unit. Whoever counts people as independent takes one keyed row of a unit
     (`evaluation.risk.attack.targets`). ``joins`` are numbers of columns that the policy has singling out ask
-    about together, besides those that it always does.
+    about together, besides those that it always does. ``declared`` is the domain without what the policy lets attackers
+    know: they attack with that knowledge alone too, and the worse counts (`attackers`). None where they know no more.
     """
 
     domain: Domain
@@ -32,6 +33,7 @@ class Comparison:
     train_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     holdout_units: Units = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     joins: tuple[int, ...] = ()
+    declared: Domain | None = None
 
     def __post_init__(self) -> None:
         for name, rows in (("train_units", self.train), ("holdout_units", self.holdout)):
@@ -40,6 +42,14 @@ class Comparison:
                 object.__setattr__(self, name, np.arange(len(rows), dtype=np.int64))
             elif len(units) != len(rows):
                 raise ValueError(f"{name} gives the unit of every row")
+
+    @property
+    def attackers(self) -> tuple[Domain, ...]:
+        """What each attacker knows, the one who knows most last.
+
+        More knowledge can guess worse: columns that the release tells wrong outvote those that it tells right. So an
+        attack is tried with either, and the worse counts."""
+        return (self.domain,) if self.declared is None else (self.declared, self.domain)
 
     @property
     def units(self) -> tuple[int, int]:

@@ -9,6 +9,9 @@ Each rule gives a distance T, a whole number in privacy units and above 0 where 
 | total variation of 1, 2 or 3 columns | (2 n / k)(distance - t), rounded up; n is the public number of training rows |
 | (always) | half of the targets - units there are, on each side: without them nothing was shown |
 
+Where the policy adds to what attackers know, an attack's T is the larger of two, with what is declared and with what is
+added (`Comparison.attackers`): each moves with a unit by at most 1, so the larger does too, and the constants stay.
+
 All arithmetic on counts is exact, and what is subtracted is a constant made of public facts (`synthgate.accounted`): a
 floating-point sum of private counts could jump by more than a unit's share. What could not be asked because of the
 sample (a search for queries that stopped) breaks its rule for good. Noise is no business of this package: whoever
@@ -25,6 +28,7 @@ import numpy as np
 from evaluation.base import Comparison
 from evaluation.groups import choose_groups
 from evaluation.per_unit import Counts, keyed_bytes
+from evaluation.rules import by_score
 from evaluation.tables import codes
 from evaluation.utility.coded import Codes
 from evaluation.utility.marginals import MAX_PAIRS, MAX_TRIPLES
@@ -52,12 +56,12 @@ def margin(comparison: Comparison, rules: tuple[Rule, ...], sizes: PublicSizes, 
     """The distances of ``rules``, each an upper bound on one concrete score, for noise of scale ``sigma``.
 
     ``sizes`` are the public ones; ``seed`` keys choice and draws (at least 16 bytes). Raises ValueError for a rule that
-    no distance is known of.
+    no distance is known of, and for two on one score.
     """
     counts = Counts(comparison, sizes, seed)
     half = attack_targets(sizes) // 2
     terms = {f"units.{side}": half - n for side, n in zip(("trained", "control"), counts.units, strict=True)}
-    terms |= {rule.score: _distance(rule, counts, sizes, sigma) for rule in rules}
+    terms |= {score: _distance(rule, counts, sizes, sigma) for score, rule in by_score(rules).items()}
     return Margin(terms=terms)
 
 

@@ -6,6 +6,7 @@ drawn or listed here (candidates, queries), is public: post-processing of what t
 """
 
 import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
-from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 
 from evaluation.base import Comparison, Units
 from evaluation.chosen import Chosen, chosen, one_of, row_digests
+from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
-from evaluation.risk.neighbours import nearest
+from evaluation.risk.guesses import tolerance
+from evaluation.risk.neighbours import Places, encode, search
 from evaluation.risk.queries import MAX_COMPARISONS, plain
 from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
 from evaluation.tables import MISSING
@@ -29,12 +31,22 @@ from synthgate.domain import NUMERIC, Domain
 Flags = npt.NDArray[np.bool_]
 
 
-def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """The position in ``sample`` of the row nearest to each target. Whatever the other targets hold: the search asks
-    whether any target misses a cell, so one that misses all is asked of as well."""
+def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...]) -> Places:
+    """The position in ``sample`` of the row nearest to each target, shape (targets,)."""
+    found: Places = without(targets, sample, domain, known, (None,))[0]
+    return found
+
+
+def without(
+    targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...], left_out: Sequence[str | None]
+) -> Places:
+    """The same by the columns ``known`` but one, for each that is left out, shape (left out, targets): distances are
+    computed once for all. Whatever the other targets hold: the search asks whether any target misses a cell, so one
+    that misses all is asked of as well."""
     blank = {name: np.nan if domain[name].kind in NUMERIC else MISSING for name in targets.columns}
     asked = pd.concat([targets, pd.DataFrame([blank]).astype(targets.dtypes)], ignore_index=True)
-    return nearest(asked, sample, domain, known)[:-1]
+    owners = [known.index(name) if name in known else None for name in left_out]
+    return search(encode(asked, sample, domain, known), owners).places[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -69,31 +81,40 @@ class Counts:
         return len(self._sides[0].rows), len(self._sides[1].rows)
 
     def linked(self) -> tuple[int, int]:
-        """Targets whose two declared halves have the same nearest released row."""
-        domain = self.comparison.domain
+        """Targets whose two halves have the same nearest released row, by the parties for which that shows most."""
+        able = [attacker for attacker in self.comparison.attackers if all(attacker.halves)]
 
-        def links(targets: pd.DataFrame) -> int:
-            first, second = (right(targets, self._sample, domain, half) for half in domain.halves)
+        def links(targets: pd.DataFrame, attacker: Domain) -> int:
+            first, second = (right(targets, self._sample, attacker, half) for half in attacker.halves)
             return int(np.count_nonzero(first == second))
 
-        return links(self._targets[0]), links(self._targets[1])
+        return _worst((links(t, a) for t in self._targets) for a in able or self.comparison.attackers)
 
     def inferred(self, secret: str) -> tuple[int, int]:
-        """Targets whose secret the nearest released row in the other auxiliary columns tells."""
-        domain = self.comparison.domain
-        known = tuple(name for name in domain.auxiliary if name != secret)
-        numeric = domain[secret].kind in NUMERIC
-        low = domain[secret].number(domain[secret].low) if numeric else 0.0
+        """Targets whose secret the nearest released row in the other known columns tells, by the attacker for whom that
+        shows most."""
+        column, cells = self.comparison.domain[secret], self._sample[secret].to_numpy()
+        released = self.comparison.sample[secret].to_numpy()
+        within = tolerance(released) if column.kind in NUMERIC else 0.0
 
-        def guessed(targets: pd.DataFrame) -> int:
-            found = self._sample[secret].to_numpy()[right(targets, self._sample, domain, known)]
-            truth = targets[secret]
-            guesses = pd.Series(found, index=truth.index)
-            if numeric:
-                guesses, truth = guesses - low, truth - low
-            return int(np.count_nonzero(evaluate_inference_guesses(guesses=guesses, secrets=truth, regression=numeric)))
+        def guessed(targets: pd.DataFrame, places: Places) -> int:
+            return int(np.count_nonzero(guesses.right(cells[places], targets[secret].to_numpy(), column, within)))
 
-        return guessed(self._targets[0]), guessed(self._targets[1])
+        return _worst(
+            (guessed(t, places[secret]) for t, places in zip(self._targets, sides, strict=True))
+            for sides in self._nearest
+        )
+
+    @cached_property
+    def _nearest(self) -> list[list[dict[str, Places]]]:
+        """For each attacker and side, where each target's nearest released row stands, by the secret left out."""
+        secrets = self.comparison.domain.secrets
+
+        def places(targets: pd.DataFrame, attacker: Domain) -> dict[str, Places]:
+            found = without(targets, self._sample, attacker, attacker.auxiliary, secrets)
+            return dict(zip(secrets, found, strict=True))
+
+        return [[places(t, a) for t in self._targets] for a in self.comparison.attackers]
 
     def singled_out(self, name: str) -> tuple[int, int] | None:
         """Queries that single out, a unit being counted in the first that it matches alone; of the numbers of columns
@@ -110,8 +131,7 @@ class Counts:
         shares = most / max(self.sizes.train_units, 1), most / max(self.sizes.holdout_units, 1)
         frames = [plain(side.within(share), domain) for side, share in zip(self._sides, shares, strict=True)]
         found = [tuple(singled(frame, search.queries) for frame in frames) for search in searches]
-        main, control = max(found, key=lambda counts: counts[0] - counts[1])
-        return main, control
+        return _worst(found)
 
     def _searches(self, name: str, wanted: int) -> list[Search]:
         """The queries of each number of columns that the exact attack asks about too."""
@@ -139,6 +159,12 @@ class Counts:
 
     def _generator(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(int.from_bytes(self._key(purpose), "big"))
+
+
+def _worst(counts: Iterable[Iterable[int]]) -> tuple[int, int]:
+    """The counts of both sides that differ most. One unit moves the largest difference no further than each."""
+    main, control = max(map(tuple, counts), key=lambda both: both[0] - both[1])
+    return main, control
 
 
 def keyed_bytes(seed: bytes, purpose: str) -> bytes:

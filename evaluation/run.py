@@ -43,10 +43,16 @@ def evaluate(
 
 
 def load(
-    domain: Domain, train_path: Path, holdout_path: Path, sample_path: Path, *, joins: tuple[int, ...] = ()
+    domain: Domain,
+    train_path: Path,
+    holdout_path: Path,
+    sample_path: Path,
+    *,
+    joins: tuple[int, ...] = (),
+    declared: Domain | None = None,
 ) -> Comparison:
-    """The three tables of one comparison, and what the policy adds to it (`Comparison.joins`). Raises InvalidTable
-    where a file lacks a declared column."""
+    """The three tables of one comparison, and what the policy adds to it (`Comparison.joins` and ``declared``). Raises
+    InvalidTable where a file lacks a declared column."""
     train, train_units = read(train_path, domain)
     holdout, holdout_units = read(holdout_path, domain)
     sample, _ = read(sample_path, domain)
@@ -58,6 +64,7 @@ def load(
         train_units=train_units,
         holdout_units=holdout_units,
         joins=joins,
+        declared=declared,
     )
 
 

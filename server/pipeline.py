@@ -134,8 +134,7 @@ def _evaluate(
     """The report on the very bytes that were sampled, with the noisy margin of an accounted verdict; other bytes are a
     fault."""
     spec = {
-        "domain": record.policy.attacker.widened(dataset.dataset.domain).to_dict(),
-        "joins": list(record.policy.attacker.also_joins),
+        **record.policy.attacker.spec(dataset.dataset.domain),
         "train": _rows(gateway, dataset, "train"),
         "holdout": _rows(gateway, dataset, "holdout"),
         "sample": str(sample.absolute()),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dp_models.base import Plan
 from synthgate import accounted
 from synthgate.domain import Domain
+from synthgate.fitness import senseless
 from synthgate.policy import EPSILON, INFERENCE, MARGIN, Finding, Outcome, Policy, Rule, Verdict, VerdictKind
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement
@@ -73,6 +74,7 @@ def _refusals(
             "an officer can grant more with `synthgate ledger amend`"
         )
     domain = policy.attacker.widened(domain)
+    yield from filter(None, map(senseless, policy.rules))
     for rule in policy.rules:
         if (missing := _undeclared(rule, domain)) is not None:
             yield f"rule {rule.name} needs {missing}"

@@ -10,6 +10,7 @@ database, no key and no private row has a part in it: it runs where the surrogat
 
     domain   Domain.to_dict()             table   path of the surrogate, the canonical Parquet
     rows, units, max_rows                 the public sizes that it plays
+    attacker                              what the dataset's policy adds to attackers (Attacker.to_dict())
     runs     engine, epsilon, delta each  timeout_s   limit of each job
 
 Lines of JSON leave on standard output: ``{"stage": text}``, and for each run, in order, ``{"run": {...}}`` with engine,
@@ -38,6 +39,7 @@ from dp_models.smartnoise import ENGINES as FOREIGN
 from server.jobs import runner
 from server.jobs.keys import SECRET_BYTES
 from server.jobs.worker import Progress
+from synthgate.attacker import Attacker
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -94,9 +96,10 @@ def _measured(spec: Mapping[str, Any], plan: Plan, folder: Path, progress: Progr
     jobs, secret, never = folder / "jobs", secrets.token_bytes(SECRET_BYTES), threading.Event()
     sample = jobs / "fit" / "sample.parquet"
     train = {"domain": spec["domain"], "train": str(folder / TRAIN)}
+    attacked = Attacker.from_dict(spec["attacker"]).spec(Domain.from_dict(spec["domain"]))
     specs = {
         "fit": {**train, "plan": plan.to_json(), "journal": str(jobs / "journal")},
-        "evaluate": {**train, "holdout": str(folder / HOLDOUT), "sample": str(sample)},
+        "evaluate": {**train, **attacked, "holdout": str(folder / HOLDOUT), "sample": str(sample)},
     }
     limits, seconds = runner.Limits(timeout_s=spec["timeout_s"]), {}
     jobs.mkdir(mode=0o700)

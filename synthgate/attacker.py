@@ -40,8 +40,8 @@ class Attacker:
     def widened(self, domain: Domain) -> Domain:
         """The domain as evaluation and gate read it: what is declared stays, and more is added.
 
-        Halves that ``link`` declares stay as declared; halves that were dealt keep their columns and get the new ones,
-        the smaller half first. Raises InvalidPolicy where a name is no column that is released, or more columns are
+        Halves keep their columns, declared by ``link`` or dealt, and get those that are known besides, the smaller half
+        first. Raises InvalidPolicy where a name is no column that is released, or more columns are
         joined than there are.
         """
         if not self:
@@ -59,6 +59,17 @@ class Attacker:
         )
         return replace(domain, columns=columns, link=self._halves(domain))
 
+    def spec(self, domain: Domain) -> dict[str, Any]:
+        """What the evaluation of a release of ``domain`` is told, JSON-ready: the wider domain, what it is without the
+        columns that are known besides (None where there are none), and the numbers of columns that are joined.
+
+        Whoever knows more may guess worse, so either attacker is tried. Raises InvalidPolicy as `widened` does."""
+        wider, narrower = self.widened(domain), replace(self, also_knows=()).widened(domain)
+        more = (wider.auxiliary, wider.halves) != (narrower.auxiliary, narrower.halves)
+        return {
+            "domain": wider.to_dict(), "declared": narrower.to_dict() if more else None, "joins": list(self.also_joins),
+        }  # fmt: skip
+
     def _check(self, domain: Domain) -> None:
         released = {column.name for column in domain.modelled}
         for key in NAMED:
@@ -73,11 +84,9 @@ class Attacker:
             )
 
     def _halves(self, domain: Domain) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        if domain.link[0]:
-            return domain.link
         first, second = domain.halves
         for name in self.also_knows:
-            if name in domain.auxiliary:
+            if name in (*domain.auxiliary, *first, *second):
                 continue
             if len(first) <= len(second):
                 first = (*first, name)

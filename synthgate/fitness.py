@@ -3,7 +3,7 @@
 from synthgate.audience import Audience
 from synthgate.domain import Domain
 from synthgate.errors import InvalidPolicy
-from synthgate.policy import COPIES, COPIES_THRESHOLD, INFERENCE, LINKABILITY, RISKS, Policy
+from synthgate.policy import COPIES, COPIES_THRESHOLD, INFERENCE, LINKABILITY, RISKS, Policy, Rule
 
 
 def allowed(audience: Audience, score: str) -> float | None:
@@ -24,9 +24,26 @@ def check_audience(policy: Policy) -> None:
             )
 
 
+def senseless(rule: Rule) -> str:
+    """Why a rule refuses no table that it should, and what to write instead; empty where it makes sense."""
+    if rule.at_least is None or not rule.score.startswith("risk."):
+        return ""
+    return (
+        f"rule {rule.name} asks for risk instead of bounding it: {rule.score} is good where it is low; write at_most "
+        "and the largest value that may pass"
+    )
+
+
+def check_senses(policy: Policy) -> None:
+    """Whether every rule on a risk is an upper bound. Raises InvalidPolicy. Not asked when a stored policy is read."""
+    if found := [why for rule in policy.rules if (why := senseless(rule))]:
+        raise InvalidPolicy(found[0])
+
+
 def check(policy: Policy, domain: Domain) -> None:
-    """The same for a domain: the attacker's columns exist too, and a policy for an audience gates every attack that the
-    domain makes possible, and copies. Raises InvalidPolicy."""
+    """The same for a domain: rules make sense and the attacker's columns exist too, and a policy for an audience gates
+    every attack that the domain makes possible, and copies. Raises InvalidPolicy."""
+    check_senses(policy)
     domain = policy.attacker.widened(domain)
     if policy.audience is None:
         return

@@ -71,6 +71,11 @@ class Rule:
         return self.score in RISKS or self.score.startswith(INFERENCE)
 
     @property
+    def strictness(self) -> float:
+        """Higher for the stricter of two bounds on the same side of a score."""
+        return self.at_least if self.at_least is not None else -(self.at_most or 0.0)
+
+    @property
     def name(self) -> str:
         """The rule in words, for attestations and verdicts: the score, the relation, the threshold."""
         return f"{self.score} <= {self.at_most:g}" if self.at_most is not None else f"{self.score} >= {self.at_least:g}"
@@ -138,15 +143,17 @@ class Policy:
 
     def concrete(self, domain: Domain) -> tuple[Rule, ...]:
         """The bound on epsilon and the rules, with ``risk.inference.*`` written out for every secret, those that
-        ``attacker`` adds included; nothing for a policy without rules."""
+        ``attacker`` adds included; nothing for a policy without rules. Of bounds on one side of a score the strictest
+        stands: a column may have a rule of its own beside the one for all."""
         secrets = self.attacker.widened(domain).secrets
-        out = [Rule(score=EPSILON, at_most=self.epsilon_max)] if self.rules else []
+        out = {(EPSILON, True): Rule(score=EPSILON, at_most=self.epsilon_max)} if self.rules else {}
         for rule in self.rules:
-            if rule.score == INFERENCE + "*":
-                out += [Rule(score=INFERENCE + s, at_most=rule.at_most, at_least=rule.at_least) for s in secrets]
-            else:
-                out.append(rule)
-        return tuple(out)
+            every = [INFERENCE + s for s in secrets] if rule.score == INFERENCE + "*" else [rule.score]
+            for one in (replace(rule, score=score) for score in every):
+                side = one.score, one.at_most is not None
+                if side not in out or one.strictness > out[side].strictness:
+                    out[side] = one
+        return tuple(out.values())
 
     @property
     def digest(self) -> str:
@@ -207,6 +214,9 @@ def _audience(value: Any) -> Audience | None:
 
 RISK_THRESHOLD = 0.09
 COPIES_THRESHOLD = 0.01
+MEMBERSHIP_THRESHOLD = 0.25
+"""An area of 0.75: half of the way from guessing to knowing, and beyond what luck shows on 168 held-out units (measured
+in ADR 0064)."""
 
 
 def for_audience(rules: tuple[Rule, ...], audience: Audience) -> tuple[Rule, ...]:
@@ -232,10 +242,11 @@ EXACT_POLICY = replace(
     rules=(
         *DEFAULT_POLICY.rules[:-1],
         Rule(score=NEAR_COPIES, at_most=0.05),
+        *(Rule(score=s, at_most=MEMBERSHIP_THRESHOLD) for s in ("risk.membership.domias", "risk.membership.nearest")),
         Rule(score="utility.tv2_excess", at_most=0.20),
     ),
 )
-"""The default where the verdict is exact: for tables that are too small for an accounted one. It has two rules that an
+"""The default where the verdict is exact: for tables that are too small for an accounted one. It has four rules that an
 accounted one cannot decide."""
 
 

@@ -26,7 +26,7 @@ import yaml
 from synthgate.dataset import PrivacyUnit, PublicSizes
 from synthgate.domain import Domain, Kind, Role
 from synthgate.errors import InvalidArgument, InvalidDomain, InvalidPolicy
-from synthgate.fitness import check_audience
+from synthgate.fitness import check_audience, check_senses
 from synthgate.policy import Policy
 
 MAX_BYTES = 2**20
@@ -74,6 +74,7 @@ def read_policy(path: Path) -> Policy:
     try:
         policy = Policy.from_dict(document)
         check_audience(policy)
+        check_senses(policy)
         return policy
     except (TypeError, OverflowError):
         raise InvalidPolicy("the policy has values of the wrong type; compare it with the default policy") from None

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from evaluation.report import words
 from evaluation.report.document import Attack, Criterion, Line
+from evaluation.rules import by_score
 from synthgate.domain import Domain
 from synthgate.policy import COPIES, INFERENCE, LINKABILITY, Rule, Verdict
 from synthgate.report import Report, Score
@@ -50,7 +51,7 @@ def attacks(
     report: Report, rules: Sequence[Rule], statement: PrivacyStatement, domain: Domain, lines: Sequence[Line]
 ) -> tuple[Attack, ...]:
     """Every risk of the report; ``domain`` is the one that was attacked, with what the policy added."""
-    limits = {rule.score: rule.at_most for rule in rules}
+    limits = {score: rule.at_most for score, rule in by_score(rules).items()}
     shown = {line.name: line for line in lines}
     found = []
     for score in report.scores:

@@ -8,6 +8,7 @@ from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, n
 from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
+from evaluation.rules import by_score
 from synthgate.attacker import Attacker
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
@@ -114,6 +115,7 @@ def _knowledge(declared: Domain, attacked: Domain, attacker: Attacker, report: R
     told = {"known to attackers": names(attacked.auxiliary), "looked for": names(attacked.secrets)}
     if knows:
         told["known because the policy says so"] = names(knows)
+        told["attacks by nearest rows"] = "tried with what is declared alone too; the worse counts"
     if looks:
         told["looked for because the policy says so"] = names(looks)
     if joined := report.details.get("risk.singling_out", {}).get("columns"):
@@ -126,7 +128,7 @@ def _knowledge(declared: Domain, attacked: Domain, attacker: Attacker, report: R
 def _groups(report: Report, verdict: Verdict, statement: PrivacyStatement, rules: Sequence[Rule]) -> tuple[Group, ...]:
     """The epsilon and every score, each beside the rule that reads it. A score of a kind that is not known here has a
     group too."""
-    findings: dict[str, Finding | Rule] = {rule.score: rule for rule in rules if verdict.findings}
+    findings: dict[str, Finding | Rule] = {**by_score(rules)} if verdict.findings else {}
     findings |= {f.rule.score: f for f in verdict.findings}
     spent = statement.epsilon
     epsilon = Score(name=EPSILON, value=spent, low=spent, high=spent, better=Better.LOWER, note="from the statement")

@@ -8,8 +8,8 @@ stands in the note: its interval explodes as c nears 1, so that it cannot be gat
 
 import math
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,10 @@ MAX_CANDIDATES = 200_000
 """Released rows that an attack starts from, and units that its questions are asked of, at most, by keyed choice. This
 bounds the work, never fewer targets: how sure an attack can be is a public fact (`synthgate.dataset.attack_targets`),
 known before a charge."""
+
+
+AS_DECLARED_TOO = "the worse of two attackers, one with what is declared alone and one with what the policy adds"
+"""A remark on a score for which both were tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,12 @@ class Tally:
             conclusive=conclusive,
             note="; ".join(words),
         )
+
+
+def worst(scores: Sequence[Score]) -> Score:
+    """The score with the highest upper end, conclusive where all are: of several attackers the most successful counts,
+    and what one of them leaves open no other closes."""
+    return replace(max(scores, key=lambda score: score.high), conclusive=all(score.conclusive for score in scores))
 
 
 def untold(name: str, reason: str, *, better: Better = Better.LOWER) -> Score:

@@ -1,21 +1,34 @@
 """Inference: can someone who knows a person's auxiliary columns guess a declared secret from the release?
 
-anonymeter's attack (Giomi et al., PoPETs 2023, section 4.3): the guess is the secret of the nearest released row. A
-categorical or boolean guess must be equal. A numeric one is anonymeter's regression: right within 5 % of the guess,
-measured from the column's declared lower bound, so that a negative guess (which anonymeter would always count as
-right) cannot occur. A guessed null is right where the secret is null.
+anonymeter's attack (Giomi et al., PoPETs 2023, section 4.3): the guess is the secret of the nearest released row. The
+guesses are anonymeter's; which guesses of a number are right is our own rule (`evaluation.risk.guesses`), because
+anonymeter's, within 5 % of the guess, sees nothing where a scale begins far from its values. A guessed null is right
+where the secret is null.
 
-The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`).
+The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`), and once
+more where the policy adds to what is known: attackers with and without it try, and the worse counts.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from anonymeter.evaluators.inference_evaluator import evaluate_inference_guesses
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_CANDIDATES, Tally, Targets, candidates, shortage, targets, untold
+from evaluation.risk.attack import (
+    AS_DECLARED_TOO,
+    MAX_CANDIDATES,
+    Tally,
+    Targets,
+    candidates,
+    shortage,
+    targets,
+    untold,
+    worst,
+)
+from evaluation.risk.guesses import right, tolerance
 from evaluation.risk.neighbours import Places, encode, search
-from synthgate.domain import NUMERIC, Domain
+from synthgate.domain import NUMERIC, Column, Domain, Kind
 from synthgate.report import Score
 
 
@@ -34,19 +47,31 @@ class Inference:
             return Findings(scores=tuple(untold(f"{self.name}.{s}", reason) for s in domain.secrets))
         both = targets(comparison, generator=generator)
         rows, remark = candidates(comparison.sample, self._released, generator=generator)
-        blind = {s for s in domain.secrets if not set(domain.auxiliary) - {s}}
-        secrets = tuple(s for s in domain.secrets if s not in blind)
-        found = guessed_from(both, rows, domain, secrets) if secrets else {}
-        scores = [
-            untold(f"{self.name}.{s}", "no auxiliary column is declared that an attacker could start from")
-            if s in blind
-            else _score(s, domain, both, rows, found[s], remark, generator=generator)
-            for s in domain.secrets
+        found = [
+            (attacker, guessed_from(both, rows, attacker, told))
+            for attacker in comparison.attackers
+            if (told := tuple(s for s in domain.secrets if set(attacker.auxiliary) - {s}))
         ]
+        secrets = tuple(s for s in domain.secrets if any(s in guessed for _, guessed in found))
+        within = {s: tolerance(comparison.sample[s].to_numpy()) for s in secrets if domain[s].kind in NUMERIC}
+        scores = []
+        for s in domain.secrets:
+            if s not in secrets:
+                reason = "no auxiliary column is declared that an attacker could start from"
+                scores.append(untold(f"{self.name}.{s}", reason))
+                continue
+            attack = _Attack(
+                secret=domain[s], both=both, rows=rows, within=within.get(s), remark=remark,
+                drawn=generator.integers(len(rows), size=len(both)),
+            )  # fmt: skip
+            tried = [(attacker, guessed[s]) for attacker, guessed in found if s in guessed]
+            two = AS_DECLARED_TOO if tried[1:] else ""
+            scores.append(worst([attack.score(places, (_knows(s, attacker), two)) for attacker, places in tried]))
         details = {
             "known": list(domain.auxiliary),
             "secrets": list(domain.secrets),
             "attacks": {s: len(both) for s in secrets},
+            "right_within": within,
             "attacker": "knows every auxiliary column of a person but the secret, and the released rows",
         }
         return Findings(scores=tuple(scores), details=details)
@@ -65,32 +90,37 @@ def guessed_from(
     return {s: (sides[0][i], sides[1][i]) for i, s in enumerate(secrets)}
 
 
-def right(guesses: pd.Series, secrets: pd.Series, domain: Domain) -> int:
-    """How many guesses of one secret are right; numbers are measured from the declared lower bound."""
-    column = domain[str(secrets.name)]
-    numeric = column.kind in NUMERIC
-    low = column.number(column.low) if numeric else 0.0
+@dataclass(frozen=True, kw_only=True)
+class _Attack:
+    """One secret's guesses: ``drawn`` are the places of naive ones, ``within`` what a number may be off."""
 
-    cells = [side.to_numpy() - low if numeric else side.to_numpy() for side in (guesses, secrets)]
-    found = evaluate_inference_guesses(guesses=pd.Series(cells[0]), secrets=pd.Series(cells[1]), regression=numeric)
-    return int(np.count_nonzero(found))
+    secret: Column
+    both: Targets
+    rows: pd.DataFrame
+    within: float | None
+    remark: str
+    drawn: Places
+
+    def score(self, places: tuple[Places, Places], remarks: tuple[str, ...]) -> Score:
+        """The excess of guesses from the rows at ``places``, of the main and of the control side."""
+        released = self.rows[self.secret.name].to_numpy()
+        sides = ((places[0], self.both.main), (places[1], self.both.control), (self.drawn, self.both.main))
+        main, control, naive = (
+            int(np.count_nonzero(right(released[at], side[self.secret.name].to_numpy(), self.secret, self.within or 0)))
+            for at, side in sides
+        )
+        tally = Tally(attacks=len(self.both), main=main, control=control, naive=naive)
+        told = (*remarks, self.remark, _counts_as_right(self.secret, self.within))
+        return tally.score(f"{Inference.name}.{self.secret.name}", remarks=told)
 
 
-def _score(
-    secret: str,
-    domain: Domain,
-    both: Targets,
-    rows: pd.DataFrame,
-    places: tuple[Places, Places],
-    remark: str,
-    *,
-    generator: np.random.Generator,
-) -> Score:
-    drawn = generator.integers(len(rows), size=len(both))
-    main, control, naive = (
-        right(rows[secret].iloc[guessed], side[secret], domain)
-        for guessed, side in ((places[0], both.main), (places[1], both.control), (drawn, both.main))
-    )
-    tally = Tally(attacks=len(both), main=main, control=control, naive=naive)
-    known = len(domain.auxiliary) - (secret in domain.auxiliary)
-    return tally.score(f"{Inference.name}.{secret}", remarks=(f"attacker knows {known} columns", remark))
+def _knows(secret: str, domain: Domain) -> str:
+    return f"attacker knows {len(set(domain.auxiliary) - {secret})} columns"
+
+
+def _counts_as_right(secret: Column, within: float | None) -> str:
+    """What counts as right where the secret is a number."""
+    if within is None:
+        return ""
+    unit = " seconds" if secret.kind is Kind.DATETIME else ""
+    return f"right within {within:.4g}{unit}, 5 % of the released middle half" if within else "right where equal"

@@ -1,15 +1,19 @@
 """Linkability: can two parties that each know half of a person's columns tell, by the release, that it is one person?
 
 anonymeter's attack (Giomi et al., PoPETs 2023, section 4.2): a target is linked when both halves have the same nearest
-released row. The halves are declared (``Domain.halves``).
+released row. The halves are declared (``Domain.halves``); where the policy adds to what is known, parties with and
+without it try, and the worse counts.
 """
 
 import numpy as np
+import pandas as pd
 from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
 
 from evaluation.base import Comparison, Findings
-from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
+from evaluation.risk.attack import AS_DECLARED_TOO, MAX_CANDIDATES, Tally, candidates, shortage, targets, untold, worst
 from evaluation.risk.neighbours import nearest
+
+Halves = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class Linkability:
@@ -22,31 +26,30 @@ class Linkability:
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Attack min(2,000, holdout) targets on each side; one nearest released row for each half."""
-        halves = comparison.domain.halves
-        reason = shortage(comparison) or ("" if all(halves) else "there are not two halves of known columns to join")
+        parties = tuple(attacker.halves for attacker in comparison.attackers if all(attacker.halves))
+        reason = shortage(comparison) or ("" if parties else "there are not two halves of known columns to join")
         if reason:
             return Findings(scores=(untold(self.name, reason),))
         domain = comparison.domain
         sample, remark = candidates(comparison.sample, self._released, generator=generator)
         both = targets(comparison, generator=generator)
 
-        def links(side: str) -> int:
-            rows = getattr(both, side)
+        def links(rows: pd.DataFrame, halves: Halves) -> int:
             found = [nearest(rows, sample, domain, half)[:, np.newaxis] for half in halves]
             return int(LinkabilityIndexes(*found).count_links(n_neighbors=1))
 
         guesses = generator.integers(len(sample), size=(2, len(both)))
-        tally = Tally(
-            attacks=len(both),
-            main=links("main"),
-            control=links("control"),
-            naive=int(np.count_nonzero(guesses[0] == guesses[1])),
-        )
-        halves_known = " and ".join(str(len(half)) for half in halves)
-        score = tally.score(self.name, remarks=(f"two attackers know {halves_known} columns", remark))
+        naive = int(np.count_nonzero(guesses[0] == guesses[1]))
+        scores = []
+        for halves in parties:
+            tally = Tally(
+                attacks=len(both), main=links(both.main, halves), control=links(both.control, halves), naive=naive
+            )
+            known = f"two attackers know {' and '.join(str(len(half)) for half in halves)} columns"
+            scores.append(tally.score(self.name, remarks=(known, AS_DECLARED_TOO if parties[1:] else "", remark)))
         details = {
-            "halves": [list(half) for half in halves],
+            "halves": [list(half) for half in parties[-1]],
             "attacks": len(both),
             "attacker": "two parties that each know one half of a person's columns, and the released rows",
         }
-        return Findings(scores=(score,), details=details)
+        return Findings(scores=(worst(scores),), details=details)

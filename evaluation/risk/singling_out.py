@@ -84,19 +84,21 @@ class SinglingOut:
         rows, cut = candidates(comparison.sample, self._released, generator=generator)
         whole = plain(rows, comparison.domain).unique(maintain_order=True)
 
-        def score(name: str, found_by: Search, width: int) -> Score:
-            return told(name, found_by, frames, naive_queries(whole, wanted, width, generator=generator), cut)
-
         widths = affordable(self._columns, whole.width, len(rows), self._comparisons, asked=comparison.joins)
+        draws = generator.spawn(max(widths) + 1)  # one for each width, so that asking one more changes no other's
+
+        def score(name: str, found_by: Search, width: int) -> Score:
+            return told(name, found_by, frames, naive_queries(whole, wanted, width, generator=draws[width]), cut)
+
         several = {
             width: score(
                 names[1],
-                multivariate(whole, wanted, width=width, generator=generator, comparisons=self._comparisons),
+                multivariate(whole, wanted, width=width, generator=draws[width], comparisons=self._comparisons),
                 width,
             )
             for width in widths
         }
-        alone = score(names[0], univariate(whole, wanted, generator=generator), 1)
+        alone = score(names[0], univariate(whole, wanted, generator=draws[0]), 1)
         details = {
             "known": [column.name for column in comparison.domain.modelled],
             "attacks": wanted,

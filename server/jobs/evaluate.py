@@ -1,7 +1,7 @@
 """Evaluate: attack and measure one canonical sample beside the private rows, and draw an accounted verdict about it.
 
-Spec: ``domain`` (Domain.to_dict()) and the paths ``train``, ``holdout``, ``sample``; ``joins``, the numbers of columns
-that the policy has singling out ask about too (none where it is missing). The secret keys all randomness.
+Spec: the paths ``train``, ``holdout`` and ``sample``, and what attackers know, look for and join as `Attacker.spec`
+says it: ``domain``, and where they are there ``declared`` and ``joins``. The secret keys all randomness.
 Writes ``report.json`` (Report.to_dict()). Result: ``sha256`` and ``bytes`` of the report, ``sample_sha256`` of the very
 bytes that were judged, ``seconds``.
 
@@ -43,7 +43,9 @@ def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: 
     start, seed = time.perf_counter(), subkey(secret, Label.EVALUATION)
     paths = (Path(spec[name]) for name in ("train", "holdout", "sample"))
     progress("reading")
-    comparison = load(Domain.from_dict(spec["domain"]), *paths, joins=tuple(spec.get("joins", ())))
+    declared = Domain.from_dict(spec["declared"]) if spec.get("declared") else None
+    joins = tuple(spec.get("joins", ()))
+    comparison = load(Domain.from_dict(spec["domain"]), *paths, joins=joins, declared=declared)
     verdict: tuple[Score, ...] = ()
     if "plan" in spec:
         progress("verdict")

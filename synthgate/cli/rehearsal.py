@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from synthgate.attacker import Attacker
 from synthgate.attestation import Attestation, Derived
 from synthgate.cli import output
 from synthgate.cli.local import need_server
@@ -89,11 +90,12 @@ def rehearse(
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """A checked release: what is attested of it, and what its dataset declares."""
+    """A checked release: what is attested of it, what its dataset declares, and what the policy adds to attackers."""
 
     attested: Attestation
     domain: Domain
     rows: int
+    attacker: Attacker
 
     @property
     def delta(self) -> float:
@@ -111,7 +113,7 @@ class Surrogate:
         domain = self.domain.to_dict()
         return {
             "domain": domain, "table": str(table), "rows": played, "units": min(units, played),
-            "max_rows": sizes.max_rows,
+            "max_rows": sizes.max_rows, "attacker": self.attacker.to_dict(),
         }  # fmt: skip
 
 
@@ -124,13 +126,14 @@ def fetch(gateway: "Client", release: str, table: Path) -> Surrogate:
     if found.derivation is not None and found.derivation.replicates:
         raise InvalidArgument(f"release {release} holds replicates; rehearse on its source {found.derivation.source}")
     signed = gateway.attestation(release)
-    domain = gateway.dataset(found.dataset).dataset.domain
+    view = gateway.dataset(found.dataset)
+    domain = view.dataset.domain
     attested = verify(gateway.download(release, table), signed.envelope, signed.public_key)
     if attested.domain_digest != domain.digest or attested.release != release:
         raise VerificationFailed("the attestation is not about this release and its dataset's declaration")
     if isinstance(attested.origin, Derived) and attested.origin.derivation.replicates:
         raise VerificationFailed("the attestation speaks of replicates, which the gateway does not show")
-    return Surrogate(attested, domain, found.rows)
+    return Surrogate(attested, domain, found.rows, view.policy.attacker)
 
 
 def lines(folder: Path) -> Iterator[Mapping[str, Any]]:

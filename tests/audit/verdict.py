@@ -14,7 +14,7 @@ from evaluation import per_unit
 from evaluation.base import Comparison, Units
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import margin
-from evaluation.risk.neighbours import nearest
+from evaluation.risk.neighbours import Encoded, encode
 from server.jobs.evaluate import noisy
 from synthgate.accounted import attack_targets
 from synthgate.budget import PrivacyBudget
@@ -117,17 +117,15 @@ def targeted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 def scaled_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Distances are scaled by the range of the rows at hand."""
 
-    def observed(
-        queries: pd.DataFrame, candidates: pd.DataFrame, domain: Domain, names: tuple[str, ...]
-    ) -> npt.NDArray[np.int64]:
+    def observed(queries: pd.DataFrame, candidates: pd.DataFrame, domain: Domain, names: tuple[str, ...]) -> Encoded:
         both = pd.concat([queries, candidates])
         seen = tuple(
             replace(c, low=float(both[c.name].min()), high=float(both[c.name].max())) if c.kind is Kind.FLOAT else c
             for c in domain.columns
         )
-        return nearest(queries, candidates, replace(domain, columns=seen), names)
+        return encode(queries, candidates, replace(domain, columns=seen), names)
 
-    monkeypatch.setattr(per_unit, "nearest", observed)
+    monkeypatch.setattr(per_unit, "encode", observed)
 
 
 def ratio(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from evaluation.registry import Registry
 from evaluation.risk.copies import Copies
 from evaluation.risk.inference import Inference
 from evaluation.risk.linkability import Linkability
+from evaluation.risk.membership import Membership
 from evaluation.risk.near_copies import NearCopies
 from evaluation.risk.singling_out import SinglingOut
 from evaluation.run import compare
@@ -33,7 +34,7 @@ def rows() -> pd.DataFrame:
 
 
 def _judge(train: pd.DataFrame, holdout: pd.DataFrame, sample: pd.DataFrame, *, seed: bytes = SEED) -> Report:
-    metrics = Registry([SinglingOut(), Linkability(), Inference(), Copies(), NearCopies(), Marginals()])
+    metrics = Registry([SinglingOut(), Linkability(), Inference(), Copies(), NearCopies(), Membership(), Marginals()])
     return compare(comparison(train, holdout, sample), seed=seed, progress=lambda _: None, registry=metrics)
 
 

@@ -12,9 +12,11 @@ from evaluation import per_unit
 from evaluation.base import Comparison
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
+from evaluation.risk.guesses import tolerance
 from evaluation.risk.singling_out import COLUMN_COUNTS
 from evaluation.tables import MISSING
 from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
+from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.policy import COPIES, Rule
@@ -73,6 +75,17 @@ def test_what_an_attack_says_of_a_target_is_the_same_whoever_else_is_asked(numbe
     together = per_unit.right(targets, sample, DOMAIN, known)
     alone = [per_unit.right(targets.iloc[[i]], sample, DOMAIN, known)[0] for i in range(len(targets))]
     assert together.tolist() == alone
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_secrets_that_share_a_search_are_guessed_as_each_by_its_own(number: int) -> None:
+    draw = np.random.default_rng(number)
+    targets, sample = frame(40, draw), frame(60, draw)
+    known = tuple(c.name for c in DOMAIN.modelled if c.name != "ill")
+    shared = per_unit.without(targets, sample, DOMAIN, known, [*known, "ill"])
+    for secret, places in zip([*known, "ill"], shared, strict=True):
+        alone = per_unit.right(targets, sample, DOMAIN, tuple(name for name in known if name != secret))
+        assert places.tolist() == alone.tolist()
 
 
 def test_the_chosen_are_one_row_of_each_unit_whatever_their_order() -> None:
@@ -148,6 +161,36 @@ def test_without_targets_nothing_passes() -> None:
     made = comparison(draw, units=60, max_rows=1)
     few = margin(made, (Rule(score=COPIES, at_most=0.5),), PublicSizes(rows=12_000, units=12_000), sigma=2.0, seed=SEED)
     assert few.value == few.terms["units.control"] > 1_000
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_a_tolerance_made_of_private_rows_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every guess of a debt is 0.2 off. Of 42 debts the third quartile is 9 and of 41 it is 0, so that by the targets'
+    own spread a single unit makes all guesses right or none; by the released one it makes one more right."""
+    train = pd.concat([frame(1, np.random.default_rng(0))] * 42, ignore_index=True)
+    train["debt"] = [0.0] * 31 + [9.0] * 11
+    train["age"] = np.arange(42) % 41 - 3.0
+    sample = train.assign(debt=(train["debt"] - 0.2).abs())
+    made = Comparison(domain=DOMAIN, train=train, holdout=train.iloc[:20].reset_index(drop=True), sample=sample)
+    fewer, rules = without(made, 41, trained=True), (Rule(score="risk.inference.debt", at_most=0.05),)
+
+    def moved() -> int:
+        return moves(*(margin(m, rules, sizes(345, 1), sigma=2.0, seed=SEED) for m in (made, fewer)))
+
+    assert moved() <= 1
+    honest = per_unit.guesses.right
+    monkeypatch.setattr(
+        per_unit.guesses, "right", lambda found, secrets, column, _: honest(found, secrets, column, tolerance(secrets))
+    )
+    assert moved() > 1
+
+
+def test_two_rules_on_one_score_are_refused() -> None:
+    """By its score each rule has a distance: of two the later would stand, however loose."""
+    made = comparison(np.random.default_rng(0), units=60, max_rows=1)
+    rules = tuple(Rule(score="risk.inference.ill", at_most=bound) for bound in (0.02, 0.5))
+    with pytest.raises(ValueError, match=r"two rules read risk\.inference\.ill"):
+        margin(made, rules, sizes(60, 1), sigma=2.0, seed=SEED)
 
 
 def emptied(side: str) -> Comparison:
@@ -226,3 +269,22 @@ def test_a_unit_is_counted_in_the_first_query_that_it_matches() -> None:
     queries = (pl.col("c0") > 5, pl.col("c0") > 1, pl.col("c0") > 0)
     frame = pl.DataFrame({"c0": [9.0, 2.0, 3.0, None]})
     assert per_unit.first_matches(frame, queries).tolist() == [1, 2, 0]
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_what_the_policy_lets_attackers_know_moves_the_margin_by_at_most_one_too() -> None:
+    """Two attackers, with what is declared and with more: the larger distance counts."""
+    wider = Attacker(also_knows=("ill", "debt")).widened(DOMAIN)
+    rules = tuple(rule for rule in RULES if rule.is_attack and "singling" not in rule.score)
+    told = set()
+    for number in range(60):
+        made, public, _, sigma, draw = drawn(3_000 + number, 1)
+        alone = margin(made, rules, public, sigma=sigma, seed=SEED)
+        made = replace(made, domain=wider, declared=DOMAIN)
+        whole = margin(made, rules, public, sigma=sigma, seed=SEED)
+        assert all(whole.terms[name] >= alone.terms[name] for name in alone.terms)
+        told.add(whole != alone)
+        for trained, units in zip((True, False), made.units, strict=True):
+            fewer = without(made, int(draw.integers(units)), trained=trained)
+            assert moves(whole, margin(fewer, rules, public, sigma=sigma, seed=SEED)) <= 1, (number, trained)
+    assert True in told

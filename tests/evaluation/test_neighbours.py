@@ -8,7 +8,8 @@ from anonymeter.neighbors.mixed_types_kneighbors import KNNInferencePredictor, M
 
 from evaluation.risk import inference, neighbours
 from evaluation.risk.attack import Targets
-from evaluation.risk.inference import guessed_from, right
+from evaluation.risk.guesses import right
+from evaluation.risk.inference import guessed_from
 from evaluation.risk.neighbours import APART, Encoded, Missing, encode, nearest, search
 from evaluation.tables import MISSING
 from synthgate.domain import Column, Domain, Kind
@@ -130,10 +131,9 @@ def _agrees_with_anonymeter() -> None:
             guesses = rows[secret].iloc[places]
             assert guesses.to_numpy()[alone].tolist() == theirs.to_numpy()[alone].tolist()
             unique += int(alone.sum())
-            shifted = (theirs + 3, side[secret] + 3) if secret in NUMBERS else (theirs, side[secret])
-            if alone.all():
-                counted = evaluate_inference_guesses(*shifted, regression=secret in NUMBERS).sum()
-                assert right(guesses, side[secret], DOMAIN) == counted
+            if alone.all() and secret not in NUMBERS:
+                counted = evaluate_inference_guesses(theirs, side[secret], regression=False)
+                assert (right(guesses.to_numpy(), side[secret].to_numpy(), DOMAIN[secret], 0.0) == counted).all()
     assert unique > 1900
 
 

@@ -105,7 +105,10 @@ POSITIVE: dict[str, tuple[Callable[[Draw], pd.DataFrame], set[str]]] = {
         lambda draw: draw.copied(1.0),
         {"risk.copies", "risk.near_copies", "risk.linkability", *(f"risk.inference.{s}" for s in DOMAIN.secrets)},
     ),
-    "all jittered by one bin": (Draw.jittered, {"risk.near_copies", "risk.inference.code"}),
+    "all jittered by one bin": (
+        Draw.jittered,
+        {"risk.near_copies", "risk.inference.code", "risk.membership.domias", "risk.membership.nearest"},
+    ),
     "outliers copied": (Draw.outliers, {"risk.copies"}),
     "one secret leaked": (Draw.leaked, {f"risk.inference.{LEAKED}"}),
 }
@@ -162,7 +165,7 @@ def test_a_control_of_trained_units_is_convicted_by_the_positive_controls(monkey
 def test_a_leaked_secret_is_the_only_one_that_is_refused() -> None:
     """What convicts is the leak: the other secrets, which belong to somebody else, are guessed as ever."""
     draw = Draw(0)
-    found = refusals(draw, draw.leaked(), without=("risk.singling_out", "risk.linkability"))
+    found = refusals(draw, draw.leaked(), without=("risk.singling_out", "risk.linkability", "risk.membership"))
     assert found == {f"risk.inference.{LEAKED}"}
 
 

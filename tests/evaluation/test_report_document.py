@@ -54,6 +54,13 @@ def test_every_risk_says_who_attacks_and_how_hard(report: Report) -> None:
     assert f"An excess of {score.value - score.low:.2g} would have stood out" in guess.strength
 
 
+def test_two_rules_on_one_score_are_no_document(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = Policy.concrete
+    monkeypatch.setattr(Policy, "concrete", lambda policy, domain: twice(policy, domain) * 2)
+    with pytest.raises(ValueError, match="two rules read"):
+        document(report)
+
+
 def test_the_three_criteria_follow_the_verdict(report: Report) -> None:
     states = [c.state for c in document(report).criteria]
     assert states == ["good", "good", "good"]

@@ -109,7 +109,7 @@ def test_a_passing_verdict_and_the_banner_come_first(report: Report, form: str) 
     assert "exact comparisons with private records; not differentially private; do not forward" in text
     body = text[text.index("</header>") :]
     assert body.index(">Passed<") < min(body.index("<dl>"), body.find("<svg") % len(body))
-    assert "All 8 rules of the policy hold" in text
+    assert "All 10 rules of the policy hold" in text
     assert "at most 73.2 % sure" in text
     assert "a chance of 1 in 20,000,000 (delta 5e-08)" in text
 

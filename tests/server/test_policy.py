@@ -79,6 +79,10 @@ def refusals(policy: Policy = EXACT_POLICY, domain: Domain = DOMAIN, **changes: 
             {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
             "declared `secret: true`",
         ),
+        (
+            {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.linkability", at_least=0.0),))},
+            "good where it is low; write at_most",
+        ),
     ],
 )  # fmt: skip
 def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -> None:
@@ -165,7 +169,7 @@ def test_the_statement_is_read_not_the_request(epsilon: float) -> None:
     assert not decide(EXACT_POLICY, DOMAIN, replace(STATEMENT, epsilon=epsilon), report).passed
 
 
-BAD = st.sampled_from([math.nan, math.inf, -math.inf, None, "0", True, 1e9, 0.0901])
+BAD = st.sampled_from([math.nan, math.inf, -math.inf, None, "0", True, 1e9, 0.2501])
 
 
 @settings(max_examples=500, deadline=None)

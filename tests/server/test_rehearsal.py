@@ -31,7 +31,7 @@ def surrogate(folder: Path, rows: int = ROWS) -> Path:
 
 
 def spec(folder: Path, **more: Any) -> dict[str, Any]:
-    plain = {"rows": ROWS, "units": ROWS, "max_rows": 1, "runs": [RUN], "timeout_s": 120.0}
+    plain = {"rows": ROWS, "units": ROWS, "max_rows": 1, "runs": [RUN], "timeout_s": 120.0, "attacker": {}}
     return {"domain": DOMAIN.to_dict(), "table": str(surrogate(folder)), **plain, **more}
 
 
@@ -101,6 +101,14 @@ def test_every_run_is_told_with_its_scores_or_why_there_are_none(
     assert {p.name for p in tmp_path.iterdir()} == {
         rehearsal.SPEC, rehearsal.TRAIN, rehearsal.HOLDOUT, "surrogate.parquet",
     }  # fmt: skip
+
+
+def test_attackers_are_those_of_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = spec(tmp_path, attacker={"also_secret": ["age"], "also_knows": ["ill"], "also_joins": [2]})
+    _, told = told_by(tmp_path, asked, capsys)
+    (run,) = (line["run"] for line in told if "run" in line)
+    notes = {score["name"]: score["note"] for score in run["scores"]}
+    assert "the worse of two attackers" in notes["risk.inference.age"]
 
 
 def test_a_table_that_does_not_fit_ends_it_with_an_error_of_the_tree(

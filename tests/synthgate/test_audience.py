@@ -151,9 +151,20 @@ def test_dealing_the_halves_again_would_narrow_one():
     assert not set(DOMAIN.halves[0]) <= set(first[0])
 
 
-def test_declared_halves_stay():
+def test_declared_halves_keep_their_columns_and_get_new_ones_too():
     linked = replace(DOMAIN, link=(("age",), ("sex", "wage")))
-    assert Attacker(also_knows=("debt",)).widened(linked).halves == linked.halves
+    assert Attacker(also_knows=("debt", "wage")).widened(linked).halves == (("age", "debt"), ("sex", "wage"))
+
+
+def test_an_evaluation_is_told_what_is_declared_where_more_is_known():
+    spec = Attacker(also_knows=("debt",), also_secret=("age",), also_joins=(2,)).spec(DOMAIN)
+    wider, declared = (Domain.from_dict(spec[name]) for name in ("domain", "declared"))
+    assert spec["joins"] == [2]
+    assert (declared.auxiliary, declared.halves) == (DOMAIN.auxiliary, DOMAIN.halves)
+    assert set(wider.auxiliary) == {*DOMAIN.auxiliary, "debt"}
+    assert declared.secrets == wider.secrets == ("age", "wage")
+    for alike in (Attacker(), Attacker(also_knows=("age",)), Attacker(also_secret=("debt",))):
+        assert alike.spec(DOMAIN)["declared"] is None
 
 
 def test_halves_appear_where_the_policy_gives_a_second_column():

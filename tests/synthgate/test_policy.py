@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from synthgate.domain import Column, Domain, Kind
 from synthgate.errors import InvalidPolicy
+from synthgate.fitness import check
 from synthgate.policy import DEFAULT_POLICY, EXACT_POLICY, MARGIN, Policy, Rule, VerdictKind
 
 OLD = {
@@ -72,3 +74,41 @@ def test_the_margin_is_no_rule_of_a_policy() -> None:
 def test_another_kind_of_verdict_is_refused(verdict: object) -> None:
     with pytest.raises(InvalidPolicy, match="accounted or exact"):
         Policy.from_dict({"verdict": verdict})
+
+
+DOMAIN = Domain(columns=tuple(Column(name=n, kind=Kind.BOOLEAN, secret=n in "bc") for n in "abc"))
+LOOSE, STRICT = Rule(score="risk.inference.*", at_most=0.5), Rule(score="risk.inference.b", at_most=0.02)
+
+
+@pytest.mark.parametrize("rules", [(LOOSE, STRICT), (STRICT, LOOSE)], ids=["loose first", "strict first"])
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, EXACT_POLICY], ids=lambda policy: str(policy.verdict))
+def test_of_two_rules_on_one_score_the_strictest_stands(policy: Policy, rules: tuple[Rule, ...]) -> None:
+    """Where the later one counted, a rule for all columns lifted the stricter one of a single column."""
+    concrete = replace(policy, rules=rules).concrete(DOMAIN)
+    bounds = {rule.score: rule.at_most for rule in concrete}
+    assert len(concrete) == len(bounds) == 3
+    assert (bounds["risk.inference.b"], bounds["risk.inference.c"]) == (0.02, 0.5)
+
+
+def test_the_strictest_stands_on_either_side() -> None:
+    """A stored policy may hold bounds that make no sense together; none of them is lost."""
+    rules = (Rule(score="risk.inference.*", at_least=0.1), STRICT, Rule(score="risk.inference.c", at_least=0.05))
+    told = {rule.name for rule in replace(EXACT_POLICY, rules=rules).concrete(DOMAIN)}
+    assert told == {
+        "privacy.epsilon <= 3", "risk.inference.b <= 0.02", "risk.inference.b >= 0.1", "risk.inference.c >= 0.1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("score", ["risk.linkability", "risk.copies", "risk.inference.*", "risk.membership.nearest"])
+def test_a_lower_bound_on_a_risk_is_refused_at_registration(score: str) -> None:
+    """`at_least: 0` passes every table that leaks. Policies that are stored are read all the same."""
+    policy = replace(EXACT_POLICY, rules=(*EXACT_POLICY.rules[-1:], Rule(score=score, at_least=0.0)))
+    with pytest.raises(InvalidPolicy, match=r"is good where it is low; write at_most"):
+        check(policy, DOMAIN)
+    assert Policy.from_stored(policy.to_dict()) == policy
+
+
+def test_a_lower_bound_on_utility_makes_sense() -> None:
+    check(replace(EXACT_POLICY, rules=(Rule(score="utility.kmarginal", at_least=800),)), DOMAIN)
+    check(EXACT_POLICY, DOMAIN)
+    check(DEFAULT_POLICY, DOMAIN)

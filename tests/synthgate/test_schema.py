@@ -133,6 +133,7 @@ def test_a_policy_is_read_over_the_default(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["", "colour: 1", "approvals: -1", "epsilon_max: .nan", "rules: [{score: risk.copies}]", "rules: 1", "name: 1",
+     "{verdict: exact, rules: [{score: risk.copies, at_least: 0}]}",
      "rules: [{score: risk.copies, at_most: .inf}]", "rules: [{score: vibes, at_most: 1}]", "name:",
      "rules: [{score: risk.copies, at_most: 1" + "0" * 400 + "}]"],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from synthgate.attacker import Attacker
 from synthgate.attestation import Attestation
 from synthgate.cli.main import app
 from synthgate.cli.rehearsal import BANNER, MAX_RUNS, Surrogate, draw
@@ -17,6 +18,7 @@ from synthgate.report import Better, Score
 from tests.synthgate.test_verify import ATTESTATION
 
 DOMAIN = Domain(columns=(Column(name="a", kind=Kind.BOOLEAN),))
+WIDER = Attacker(also_secret=("a",))
 
 
 def attested(sizes: PublicSizes) -> Attestation:
@@ -37,15 +39,16 @@ def attested(sizes: PublicSizes) -> Attestation:
 def test_rows_play_the_datasets_public_size_and_its_mean_rows_a_unit(
     sizes: PublicSizes, released: int, rows: int, played: int, units: int
 ) -> None:
-    spec = Surrogate(attested(sizes), DOMAIN, released).spec(Path("t.parquet"), rows)
+    spec = Surrogate(attested(sizes), DOMAIN, released, WIDER).spec(Path("t.parquet"), rows)
     assert (spec["rows"], spec["units"], spec["max_rows"]) == (played, units, sizes.max_rows)
     PublicSizes(rows=spec["rows"], units=spec["units"], max_rows=spec["max_rows"])
     assert Domain.from_dict(spec["domain"]) == DOMAIN
+    assert Attacker.from_dict(spec["attacker"]) == WIDER
 
 
 def test_a_release_has_no_more_rows_than_it_has() -> None:
     with pytest.raises(InvalidArgument, match="1,000 rows"):
-        Surrogate(attested(PublicSizes(rows=600, units=600)), DOMAIN, 1_000).spec(Path("t.parquet"), 1_001)
+        Surrogate(attested(PublicSizes(rows=600, units=600)), DOMAIN, 1_000, WIDER).spec(Path("t.parquet"), 1_001)
 
 
 def test_more_combinations_than_are_tried_at_once_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
