@@ -136,15 +136,28 @@ def _groups(report: Report, verdict: Verdict, statement: PrivacyStatement, rules
     for prefix, kind in GROUPS.items():
         kinds[kind] = [s for s in report.scores if s.name.startswith(prefix)]
     kinds["Other", "Scores of further metrics."] = [s for s in report.scores if not s.name.startswith(tuple(GROUPS))]
+    around = _intervals(report)
     return tuple(
-        Group(heading=heading, about=about, lines=tuple(_line(s, findings.get(s.name)) for s in scores))
+        Group(heading=heading, about=about, lines=tuple(_line(s, findings.get(s.name), around) for s in scores))
         for (heading, about), scores in kinds.items()
         if scores
     )
 
 
-def _line(score: Score, read_by: Finding | Rule | None) -> Line:
+def _intervals(report: Report) -> Mapping[str, tuple[float, float]]:
+    """Ends that a metric tells beside a score whose value is what rules read."""
+    told = [found.get("intervals") for found in report.details.values() if isinstance(found, Mapping)]
+    pairs = [(name, pair) for part in told if isinstance(part, Mapping) for name, pair in part.items()]
+    return {name: (pair[0], pair[1]) for name, pair in pairs if isinstance(pair, Sequence) and len(pair) == 2}
+
+
+def _line(score: Score, read_by: Finding | Rule | None, around: Mapping[str, tuple[float, float]]) -> Line:
     """A score beside what came of the rule that reads it; a rule without a finding was decided with others."""
+    interval, note = words.interval(score), score.note
+    if not interval and score.usable and score.name in around:
+        low, high = around[score.name]
+        interval = f"{words.number(low)} to {words.number(high)}"
+        note = "; ".join(filter(None, (note, "a rule reads the value, not the ends")))
     rule, outcome, state = None, "not gated", "none"
     if isinstance(read_by, Rule):
         rule, outcome = read_by, TOGETHER
@@ -155,12 +168,12 @@ def _line(score: Score, read_by: Finding | Rule | None) -> Line:
         name=score.name,
         label=words.label(score.name),
         value=words.number(score.value),
-        interval=words.interval(score),
+        interval=interval,
         better=f"{score.better} is better",
         limit=words.limit(rule),
         outcome=outcome,
         state=state,
-        note=score.note,
+        note=note,
     )
 
 

@@ -17,6 +17,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from evaluation.risk.attack import MIN_TARGETS, choose
 from evaluation.tables import codes, scaled
 from evaluation.utility.design import feature, indicators
+from evaluation.utility.ends import areas_influence, fit_influence
 from synthgate.domain import NUMERIC, Column, Domain, Kind
 
 MAX_ROWS = 20_000
@@ -169,6 +170,12 @@ def quality(told: Tasks, predicted: Floats) -> float:
         areas.append(roc_auc_score(target == value, predicted[:, int(value)]))
         weights.append(count)
     return float(np.average(areas, weights=weights))
+
+
+def influence(told: Tasks, predicted: Floats) -> Floats:
+    """What each row of the holdout adds to `quality`, the model held fixed, shape (rows,)."""
+    target = told.holdout.target
+    return areas_influence(target, predicted) if told.classify else fit_influence(target, predicted)
 
 
 def _chances(model: object, features: Floats) -> Floats:

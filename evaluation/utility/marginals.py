@@ -5,7 +5,10 @@ each), the rest by keyed choice. Some distance is the price of any fresh sample:
 the holdout, real people whom nobody trained on, shows against the same training rows.
 
 The details hold distances of pairs under ``tv2``, and under ``shares`` those of bins whose training counts are merged
-to at least ten (`evaluation.utility.shares`).
+to at least ten (`evaluation.utility.shares`). ``intervals`` are of the means and the excess: what other samples as
+large of the same model, and other people in the holdout, would show beside the same training rows
+(`evaluation.utility.ends`). A cell in which both tables are about equal moves less than its influence says, so that the
+ends are rather wide.
 """
 
 from math import nan
@@ -17,7 +20,9 @@ from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.groups import Group, choose_groups
 from evaluation.risk.attack import untold
-from evaluation.utility.coded import Codes, cells, coded, distance, share
+from evaluation.risk.intervals import Interval
+from evaluation.utility import ends
+from evaluation.utility.coded import Codes, Floats, cells, coded, distance, share
 from evaluation.utility.shares import shares
 from synthgate.report import Score
 
@@ -40,17 +45,24 @@ class Marginals:
             return Findings(scores=(*scores, untold("utility.tv2_excess", "there is nothing to compare")))
         scores = []
         pairs: dict[Group, float] = {}
+        ours, alone = np.zeros(0), np.arange(len(comparison.sample), dtype=np.int64)
+        around: dict[str, Interval | None] = {}
         for way, most in ((1, len(names)), (2, MAX_PAIRS), (3, MAX_TRIPLES), (4, MAX_FOURS)):
             groups = choose_groups(len(names), way, most, generator=generator) if len(names) >= way else []
-            found = {g: total_variation(sample, train, tables.sizes, g) for g in groups}
+            found, moves = _distances(sample, train, tables.sizes, groups)
             scores.append(_score(way, found, names))
-            pairs = found if way == 2 else pairs
-        real = [total_variation(tables.holdout, train, tables.sizes, g) for g in pairs]
-        scores.append(_excess(list(pairs.values()), real, comparison))
+            if groups:
+                around[f"utility.tv{way}"] = ends.ends(scores[-1].value, (moves, alone), least=0.0, most=1.0)
+            pairs, ours = (found, moves) if way == 2 else (pairs, ours)
+        real, theirs = _distances(tables.holdout, train, tables.sizes, list(pairs))
+        scores.append(_excess(list(pairs.values()), list(real.values()), comparison))
+        if scores[-1].usable:
+            around[scores[-1].name] = ends.ends(scores[-1].value, (ours, alone), (theirs, comparison.holdout_units))
         columns = comparison.domain.modelled
         details: dict[str, Any] = {
             "tv2": [[names[a], names[b], round(tv, 6)] for (a, b), tv in pairs.items()],
             "shares": [shares(c, sample[i], train[i]) for i, c in enumerate(columns)],
+            "intervals": ends.told(around),
         }
         return Findings(scores=tuple(scores), details=details)
 
@@ -61,6 +73,23 @@ def total_variation(left: list[Codes], right: list[Codes], sizes: list[int], gro
         return nan
     (ours, theirs), width = cells([left, right], sizes, group)
     return distance(share(ours, width), share(theirs, width))
+
+
+def _distances(
+    left: list[Codes], right: list[Codes], sizes: list[int], groups: list[Group]
+) -> tuple[dict[Group, float], Floats]:
+    """The total variation of every group, and what each row of the left table adds to their mean, shape (rows,)."""
+    found, moves = {}, np.zeros(len(left[0]) if left else 0)
+    for group in groups:
+        if 0 in (len(left[0]), len(right[0])):
+            found[group] = nan
+            continue
+        (ours, theirs), width = cells([left, right], sizes, group)
+        shares_left, shares_right = share(ours, width), share(theirs, width)
+        found[group] = distance(shares_left, shares_right)
+        side = np.sign(shares_left - shares_right) / 2
+        moves += side[ours] - float(side @ shares_left)
+    return found, moves / max(len(groups), 1)
 
 
 def _score(way: int, distances: dict[Group, float], names: list[str]) -> Score:

@@ -26,6 +26,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
+from evaluation.risk.intervals import Interval
+from evaluation.utility import ends
 from evaluation.utility.design import feature, indicators
 from synthgate.domain import NUMERIC, Column
 
@@ -48,7 +50,8 @@ class Propensity:
     name = "utility.propensity"
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
-        """Exact for the rows that were chosen."""
+        """Exact for the rows that were chosen. Of units of one row the details hold ``intervals`` of the area
+        (`evaluation.utility.ends`); the ratio's note says how far fresh rows stray."""
         sides = (comparison.sample, comparison.train)
         if min(map(len, sides)) < MIN_TARGETS:
             reason = f"fewer than {MIN_TARGETS} rows in the sample or the training table"
@@ -58,14 +61,22 @@ class Propensity:
         features = np.vstack([np.column_stack([feature(frame, c) for c in columns]) for frame in frames])
         labels = np.repeat([1.0, 0.0], [len(frame) for frame in frames])
         with threadpool_limits(limits=1):
-            area = _cross_fitted(features, labels, _folds(frames, generator))
+            area, chances = _cross_fitted(features, labels, _folds(frames, generator))
             ratio, rank = pmse_ratio(_products(columns, features, generator), labels)
         rows = f"{len(frames[0]):,} released and {len(frames[1]):,} training rows"
         scores = (
             exact(NAMES[0], area, note=f"{rows}, {FOLDS} folds"),
             exact(NAMES[1], ratio, note=f"{rows}, rank {rank}; fresh rows show 1 ± {np.sqrt(2 / max(rank, 1)):.2f}"),
         )
-        return Findings(scores=scores)
+        alone = comparison.units[0] == len(comparison.train)
+        around = _around(area, labels > 0, chances) if alone else None
+        return Findings(scores=scores, details={"intervals": ends.told({NAMES[0]: around})})
+
+
+def _around(area: float, released: npt.NDArray[np.bool_], chances: Floats) -> Interval | None:
+    """What other released and training rows would show of the same models."""
+    moves = ends.area_influence(released, chances)
+    return ends.ends(area, (moves, np.arange(len(moves), dtype=np.int64)), least=0.0, most=1.0)
 
 
 def pmse_ratio(features: Floats, labels: Floats) -> tuple[float, int]:
@@ -112,7 +123,7 @@ def _folds(frames: list[pd.DataFrame], generator: np.random.Generator) -> Codes:
     return np.asarray(generator.integers(FOLDS, size=int(places.max()) + 1)[places], dtype=np.int64)
 
 
-def _cross_fitted(features: Floats, labels: Floats, folds: Codes) -> float:
+def _cross_fitted(features: Floats, labels: Floats, folds: Codes) -> tuple[float, Floats]:
     chances = np.full(len(labels), 0.5)
     for fold in range(FOLDS):
         learn, test = folds != fold, folds == fold
@@ -122,4 +133,4 @@ def _cross_fitted(features: Floats, labels: Floats, folds: Codes) -> float:
         model = HistGradientBoostingClassifier(max_iter=ROUNDS, early_stopping=False, random_state=0)
         model.fit(known[learn], labels[learn])
         chances[test] = model.predict_proba(known[test])[:, 1]
-    return float(roc_auc_score(labels, chances))
+    return float(roc_auc_score(labels, chances)), chances

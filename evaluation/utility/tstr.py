@@ -6,19 +6,25 @@ twice, by gradient boosting and by a linear model (logistic or ridge regression)
 (`Domain.targets`). Classification (categorical, boolean, or an integer of at most ten values): area under the ROC
 curve, one class against the others, averaged over the classes by their share. Regression: R squared.
 
-The details hold ``target``, ``measure``, ``synthetic`` and ``real`` of the first target under boosting, and under
-``models`` the same of every target and learner.
+The details hold ``intervals`` of quality and gap by each learner: what other people in the holdout would show of the
+same two models (`evaluation.utility.ends`). The worst gap has none: it is a largest one, and which it is hangs on the
+holdout. They also hold ``target``, ``measure``, ``synthetic`` and ``real`` of the first target under boosting, and
+under ``models`` the same of every target and learner.
 """
 
+from math import inf
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from evaluation.base import Comparison, Findings
+from evaluation.base import Comparison, Findings, Units
 from evaluation.exact import exact
 from evaluation.risk.attack import untold
-from evaluation.utility.learners import LEARNERS, Tasks, limited, quality, tasks
+from evaluation.risk.intervals import Interval
+from evaluation.utility import ends
+from evaluation.utility.learners import LEARNERS, Tasks, influence, limited, quality, tasks
 from synthgate.report import Better, Score
 
 WORST = "utility.tstr_gap_worst"
@@ -31,7 +37,7 @@ class TrainOnSynthetic:
     name = "utility.tstr"
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
-        """Fixed settings. The figures are exact for this holdout: both ends equal the value."""
+        """Fixed settings. The figures are exact for this holdout: both ends equal the value, and rules read that."""
         domain = comparison.domain
         if domain.target is None:
             return Findings(scores=())
@@ -39,31 +45,60 @@ class TrainOnSynthetic:
         frames = [limited(frame, generator=generator) for frame in sides]
         models: list[dict[str, Any]] = []
         shortages: dict[str, str] = {}
+        intervals: dict[str, Interval | None] = {}
+        units = _units(comparison, frames[2])
         with threadpool_limits(limits=1):  # on a busy machine OpenMP's threads wait for each other, not for work
             for target in domain.targets:
                 told = tasks(domain, target, frames)
                 if told.shortage:
                     shortages[target] = told.shortage
-                else:
-                    models += [_compared(told, learner) for learner in LEARNERS]
+                    continue
+                for learner in LEARNERS:
+                    compared, around = _compared(told, learner, units)
+                    models.append(compared)
+                    intervals |= around if target == domain.target else {}
         scores: list[Score] = []
         for learner in LEARNERS:
             found = next((m for m in models if m["target"] == domain.target and m["learner"] == learner), None)
             scores += _scores(learner, found, shortages.get(domain.target, ""))
         scores.append(_worst(models, shortages))
         first = next((m for m in models if m["target"] == domain.target), None)
-        details = {} if first is None else {**first, "models": models}
+        details = {} if first is None else {**first, "models": models, "intervals": ends.told(intervals)}
         return Findings(scores=tuple(scores), details=details)
 
 
-def _compared(told: Tasks, learner: str) -> dict[str, Any]:
-    synthetic, real = (quality(told, LEARNERS[learner](told, side)) for side in (told.sample, told.train))
-    found = {"target": told.target.name, "learner": learner, "measure": told.measure}
-    return {**found, "synthetic": synthetic, "real": real}
+def _units(comparison: Comparison, limited_to: pd.DataFrame) -> Units | None:
+    """The unit of every row of the holdout that models are tried on; None where rows of units were left out."""
+    units = comparison.holdout_units
+    if len(limited_to) == len(units):
+        return units
+    alone = comparison.units[1] == len(units)
+    return np.arange(len(limited_to), dtype=np.int64) if alone else None
+
+
+def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str, Any], dict[str, Interval | None]]:
+    """Both models' qualities, and the intervals around the first's and around what it lacks."""
+    predicted = [LEARNERS[learner](told, side) for side in (told.sample, told.train)]
+    synthetic, real = (quality(told, p) for p in predicted)
+    found: dict[str, Any] = {"target": told.target.name, "learner": learner, "measure": told.measure}
+    found |= {"synthetic": synthetic, "real": real}
+    if units is None:
+        return found, {}
+    name, units = _name(learner), units[told.holdout.places]
+    ours, theirs = (influence(told, p) for p in predicted)
+    around = {
+        name: ends.ends(synthetic, (ours, units), least=0.0 if told.classify else -inf, most=1.0),
+        f"{name}_gap": ends.ends(real - synthetic, (theirs - ours, units)),
+    }
+    return found, around
+
+
+def _name(learner: str) -> str:
+    return "utility.tstr" if learner == "boosted" else f"utility.tstr_{learner}"
 
 
 def _scores(learner: str, found: dict[str, Any] | None, reason: str) -> tuple[Score, Score]:
-    name = "utility.tstr" if learner == "boosted" else f"utility.tstr_{learner}"
+    name = _name(learner)
     if found is None:
         return untold(name, reason, better=Better.HIGHER), untold(f"{name}_gap", reason)
     synthetic, real = found["synthetic"], found["real"]
