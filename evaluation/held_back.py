@@ -15,8 +15,9 @@ from math import log10
 import numpy as np
 import numpy.typing as npt
 
+from synthgate.report import DECIMALS
+
 MIN_CELL = 10
-DECIMALS = 3
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -27,13 +28,14 @@ class Beside:
     """Two tables' shares over the cells that are ``shown``, shape (cells,) of truth values, (shown cells,) of shares.
 
     ``train`` are shares of the training rows in these cells, ``held_back`` is the share of released rows in all others,
-    ``distance`` the total variation of both tables.
+    ``most`` that training rows can have there, ``distance`` the total variation of both tables.
     """
 
     shown: npt.NDArray[np.bool_]
     sample: Floats
     train: Floats
     held_back: float
+    most: float
     distance: float
 
 
@@ -42,9 +44,19 @@ def tens(count: int) -> int:
     return (count + 5) // 10 * 10
 
 
-def about(count: int) -> str:
-    """A count in a remark."""
-    return f"fewer than {MIN_CELL}" if count < MIN_CELL else f"about {tens(count):,}"
+def about(count: int, of: int | None = None) -> str:
+    """A count in a remark; ``of`` is the whole, where that is told too."""
+    if count < MIN_CELL:
+        return f"fewer than {MIN_CELL}"
+    return f"all but fewer than {MIN_CELL}" if of is not None and of - count < MIN_CELL else f"about {tens(count):,}"
+
+
+def held(count: int, of: int) -> int:
+    """A count among ``of`` as figures that are shown are computed: none for fewer than ten, all where fewer than ten
+    are left, else to the nearest ten."""
+    if count < MIN_CELL or of - count < MIN_CELL:
+        return 0 if count < MIN_CELL else of
+    return min(tens(count), of)
 
 
 def places(rows: int) -> int:
@@ -58,20 +70,17 @@ def coarse(value: float, rows: int) -> float:
 
 
 def of_tens(hits: float, rows: int) -> float:
-    """The share of ``hits`` among ``rows`` as it is shown: 0 for fewer than ten of them, 1 where fewer than ten are
-    left, else of both to the nearest ten."""
-    if hits < MIN_CELL or rows - hits < MIN_CELL:
-        return 0.0 if hits < MIN_CELL else 1.0
-    return round(min(tens(round(hits)) / tens(rows), 1.0), DECIMALS)
+    """The share of ``hits`` among ``rows`` as it is shown."""
+    return round(held(round(hits), rows) / max(rows, 1), DECIMALS)
 
 
-def beside(ours: Counts, theirs: Counts) -> Beside | None:
-    """Released rows ``ours`` and training rows ``theirs``, counted over the same cells, shape (cells,). None where every
-    cell is held back."""
+def beside(ours: Counts, theirs: Counts, *, rows: int) -> Beside | None:
+    """Released rows ``ours`` and training rows ``theirs``, counted over the same cells, shape (cells,), of the
+    ``rows`` training rows that there are. None where every cell is held back."""
     shown = theirs >= MIN_CELL
     if not shown.any():
         return None
-    rows, released = int(theirs.sum()), ours / max(int(ours.sum()), 1)
+    released = ours / max(int(ours.sum()), 1)
     held_back = float(released[~shown].sum())
     most = min((MIN_CELL - 1) * int((~shown).sum()), rows - MIN_CELL) / rows
     left = min(held_back, most)
@@ -83,5 +92,6 @@ def beside(ours: Counts, theirs: Counts) -> Beside | None:
         sample=released[shown],
         train=np.round(real / grid) * grid,
         held_back=held_back,
+        most=most,
         distance=coarse(distance, rows),
     )

@@ -8,6 +8,7 @@ from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, n
 from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
+from evaluation.report.shown import shown
 from synthgate.attacker import Attacker
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
@@ -41,7 +42,7 @@ def compose(
 ) -> Document:
     """The document about one release. ``facts`` are public and shown in their order; ``verdict`` is the decision of
     ``policy`` about this very report, ``domain`` what the steward declared."""
-    attacked = policy.attacker.widened(domain)
+    report, attacked = shown(report), policy.attacker.widened(domain)
     rules = policy.concrete(domain)
     groups = _groups(report, verdict, statement, rules)
     lines = tuple(line for group in groups for line in group.lines)
@@ -184,7 +185,7 @@ def _exposed(report: Report, statement: PrivacyStatement) -> tuple[str, ...]:
         found.append("The verdict: that the release passed, or did not, comes from an exact comparison.")
     found.append("Every score, interval and count of this report, drawings included.")
     if any(share.get("labels") for share in _shares(report)):
-        found.append("Shares of training rows in bins of at least ten rows; smaller bins are merged with others.")
+        found.append("Shares of training rows in values and bins that at least ten of them have, rounded to ten rows.")
     if report.get("utility.tstr") is not None:
         found.append("How well a model learned from training rows predicts.")
     if statement.sizes.origin is SizeOrigin.COUNTED:

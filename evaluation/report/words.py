@@ -74,10 +74,10 @@ def limit(rule: Rule | None) -> str:
 
 
 def number(value: float) -> str:
-    """Four decimals (four digits where it is huge), a real minus sign; a dash for what could not be told."""
+    """Three decimals (three digits where it is huge), a real minus sign; a dash for what could not be told."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:.4f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.4g}".replace("-", "−")
+    return f"{value:.3f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.3g}".replace("-", "−")
 
 
 def interval(score: Score) -> str:

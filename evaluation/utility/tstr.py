@@ -102,7 +102,7 @@ def _scores(learner: str, found: dict[str, Any] | None, reason: str) -> tuple[Sc
     if found is None:
         return untold(name, reason, better=Better.HIGHER), untold(f"{name}_gap", reason)
     synthetic, real = found["synthetic"], found["real"]
-    note = f"{found['measure']} on the holdout: {synthetic:.4f} learned from the sample, {real:.4f} from training rows"
+    note = f"{found['measure']} on the holdout: {synthetic:.3f} learned from the sample, {real:.3f} from training rows"
     return exact(name, synthetic, better=Better.HIGHER, note=note), exact(f"{name}_gap", real - synthetic, note=note)
 
 
