@@ -17,6 +17,7 @@ from typing import Any
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon
+from dp_models.registry import own
 from server import checkpoints, pricing
 from server.accounts import grant
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
@@ -191,6 +192,7 @@ def _keep_report(
         "report": str((work / "evaluate" / "report.json").absolute()), "facts": facts,
         "title": f"Release {release.id} of {release.dataset}", "verdict": verdict.to_dict(),
         "statement": claim.to_dict(), "domain": dataset.dataset.domain.to_dict(), "policy": record.policy.to_dict(),
+        "audited": own(release.engine), "tick_s": gateway.settings.verdict_tick_s,
     }  # fmt: skip
     run("render", spec, gateway.settings.evaluate_timeout_s)
     with gateway.store.begin() as tx:

@@ -29,13 +29,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are for."""
+    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are for,
+    ``accounted`` whether one noisy margin decided, ``approvals`` how many officers have to approve what passed."""
 
     passed: bool
     headline: str
     reasons: tuple[str, ...]
     rules: int
     audience: str
+    accounted: bool
+    approvals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
