@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+BANNER = "exact comparisons with private records; not differentially private; do not forward"
+"""What stands above and below every form of a report."""
 DECIMALS = 3
 """With how many decimals a report shows a score, at most."""
 

@@ -58,7 +58,7 @@ def _composition(statement: PrivacyStatement, how: Judged) -> Iterator[tuple[str
         + (" A sandbox account promises nothing all the same." if nothing else "")
         + ("" if how.accounted else " Verdicts are counted and capped beside it, not charged to it."),
     )  # fmt: skip
-    whole = "The verdict is part of the epsilon. That a job ends without a result is not." + (
+    whole = "The verdict is part of the epsilon. That a job fails before its margin is drawn is not." + (
         "" if statement.end_to_end else " Nor is the number of rows.")  # fmt: skip
     yield (
         "All of the release is accounted for",

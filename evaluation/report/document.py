@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from synthgate.report import Report
+from synthgate.report import BANNER, Report
 
 VERSION = 2
-BANNER = "exact comparisons with private records; not differentially private; do not forward"
 
 
 class Status(StrEnum):
