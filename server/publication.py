@@ -79,7 +79,9 @@ def _judged(tx: Transaction, record: ReleaseRecord, domain: Domain) -> Judged:
     entries = tx.ledger.entries(account)
     charged = next(e for e in entries if e.kind is EntryKind.COMMIT and e.reservation == record.release.id)
     return Judged(
-        policy=PinnedPolicy(name=policy.name, digest=policy.digest, rules=policy.concrete(domain)),
+        policy=PinnedPolicy(
+            name=policy.name, digest=policy.digest, rules=policy.concrete(domain), version=policy.version
+        ),
         decision=Decision(
             number=record.verdict_number,
             allowed=record.verdicts_allowed,

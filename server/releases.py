@@ -22,6 +22,8 @@ GENERATED = ("data", "model")
 """The kinds of artifacts that a fit made and that go where their release closes."""
 PRIVATE = ("model", "report_json", "report_html", "report_decision")
 """Those that go with the dataset, whatever became of the release."""
+PIECE = 250
+"""Releases that are read in one transaction."""
 NEEDING = (ReleaseState.RELEASED, ReleaseState.AWAITING_APPROVAL, *WORKING)
 """Where a release needs what was generated for it: it serves that, may yet, or is storing it now."""
 
@@ -51,12 +53,22 @@ def _shown(gateway: Gateway, tx: Transaction, principal: Principal, record: Rele
     return seen(gateway, _approvals(gateway, tx, record, principal), principal)
 
 
-def read_all(gateway: Gateway, principal: Principal, dataset: str) -> tuple[ReleaseRecord, ...]:
-    """The releases that the caller may see, in the order of creation."""
-    with gateway.store.begin() as tx:
-        found = (record for record in tx.releases.list(dataset=dataset) if may_see(record, principal))
-        records = tuple(_approvals(gateway, tx, record, principal) for record in found)
-    return tuple(seen(gateway, record, principal) for record in records)
+def read_some(
+    gateway: Gateway, principal: Principal, dataset: str, *, after: str = "", most: int
+) -> tuple[ReleaseRecord, ...]:
+    """The first ``most`` releases created after ``after`` that the caller may see, in the order of creation. Raises
+    NotFound for an ``after`` that is absent or forbidden."""
+    if after:
+        read(gateway, principal, after)
+    records: list[ReleaseRecord] = []
+    while True:  # a piece at a time, so that others get their turn between
+        with gateway.store.begin() as tx:
+            piece = tx.releases.list(dataset=dataset, after=after, limit=PIECE)
+            found = (record for record in piece if may_see(record, principal))
+            records += (_approvals(gateway, tx, record, principal) for record in found)
+        if len(records) >= most or len(piece) < PIECE:
+            return tuple(seen(gateway, record, principal) for record in records[:most])
+        after = piece[-1].release.id
 
 
 def _approvals(gateway: Gateway, tx: Transaction, record: ReleaseRecord, principal: Principal) -> ReleaseRecord:

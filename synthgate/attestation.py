@@ -33,11 +33,13 @@ NO_CHARGE = "none: post-processing of the source's model"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedPolicy:
-    """The policy that decided: its name, the sha256 of its canonical JSON, and its rules with their thresholds."""
+    """The policy that decided: its name, the sha256 of its canonical JSON, its rules with their thresholds, and its
+    author's ``version``, which attestations of before do not tell (None)."""
 
     name: str
     digest: str
     rules: tuple[Rule, ...]
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +169,9 @@ class Attestation:
 
 def _judged_to_dict(origin: Judged) -> dict[str, Any]:
     policy, decision, ledger = origin.policy, origin.decision, origin.ledger
+    pinned = {"name": policy.name, "digest": policy.digest, "rules": [r.to_dict() for r in policy.rules]}
     return {
-        "policy": {"name": policy.name, "digest": policy.digest, "rules": [r.to_dict() for r in policy.rules]},
+        "policy": pinned if policy.version is None else {**pinned, "version": policy.version},
         "verdict": {
             "decision_number": decision.number,
             "allowed": decision.allowed,
@@ -186,10 +189,12 @@ def _judged_to_dict(origin: Judged) -> dict[str, Any]:
 
 def _judged(p: Mapping[str, Any]) -> Judged:
     policy, verdict = p["policy"], p["verdict"]
+    version = policy.get("version")
+    if version is not None and (type(version) is not int or version < 1):
+        raise ValueError("a policy's version is a whole number from 1 on")
+    rules = tuple(Rule(**r) for r in policy["rules"])
     return Judged(
-        policy=PinnedPolicy(
-            name=policy["name"], digest=policy["digest"], rules=tuple(Rule(**r) for r in policy["rules"])
-        ),
+        policy=PinnedPolicy(name=policy["name"], digest=policy["digest"], rules=rules, version=version),
         decision=Decision(
             number=verdict["decision_number"], allowed=verdict["allowed"], unaccounted=verdict["unaccounted"]
         ),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 _numbers = itertools.count(1)
 _OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=200 -c shared_buffers=32MB"
@@ -28,14 +29,15 @@ def programs() -> Path | None:
     return found[0].parent if found else Path(on_path).parent if on_path else None
 
 
-def database() -> str:
-    """The URL of a new, empty database. Skips the test where PostgreSQL is not installed."""
+def database(*, like: str = "") -> str:
+    """The URL of a new database: empty, or a copy of the one whose URL is ``like``, which nobody may have open. Skips
+    the test where PostgreSQL is not installed."""
     if programs() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     socket = _cluster()
     name = f"t{next(_numbers)}"
     with psycopg.connect(f"host={socket} user=gateway dbname=postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else 'template1'}")
     return f"postgresql://gateway@/{name}?host={socket}"
 
 

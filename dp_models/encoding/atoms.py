@@ -10,7 +10,7 @@ the sensitivity of a one-way table. What is found becomes a value of its own wit
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise
 from dp_models.encoding.codes import ColumnCodes
+from dp_models.encoding.side_by_side import each
 from dp_models.tables.drawing import draw
 from synthgate.domain import Kind
 
@@ -125,7 +126,7 @@ def splits_each(tables: int) -> int:
 
 
 class Search:
-    """One column's search, a level at a time: `add` counts rows, `close` makes the counts noisy and goes deeper.
+    """One column's search, a level at a time: `of` counts rows, `close` makes the counts noisy and goes deeper.
 
     Between the two it holds true counts, which leave through ``noise`` alone.
     """
@@ -147,12 +148,16 @@ class Search:
         """Whether there is a level left to count."""
         return self._level < self.lattice.levels
 
-    def add(self, cells: pa.Array) -> None:
-        """Count some rows at the present level."""
+    def of(self, cells: pa.Array) -> IntArray:
+        """The counts of some rows at the present level."""
         stride = BRANCH ** (self.lattice.levels - 1 - self._level)
         keys = self.lattice.keys(self.lattice.column.numbers(cells.drop_null())) // stride
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        self._counts += np.bincount(at[self._keys[at] == keys], minlength=len(self._keys))
+        return np.bincount(at[self._keys[at] == keys], minlength=len(self._keys))
+
+    def add(self, found: IntArray) -> None:
+        """Count some rows more."""
+        self._counts += found
 
     def close(self, *, noise: Noise, sensitivity: int) -> None:
         """Buy the level's table and keep the parts that stand above its noise."""
@@ -190,8 +195,15 @@ def search(
         still = {name: one for name, one in searches.items() if one.open}
         if not still:
             return
-        for batch in batches:
-            for name, one in still.items():
-                one.add(batch.column(name))
+        each(partial(_counted, still), batches, into=partial(_add, still))
         for one in still.values():
             one.close(noise=noise, sensitivity=sensitivity)
+
+
+def _counted(searches: Mapping[str, Search], batch: pa.RecordBatch) -> dict[str, IntArray]:
+    return {name: one.of(batch.column(name)) for name, one in searches.items()}
+
+
+def _add(searches: Mapping[str, Search], found: Mapping[str, IntArray]) -> None:
+    for name, one in searches.items():
+        one.add(found[name])

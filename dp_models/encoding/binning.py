@@ -22,6 +22,7 @@ import pyarrow as pa
 from dp_models.base import FloatArray, IntArray, Noise, Rows
 from dp_models.encoding.atoms import Atoms, Lattice, Search, search, splits_each
 from dp_models.encoding.codes import Codec, ColumnCodes
+from dp_models.encoding.side_by_side import each
 from dp_models.encoding.table import BATCH_ROWS, checked
 from dp_models.tables.bought import OneWay
 from dp_models.tables.consistency import to_simplex
@@ -91,8 +92,7 @@ class Binning:
 
         Raises DataCorrupted for rows that ingest did not make."""
         counts = Counts(self)
-        for batch in checked(rows, self.domain, max_rows=sensitivity):
-            counts.add(batch)
+        each(counts.of, checked(rows, self.domain, max_rows=sensitivity), into=counts.add)
         columns = self.buy(counts, sigma=sigma, noise=noise, sensitivity=sensitivity, total=total)
         if not self.searched:
             return columns
@@ -141,13 +141,20 @@ class Counts:
         self.columns = [np.zeros(size, dtype=np.int64) for size in self._codec.sizes]
         self.granularity = {i: np.zeros(len(binning._steps(i)) + 1, dtype=np.int64) for i in self._rounded}
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Count some stored rows."""
-        for i, codes in enumerate(self._codec.encode(batch)):
-            self.columns[i] += np.bincount(codes, minlength=len(self.columns[i]))
-        for i in self._rounded:
-            column = self._codec.columns[i]
-            self.granularity[i] += column.granularity(batch.column(column.column.name))
+    def of(self, batch: pa.RecordBatch) -> tuple[list[IntArray], dict[int, IntArray]]:
+        """The counts of some stored rows."""
+        columns = [
+            np.bincount(c, minlength=n) for c, n in zip(self._codec.encode(batch), self._codec.sizes, strict=True)
+        ]
+        rounded = {i: self._codec.columns[i] for i in self._rounded}
+        return columns, {i: c.granularity(batch.column(c.column.name)) for i, c in rounded.items()}
+
+    def add(self, found: tuple[list[IntArray], dict[int, IntArray]]) -> None:
+        """Count some rows more."""
+        for total, part in zip(self.columns, found[0], strict=True):
+            total += part
+        for i, part in found[1].items():
+            self.granularity[i] += part
 
 
 @dataclass(frozen=True)

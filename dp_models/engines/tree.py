@@ -18,9 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns, depth_for
+from dp_models.encoding.side_by_side import each
+from dp_models.encoding.table import BATCH_ROWS
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
 from dp_models.tables.bought import NoisyTable
@@ -166,10 +169,18 @@ class _Fit(StarFit):
         coarse_t = self._coarser_target(columns, groups)
         true = StarCounts(groups, len(coarse_t))
         pairs = PairCounts([int(coarse[i].max()) + 1 for i in self.others] if grown else [], int(coarse_t.max()) + 1)
-        for codes, t in self.batches(rows, groups):
-            true.add(codes, t)
+
+        def counted(batch: pa.RecordBatch) -> tuple[list[IntArray], list[IntArray]]:
+            codes, t = self.grouped(batch, groups)
+            paired = pairs.of([coarse[i][codes[i]] for i in self.others], coarse_t[t]) if grown else []
+            return true.of(codes, t), paired
+
+        def add(found: tuple[list[IntArray], list[IntArray]]) -> None:
+            true.add(found[0])
             if grown:
-                pairs.add([coarse[i][codes[i]] for i in self.others], coarse_t[t])
+                pairs.add(found[1])
+
+        each(counted, rows.to_batches(max_chunksize=BATCH_ROWS), into=add)
         star = self.star(columns, groups, true)
         margins = {i: _merge(table, coarse[i]) for i, table in star.tables.items()}
         expected = {p: predict(margins[self.others[p[0]]], margins[self.others[p[1]]]) for p in pairs.pairs}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns
+from dp_models.encoding.side_by_side import each
 from dp_models.encoding.table import BATCH_ROWS
 from dp_models.graphical.estimation import Markov, Measured
 from dp_models.graphical.junction import Clique, Junction
@@ -101,10 +103,16 @@ class Tables:
         grouped, sizes = self.grouped, self.grouped.sizes
         for clique in cliques:
             self._true[clique] = np.zeros([sizes[i] for i in clique], dtype=np.int64)
-        for batch in self._rows.to_batches(max_chunksize=BATCH_ROWS):
+
+        def counted(batch: pa.RecordBatch) -> list[IntArray]:
             codes = [g[c] for g, c in zip(grouped.groups, grouped.columns.codec.encode(batch), strict=True)]
-            for clique, table in self._true.items():
-                table += count([codes[i] for i in clique], table.shape)
+            return [count([codes[i] for i in clique], table.shape) for clique, table in self._true.items()]
+
+        def add(found: list[IntArray]) -> None:
+            for table, part in zip(self._true.values(), found, strict=True):
+                table += part
+
+        each(counted, self._rows.to_batches(max_chunksize=BATCH_ROWS), into=add)
 
     def measure(self, clique: Clique, sigma: float) -> IntArray:
         """One noisy table."""

@@ -22,10 +22,14 @@ class StarCounts:
     def __init__(self, groups: Sequence[IntArray], target_size: int) -> None:
         self._tables = [np.zeros((int(g.max()) + 1, target_size), dtype=np.int64) for g in groups]
 
-    def add(self, codes: Sequence[IntArray], target: IntArray) -> None:
-        """Count some rows: ``codes`` a column, ``target`` (n,)."""
-        for table, column in zip(self._tables, codes, strict=True):
-            table += count([column, target], table.shape)
+    def of(self, codes: Sequence[IntArray], target: IntArray) -> list[IntArray]:
+        """The counts of some rows: ``codes`` a column, ``target`` (n,)."""
+        return [count([column, target], t.shape) for t, column in zip(self._tables, codes, strict=True)]
+
+    def add(self, found: Sequence[IntArray]) -> None:
+        """Count some rows more."""
+        for table, part in zip(self._tables, found, strict=True):
+            table += part
 
     def __getitem__(self, column: int) -> IntArray:
         """The table (groups of the column, groups of the target)."""
@@ -47,12 +51,16 @@ class PairCounts:
             for a, b in combinations(range(len(self._sizes)), 2)
         }
 
-    def add(self, codes: Sequence[IntArray], target: IntArray) -> None:
-        """Count some rows: ``codes`` a column, ``target`` (n,)."""
+    def of(self, codes: Sequence[IntArray], target: IntArray) -> list[IntArray]:
+        """The counts of some rows: ``codes`` a column, ``target`` (n,)."""
         first = [column * self._stride for column in codes]
         second = [column * self._target + target for column in codes]
-        for (a, b), table in self._tables.items():
-            table += np.bincount(first[a] + second[b], minlength=len(table))
+        return [np.bincount(first[a] + second[b], minlength=len(t)) for (a, b), t in self._tables.items()]
+
+    def add(self, found: Sequence[IntArray]) -> None:
+        """Count some rows more."""
+        for table, part in zip(self._tables.values(), found, strict=True):
+            table += part
 
     def __getitem__(self, pair: tuple[int, int]) -> IntArray:
         """The table (groups of a, groups of b, groups of the target) of a pair a < b."""

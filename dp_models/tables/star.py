@@ -4,16 +4,16 @@ What `star` releases and `tree` grows edges on. One class runs both steps, so th
 variables here or in a `PairCounts`, and leaves through ``noise`` alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns
 from dp_models.encoding.codes import ColumnCodes
-from dp_models.encoding.table import BATCH_ROWS
 from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import pool, rake, shrink
 from dp_models.tables.counting import StarCounts
@@ -72,12 +72,10 @@ class StarFit:
             for column, weights, room in zip(self.codes, columns.weights, rooms, strict=True)
         )
 
-    def batches(self, rows: Rows, groups: tuple[IntArray, ...]) -> Iterator[tuple[list[IntArray], IntArray]]:
-        """A second pass over the rows: the groups of every column and of the target, batch by batch."""
-        for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
-            fine = self.binning.codec.encode(batch)
-            codes = [g[c] for g, c in zip(groups, fine, strict=True)]
-            yield codes, np.zeros(batch.num_rows, dtype=np.int64) if self.target is None else codes[self.target]
+    def grouped(self, batch: pa.RecordBatch, groups: tuple[IntArray, ...]) -> tuple[list[IntArray], IntArray]:
+        """Some rows as groups: (n,) of every column, and of the target."""
+        codes = [g[c] for g, c in zip(groups, self.binning.codec.encode(batch), strict=True)]
+        return codes, np.zeros(batch.num_rows, dtype=np.int64) if self.target is None else codes[self.target]
 
     def star(self, columns: Columns, groups: tuple[IntArray, ...], true: StarCounts) -> Star:
         """Noisy tables from true ones, made consistent with each other and with the one-way tables."""

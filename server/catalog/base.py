@@ -104,9 +104,10 @@ class ReleaseCatalog(Protocol):
         """Raises NotFound."""
 
     def list(
-        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), after: str = "", limit: int | None = None
     ) -> tuple[ReleaseRecord, ...]:
-        """In the order of creation, of one dataset and in some states where given; the first ``limit`` of them."""
+        """In the order of creation, of one dataset and in some states where given; the first ``limit`` of those that
+        were created after the release ``after``. Raises NotFound where that is none."""
 
     def replace(self, record: ReleaseRecord, *, expected: ReleaseState) -> None:
         """Write a changed record. Raises WrongState unless the stored one is in ``expected`` and

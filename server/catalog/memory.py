@@ -64,10 +64,14 @@ class MemoryReleases:
         return codec.read_release(self._kept[release])
 
     def list(
-        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), after: str = "", limit: int | None = None
     ) -> tuple[ReleaseRecord, ...]:
         """In the order of creation."""
-        records = map(codec.read_release, self._kept.values())
+        if after and after not in self._kept:
+            rules.no_release(after)
+        ids = list(self._kept)
+        kept = islice(self._kept.values(), ids.index(after) + 1 if after else 0, None)
+        records = map(codec.read_release, kept)
         found = (r for r in records if dataset in ("", r.release.dataset) and (not states or r.release.state in states))
         return tuple(islice(found, limit))
 

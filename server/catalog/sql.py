@@ -19,6 +19,7 @@ _datasets, _releases, _requests = tables.datasets, tables.releases, tables.reque
 _DATASET = select(_datasets.c.document).where(_datasets.c.name == bindparam("name"))
 _ADD_DATASET = insert(_datasets)
 _RELEASE = select(_releases.c.document).where(_releases.c.id == bindparam("id"))
+_ORDINAL = select(_releases.c.ordinal).where(_releases.c.id == bindparam("id"))
 _ADD_RELEASE = insert(_releases)
 _NAMED = select(
     exists().where(_releases.c.id == bindparam("id")).label("release"),
@@ -119,10 +120,15 @@ class SqlReleases:
         return codec.read_release(document)
 
     def list(
-        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), limit: int | None = None
+        self, *, dataset: str = "", states: tuple[ReleaseState, ...] = (), after: str = "", limit: int | None = None
     ) -> tuple[ReleaseRecord, ...]:
         """In the order of creation."""
         query = select(_releases.c.document).order_by(_releases.c.ordinal).limit(limit)
+        if after:
+            ordinal = self._writes.now.scalar(_ORDINAL, {"id": after})
+            if ordinal is None:
+                rules.no_release(after)
+            query = query.where(_releases.c.ordinal > ordinal)
         if dataset:
             query = query.where(_releases.c.dataset == dataset)
         if states:

@@ -27,6 +27,7 @@ EVERYONE = frozenset(Office)
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
 TOKEN_MAX = 18
 """Digits of a sequence number; what is longer is no number of a line and would overflow the store's integers."""
+NOT_OF_PAGES = "page_token is not from the page before; start again without it"
 Item = TypeVar("Item")
 
 
@@ -127,16 +128,21 @@ def _call(principal: Principal, method: str, request: Message) -> Call:
 
 def page(items: tuple[Item, ...], key: Callable[[Item], str], size: int, token: str) -> tuple[tuple[Item, ...], str]:
     """One page of ``items`` and the token of the next. Raises InvalidArgument for a faulty size or token."""
-    if not 0 <= size <= PAGE_MAX:
-        raise InvalidArgument(f"page_size lies between 1 and {PAGE_MAX}, or is 0 for {PAGE_DEFAULT}")
-    start = 0
+    most, start = page_size(size), 0
     if token:
         found = [i for i, item in enumerate(items) if key(item) == token]
         if not found:
-            raise InvalidArgument("page_token is not from the page before; start again without it")
+            raise InvalidArgument(NOT_OF_PAGES)
         start = found[0] + 1
-    end = start + (size or PAGE_DEFAULT)
+    end = start + most
     return items[start:end], key(items[end - 1]) if end < len(items) else ""
+
+
+def page_size(asked: int) -> int:
+    """The size of a page. Raises InvalidArgument."""
+    if not 0 <= asked <= PAGE_MAX:
+        raise InvalidArgument(f"page_size lies between 1 and {PAGE_MAX}, or is 0 for {PAGE_DEFAULT}")
+    return asked or PAGE_DEFAULT
 
 
 def numbered(size: int, token: str) -> tuple[int, int]:

@@ -10,10 +10,10 @@ from server import approvals, derived, releases, requests, revocation, serving
 from server.catalog.base import ReleaseRecord
 from server.gateway import Call, Gateway
 from server.identity import Office, Principal, Principals
-from server.rpc.guard import Guarded, answers, page, streams
+from server.rpc.guard import NOT_OF_PAGES, Guarded, answers, page_size, streams
 from server.rpc.looks import Looks
 from synthgate.client import convert
-from synthgate.errors import InvalidArgument
+from synthgate.errors import InvalidArgument, NotFound
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
@@ -77,9 +77,15 @@ class ReleaseRpc(Guarded, ReleaseServiceServicer):
     @answers()
     def ListReleases(self, request: pb.ListReleasesRequest, call: Call) -> pb.ListReleasesResponse:  # noqa: N802
         """Read releases in the order of creation."""
-        records = releases.read_all(self.gateway, call.principal, request.dataset)
-        found, token = page(records, lambda r: r.release.id, request.page_size, request.page_token)
-        return pb.ListReleasesResponse(releases=map(shown, found), next_page_token=token)
+        size = page_size(request.page_size)
+        try:
+            found = releases.read_some(
+                self.gateway, call.principal, request.dataset, after=request.page_token, most=size + 1
+            )
+        except NotFound:
+            raise InvalidArgument(NOT_OF_PAGES) from None
+        token = found[size - 1].release.id if len(found) > size else ""
+        return pb.ListReleasesResponse(releases=map(shown, found[:size]), next_page_token=token)
 
     @streams()
     async def WatchRelease(  # noqa: N802

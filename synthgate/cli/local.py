@@ -131,9 +131,11 @@ def _approved(approval: Approval | str) -> str:
 
 def _judged(origin: Judged) -> dict[str, str]:
     policy, decision, ledger = origin.policy, origin.decision, origin.ledger
+    version = "" if policy.version is None else f", version {policy.version}"
     counted = f"number {decision.number} of {decision.allowed} on the account"
     return {
-        "policy": f"{policy.name}: {'; '.join(r.name for r in policy.rules)}",
+        "policy": f"{policy.name}{version}: {'; '.join(r.name for r in policy.rules)}",
+        "policy's sha256": policy.digest,
         "verdict": f"{counted}, not accounted in epsilon" if decision.unaccounted else "accounted in epsilon",
         "ledger": f"account {ledger.account}, entry {ledger.sequence}",
     }

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tomllib
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -59,27 +61,35 @@ def install(folder: Path) -> Path:
     return folder
 
 
-def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
-    """Start ``python -m server`` without waiting for it."""
-    environment = {
+def environment(plugin: Path) -> dict[str, str]:
+    """What a gateway of the tests finds in its environment."""
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SYNTHGATE_")},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugin)]),
         "SYNTHGATE_VERDICTS_PER_ACCOUNT": "100",
         "SYNTHGATE_CERTIFIED_ENGINES": json.dumps(CERTIFIED),
         "SYNTHGATE_PRINCIPALS": json.dumps({role: role for role in ROLES} | {SECOND: "officer"}),
     }
+
+
+def arguments(state: Path) -> list[str]:
+    return ["--state", str(state), "--verdict-tick-s", str(TICK_S)]
+
+
+def start(state: Path, plugin: Path, *, log: Path) -> "subprocess.Popen[str]":
+    """Start ``python -m server`` without waiting for it."""
     with log.open("a") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "server", "--state", str(state), "--verdict-tick-s", str(TICK_S)],
-            stdout=subprocess.PIPE, stderr=stderr, env=environment, cwd=ROOT, text=True,
+            [sys.executable, "-m", "server", *arguments(state)],
+            stdout=subprocess.PIPE, stderr=stderr, env=environment(plugin), cwd=ROOT, text=True,
         )  # fmt: skip
 
 
 class Served:
     """A running gateway and what tests do with it. Every dataset that is made here has an account of its own."""
 
-    def __init__(self, state: Path, plugin: Path) -> None:
-        self.state, self.plugin = state, plugin
+    def __init__(self, state: Path, plugin: Path, *, start: Callable[..., Any] = start) -> None:
+        self.state, self.plugin, self.start = state, plugin, start
         self.log = state.with_name(state.name + ".log")
         self.process = start(state, plugin, log=self.log)
         assert self.process.stdout is not None
@@ -176,7 +186,7 @@ class Served:
 
     def restarted(self) -> "Served":
         """Another gateway on the same state."""
-        return Served(self.state, self.plugin)
+        return Served(self.state, self.plugin, start=self.start)
 
     def _close(self) -> None:
         for client in (self.steward, self.analyst, self.officer, self.auditor):

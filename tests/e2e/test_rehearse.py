@@ -1,11 +1,14 @@
 """A rehearsal on a released table, from the command line against a real gateway: free, in the clear, and checked."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from synthgate.cli import rehearsal
 from synthgate.cli.main import app
 from synthgate.cli.rehearsal import BANNER
 from synthgate.release import Release, ReleaseState
@@ -27,6 +30,45 @@ def rehearsed(served: Served, role: str, *words: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.output
 
 
+@contextmanager
+def hidden(served: Served) -> Iterator[Path]:
+    """The dataset's private rows where no rehearsal could find them, which is yielded."""
+    rows, away = served.state / "rows" / "rehearsed", served.state.with_name("away")
+    assert any(rows.glob("*.parquet"))
+    rows.rename(away)
+    try:
+        yield away
+    finally:
+        away.rename(rows)
+
+
+RUN = ("--engine", "independent", "--rows", "300", "--json")
+
+
+@pytest.mark.guarantee("rehearsal")
+def test_it_needs_no_private_row(served: Served, source: Release) -> None:
+    with hidden(served):
+        code, out, shown = rehearsed(served, "analyst", source.id, *RUN)
+    assert code == 0, shown
+    (tried,) = json.loads(out)["runs"]
+    assert (tried["failure"], bool(tried["scores"])) == ("", True)
+
+
+@pytest.mark.guarantee("rehearsal")
+def test_one_that_reads_private_rows_is_convicted(
+    served: Served, source: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault (`planted_rehearsal`) goes unseen where the rows are, and fails where they are not."""
+    monkeypatch.setattr(rehearsal, "REHEARSAL", "tests.e2e.planted_rehearsal")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PLANTED_ROWS", str(served.state / "rows" / "rehearsed"))
+    code, _, shown = rehearsed(served, "analyst", source.id, *RUN)
+    assert code == 0, shown
+    with hidden(served):
+        assert rehearsed(served, "analyst", source.id, *RUN)[0] != 0
+
+
+@pytest.mark.guarantee("rehearsal")
 def test_engines_are_compared_on_released_rows_and_nothing_is_charged(
     served: Served, source: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

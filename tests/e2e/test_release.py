@@ -132,7 +132,7 @@ def test_the_attestation_holds_offline(served: Served, story: Story, data: Path)
     assert any("decision 1 of 3" in sentence for sentence in found.statement.not_covered)
     (commit,) = [e for e in served.steward.entries(story.name) if e.kind is EntryKind.COMMIT]
     assert (found.origin.ledger.sequence, found.origin.ledger.digest) == (commit.sequence, commit.digest)
-    assert found.origin.policy.digest == EXACT_POLICY.digest
+    assert (found.origin.policy.digest, found.origin.policy.version) == (EXACT_POLICY.digest, EXACT_POLICY.version)
     assert served.fingerprint in signed.envelope.decode()
 
 

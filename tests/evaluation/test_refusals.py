@@ -119,7 +119,7 @@ def _convicted(name: str, draw: Draw) -> bool:
 DRAWS = (
     3,
     pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-    pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(1_800)]),
+    pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
 )
 
 

@@ -1,6 +1,7 @@
 """What the suites of the stores share: the stores under test, a clock that ticks, accounts and charges."""
 
 import itertools
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from synthgate.budget import PrivacyBudget
 from synthgate.ledger import Account, Charge
 from tests import postgres
 
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""The folder for SQLite's files where no test cuts the power: on a disk each commit waits for it."""
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda folder: MemoryStore(clock=ticking()),

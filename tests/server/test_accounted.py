@@ -196,6 +196,7 @@ def test_a_release_is_judged_inside_its_epsilon(gateway: Gateway, clock: Clock) 
     assert isinstance(found.origin, Judged)
     assert found.origin.decision == Decision(number=0, allowed=0, unaccounted=False)
     assert found.origin.policy.rules == POLICY.concrete(DOMAIN)
+    assert found.origin.policy.version == POLICY.version
 
     with gateway.store.begin() as tx:
         assert tx.releases.verdicts("people") == 0

@@ -35,6 +35,7 @@ def spec(folder: Path, **more: Any) -> dict[str, Any]:
     return {"domain": DOMAIN.to_dict(), "table": str(surrogate(folder)), **plain, **more}
 
 
+@pytest.mark.guarantee("rehearsal")
 @pytest.mark.parametrize(("units", "max_rows"), [(500, 1), (200, 4), (101, 5)])
 def test_a_surrogate_is_dealt_into_units_of_which_a_fifth_is_held_out(
     tmp_path: Path, units: int, max_rows: int

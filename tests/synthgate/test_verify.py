@@ -58,7 +58,7 @@ ATTESTATION = Attestation(
         weakened_by=(),
     ),
     origin=Judged(
-        policy=PinnedPolicy(name="default", digest=EXACT_POLICY.digest, rules=EXACT_POLICY.rules),
+        policy=PinnedPolicy(name="default", digest=EXACT_POLICY.digest, rules=EXACT_POLICY.rules, version=3),
         decision=Decision(number=1, allowed=3),
         ledger=LedgerPosition(account="people", sequence=3, digest="a" * 64, head="b" * 64),
     ),
@@ -116,6 +116,21 @@ def test_an_attestation_from_before_approvals_were_bound_reads_as_it_did(table):
     document["predicate"]["approvals"] = ["olga"]
     found = verify(table, sealed(canonical_json(document)), KEY)
     assert found == replace(ATTESTATION, approvals=("olga",))
+
+
+def test_an_attestation_from_before_versions_were_attested_reads_as_it_did(table):
+    document = json.loads(ATTESTATION.to_statement_bytes())
+    assert document["predicate"]["policy"].pop("version") == 3
+    found = verify(table, sealed(canonical_json(document)), KEY)
+    assert found.origin.policy == replace(ATTESTATION.origin.policy, version=None)
+    assert found.to_statement() == document
+
+
+@pytest.mark.parametrize("version", [None, True, 0, -1, 1.0, "3"])
+def test_a_policy_s_version_is_a_whole_number(table, version):
+    document = json.loads(ATTESTATION.to_statement_bytes())
+    document["predicate"]["policy"]["version"] = version
+    assert step(table, sealed(canonical_json(document))) == 4
 
 
 def test_a_derived_sample_is_attested_as_one(table):

@@ -27,8 +27,8 @@ def test_counting_batch_by_batch() -> None:
     codes, t = [rng.integers(0, size, 500) for size in (3, 5, 2)], rng.integers(0, 4, 500)
     pairs, star = PairCounts((3, 5, 2), 4), StarCounts([np.arange(3), np.arange(5), np.arange(2)], 4)
     for part in (slice(0, 123), slice(123, 500)):
-        pairs.add([c[part] for c in codes], t[part])
-        star.add([c[part] for c in codes], t[part])
+        pairs.add(pairs.of([c[part] for c in codes], t[part]))
+        star.add(star.of([c[part] for c in codes], t[part]))
     for a, b in pairs.pairs:
         shape = (codes[a].max() + 1, codes[b].max() + 1, 4)
         assert (pairs[a, b] == count([codes[a], codes[b], t], shape)).all()

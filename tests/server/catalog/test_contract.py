@@ -90,6 +90,10 @@ def test_releases_are_listed_in_order_and_filtered(registered: Store) -> None:
         assert listed(dataset="randhie", states=(ReleaseState.TRAINING, ReleaseState.FAILED)) == ["z"]
         assert listed(dataset="nowhere") == []
         assert listed(states=(ReleaseState.PENDING,), limit=1) == ["a"]
+        assert listed(after="z") == ["a", "m"] and listed(after="z", dataset="randhie") == ["m"]
+        assert listed(after="a", limit=1) == ["m"] and listed(after="m") == []
+        with pytest.raises(NotFound):
+            listed(after="nobody")
         assert listed(limit=2) == ["z", "a"] and listed(limit=9) == ["z", "a", "m"]
 
 

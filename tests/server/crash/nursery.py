@@ -16,6 +16,9 @@ from dp_models.mechanisms import accounting
 from server import binding, pricing
 from server.ledger import meter
 from synthgate.budget import PrivacyBudget
+from synthgate.dataset import PublicSizes
+from synthgate.domain import Domain
+from synthgate.ledger import Account
 from synthgate.policy import VerdictKind
 from tests.server.composed import DOMAIN, START
 from tests.server.crash.lives import EPSILON, SIZES, live
@@ -48,15 +51,15 @@ class Nursery:
         self._errors.close()
 
 
-def warm() -> None:
+def warm(account: Account, domain: Domain, sizes: PublicSizes, *, epsilon: float) -> None:
     """Do once what every child would do again: imports, prices and digests. Starts no thread."""
     from dp_models.engines import independent  # noqa: F401
     from dp_models.mechanisms import noise
 
     noise._opendp()
     binding.code()
-    budget = PrivacyBudget.spend(EPSILON, pricing.default_delta(ACCOUNT))
-    priced = pricing.plan("independent", DOMAIN, SIZES, budget, VerdictKind.EXACT)
+    budget = PrivacyBudget.spend(epsilon, pricing.default_delta(account))
+    priced = pricing.plan("independent", domain, sizes, budget, VerdictKind.EXACT)
     accounting.epsilon(priced.event, budget.delta)
     accounting.substitute_one_epsilon(priced.event, budget.delta)
 
@@ -64,7 +67,7 @@ def warm() -> None:
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a life prints belongs to its errors
-    warm()
+    warm(ACCOUNT, DOMAIN, SIZES, epsilon=EPSILON)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

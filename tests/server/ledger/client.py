@@ -1,7 +1,8 @@
 """What the race and the crash tests start as processes: ``python -m tests.server.ledger.client VERB PATH ...``.
 
-race KIND CLIENTS PREFIX ACCOUNT CHARGE
-          print "ready", wait for a line, let CLIENTS threads ask once each, print how many were admitted
+race CLIENTS PREFIX
+          for every line "KIND ACCOUNT CHARGE": print "ready", wait for a line, let CLIENTS threads ask once each, print
+          how many were admitted
 spill     begin, write more than the page cache holds, print "inside", wait for the end
 stream    reserve, audit and remember in one transaction after the other, print each number
 """
@@ -11,10 +12,11 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from server.store import Store
 from server.store_sql import SqlStore
 from synthgate.errors import BudgetExhausted
 from synthgate.ledger import Charge
-from tests.server.ledger.planted import open_store
+from tests.server.ledger.planted import planted
 
 SPILLED = 600
 """Audit records of 10 kB: three times the 2 MB of SQLite's page cache."""
@@ -25,24 +27,27 @@ def say(line: object) -> None:
     sys.stdout.flush()
 
 
-def race(path: str, kind: str, clients: int, prefix: str, name: str, charge: Charge) -> None:
-    store = open_store(kind, path, threads=clients)
+def race(path: str, clients: int, prefix: str) -> None:
+    sound = SqlStore(path)
     together = threading.Barrier(clients, timeout=30)
-
-    def ask(client: int) -> bool:
-        together.wait()
-        try:
-            with store.begin() as tx:
-                tx.ledger.reserve(name, f"{name}-{prefix}-{client}", charge, by=prefix)
-        except BudgetExhausted:
-            return False
-        return True
-
-    say("ready")
-    sys.stdin.readline()
     with ThreadPoolExecutor(clients) as pool:
-        say(sum(pool.map(ask, range(clients))))
-    store.close()
+        for line in sys.stdin:
+            kind, name, amounts = line.split(" ", 2)
+            store, charge = planted(kind, sound, threads=clients), Charge(**json.loads(amounts))
+
+            def ask(client: int, store: Store = store, name: str = name, charge: Charge = charge) -> bool:
+                together.wait()
+                try:
+                    with store.begin() as tx:
+                        tx.ledger.reserve(name, f"{name}-{prefix}-{client}", charge, by=prefix)
+                except BudgetExhausted:
+                    return False
+                return True
+
+            say("ready")
+            sys.stdin.readline()
+            say(sum(pool.map(ask, range(clients))))
+    sound.close()
 
 
 def spill(path: str) -> None:
@@ -69,6 +74,6 @@ def stream(path: str) -> None:
 if __name__ == "__main__":
     verb, where, *rest = sys.argv[1:]
     if verb == "race":
-        race(where, rest[0], int(rest[1]), rest[2], rest[3], Charge(**json.loads(rest[4])))
+        race(where, int(rest[0]), rest[1])
     else:
         {"spill": spill, "stream": stream}[verb](where)

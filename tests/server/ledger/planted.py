@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from server.ledger import rules
 from server.ledger.book import Book
+from server.ledger.memory import MemoryLedger
 from server.store import LedgerAndView, Store, Transaction
-from server.store_sql import SqlStore
 from synthgate.ledger import Balance, Charge, Entry
 
 
@@ -79,10 +79,27 @@ class DeductsAfterwards:
         self.inner.close()
 
 
-def open_store(kind: str, path: str, *, threads: int) -> Store:
-    """A sound or a faulty store over the file. The faulty one that deducts afterwards lets ``threads`` threads check
-    before any of them writes, so that its conviction does not hang on the scheduler."""
-    sound = SqlStore(path)
+@dataclass(frozen=True)
+class EditsHistory:
+    """Tells of its first entry another reason once five were written; every sum stays."""
+
+    inner: Store
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        with self.inner.begin() as tx:
+            written = cast(MemoryLedger, tx.ledger)._entries
+            if len(written) >= 5:
+                written[0] = replace(written[0], reason="another")
+            yield tx
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def planted(kind: str, sound: Store, *, threads: int) -> Store:
+    """The store, sound or made faulty. The fault that deducts afterwards lets ``threads`` threads check before any of
+    them writes, so that its conviction does not hang on the scheduler."""
     if kind == "deducts-afterwards":
         return DeductsAfterwards(sound, threading.Barrier(threads, timeout=30).wait)
     return ForgetsReserved(sound) if kind == "forgets-reserved" else sound
