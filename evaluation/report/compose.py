@@ -13,11 +13,11 @@ from evaluation.report.shown import shown
 from synthgate.attacker import Attacker
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
+from synthgate.plain import PRIORS
 from synthgate.policy import EPSILON, Finding, Outcome, Policy, Rule, Verdict
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
-PRIORS = (0.01, 0.1, 0.5, 0.9)
 SCOPES = {
     Scope.GENERATOR: "the generator's output; not the verdict about it",
     Scope.RELEASE: "the release, verdict included",

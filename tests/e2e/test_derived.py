@@ -114,6 +114,13 @@ def test_replicates_are_asked_for_fetched_verified_and_combined(
     low, high = combined.interval(0.9)
     assert low < combined.value < high
 
+    for release, words in ((source.id, "passed the rules of policy"), (found["id"], f"model of release {source.id}")):
+        out = tmp_path / f"{release}.html"
+        given = ["--state", str(served.state), "--role", "analyst", "release", "summary", release, "-o", str(out)]
+        made = CliRunner().invoke(app, given)
+        assert made.exit_code == 0, made.output
+        assert words in out.read_text()
+
     csv = served.analyst.download(found["id"], tmp_path / "replicates.csv").read_text().splitlines()
     assert csv[0].startswith('"_replicate","age"')
     assert len(csv) == 1 + 10 * source.rows
