@@ -184,6 +184,9 @@ def _ranges(present: pa.ChunkedArray) -> list[tuple[str, int]]:
     numbers = pc.cast(pc.cast(present, pa.int64()) if moments else present, pa.float64(), safe=False)
     ends = pc.min_max(numbers).as_py()
     low, wide = ends["min"], (ends["max"] - ends["min"]) / MAX_BARS or 1.0
+    whole = pa.types.is_integer(present.type)
+    if whole:
+        wide = float(-(-(ends["max"] - ends["min"] + 1) // MAX_BARS))
     places = pc.min_element_wise(pc.floor(pc.divide(pc.subtract(numbers, low), wide)), float(MAX_BARS - 1))
     counts = {int(place): count for place, count in _counts(places)}
     edges = [low + i * wide for i in range(MAX_BARS + 1)]
@@ -192,6 +195,10 @@ def _ranges(present: pa.ChunkedArray) -> list[tuple[str, int]]:
         texts = [str(point.date()) for point in points]
     else:
         texts = [f"{edge:.4g}" for edge in edges]
+    if whole:
+        pairs = [(low + i * wide, low + (i + 1) * wide - 1) for i in range(MAX_BARS) if low + i * wide <= ends["max"]]
+        labels = [f"{a:.10g} to {min(b, ends['max']):.10g}" if b > a else f"{a:.10g}" for a, b in pairs]
+        return [(label, counts.get(i, 0)) for i, label in enumerate(labels)]
     return [(f"{texts[i]} to {texts[i + 1]}", counts.get(i, 0)) for i in range(MAX_BARS)]
 
 

@@ -27,8 +27,9 @@ dd { margin: 0; }
 ul { margin: 0; padding-left: 20px; }
 li { margin: 4px 0; }
 table { border-collapse: collapse; }
-.beliefs th, .beliefs td { padding: 6px 0 6px 22px; border-bottom: 1px solid var(--line); text-align: right; }
-.beliefs th { padding-left: 0; text-align: left; font-weight: 400; color: var(--soft); }
+.beliefs th, .beliefs td { padding: 6px 0 6px 22px; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
+.beliefs th { white-space: normal; padding-left: 0; text-align: left; font-weight: 400; color: var(--soft); }
 .columns { columns: 3 270px; column-gap: 28px; }
 figure { margin: 0 0 22px; break-inside: avoid; }
 figcaption { font-weight: 600; border-bottom: 1px solid var(--line); padding-bottom: 3px; margin-bottom: 6px;

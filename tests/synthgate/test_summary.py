@@ -37,7 +37,8 @@ def test_shares_are_those_of_the_released_rows() -> None:
     assert [(b.label, b.share) for b in shown("ill").bars] == [("false", 0.625), ("true", 0.25)]
     assert shown("ill").missing == 0.125
     age = shown("age")
-    assert (len(age.bars), age.others, age.kind) == (MAX_BARS, 0, "numbers")
+    assert (len(age.bars), age.others, age.kind) == (10, 0, "numbers")
+    assert (age.bars[0].label, age.bars[-1].label, age.bars[0].share) == ("0 to 3", "36 to 39", 0.1)
     assert sum(b.share for b in age.bars) == pytest.approx(1.0)
     town = shown("town")
     assert (len(town.bars), town.others) == (MAX_BARS, 20 - MAX_BARS)
