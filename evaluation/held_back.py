@@ -52,10 +52,11 @@ def about(count: int, of: int | None = None) -> str:
 
 
 def held(count: int, of: int) -> int:
-    """A count among ``of`` as figures that are shown are computed: none for fewer than ten, all where fewer than ten
-    are left, else to the nearest ten."""
+    """A count among ``of`` as figures that are shown are computed of it: five for fewer than ten, all but five where
+    fewer than ten are left, else to the nearest ten."""
     if count < MIN_CELL or of - count < MIN_CELL:
-        return 0 if count < MIN_CELL else of
+        few = min(MIN_CELL, of) // 2
+        return few if count < MIN_CELL else of - few
     return min(tens(count), of)
 
 
@@ -70,8 +71,11 @@ def coarse(value: float, rows: int) -> float:
 
 
 def of_tens(hits: float, rows: int) -> float:
-    """The share of ``hits`` among ``rows`` as it is shown."""
-    return round(held(round(hits), rows) / max(rows, 1), DECIMALS)
+    """The share of ``hits`` among ``rows`` as it is shown: 0 for fewer than ten of them, 1 where fewer than ten are
+    left, else of the nearest ten."""
+    if hits < MIN_CELL or rows - hits < MIN_CELL:
+        return 0.0 if hits < MIN_CELL else 1.0
+    return round(min(tens(round(hits)) / rows, 1.0), DECIMALS)
 
 
 def beside(ours: Counts, theirs: Counts, *, rows: int) -> Beside | None:

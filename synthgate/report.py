@@ -53,7 +53,7 @@ class Score:
     def as_shown(self) -> "Score":
         """The score as a report shows it, with `DECIMALS` decimals at most."""
         numbers = (self.value, self.low, self.high) if self.shown is None else self.shown
-        value, low, high = (round(n, DECIMALS) if _finite(n) is not None else n for n in numbers)
+        value, low, high = (round(n, DECIMALS) + 0.0 if _finite(n) is not None else n for n in numbers)
         return replace(self, value=value, low=low, high=high, shown=None)
 
     @property

@@ -78,6 +78,7 @@ def number(value: float) -> str:
     """Three decimals (three digits where it is huge), a real minus sign; a dash for what could not be told."""
     if not math.isfinite(value):
         return "–"
+    value = round(value, 3) + 0.0  # no minus before a zero
     return f"{value:.3f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.3g}".replace("-", "−")
 
 

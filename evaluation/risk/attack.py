@@ -16,7 +16,7 @@ import pandas as pd
 from anonymeter.stats.confidence import EvaluationResults
 
 from evaluation.base import Comparison, Units
-from evaluation.held_back import about, held
+from evaluation.held_back import MIN_CELL, about, held
 from evaluation.risk.intervals import Interval, independent_difference
 from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
@@ -65,8 +65,10 @@ class Tally:
         main, control, naive = (about(n, self.attacks) for n in (self.main, self.control, self.naive))
         words = [
             f"{self.attacks} attacks; successes: {main} on trained units, {control} on control units, "
-            f"{naive} by naive guesses; anonymeter's ratio {self.seen.ratio:.2f}"
+            f"{naive} by naive guesses"
         ]
+        if self.attacks - self.control >= MIN_CELL:
+            words.append(f"anonymeter's ratio {self.seen.ratio:.2f}")
         if self.main < self.naive:
             words.append("uninformative: weaker than naive guesses, which is normal under differential privacy")
         words += filter(None, remarks)

@@ -25,8 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
-from evaluation.held_back import about, coarse
-from evaluation.held_back import held as hidden
+from evaluation.held_back import MIN_CELL, about, coarse, tens
 from evaluation.risk.attack import shortage, untold
 from evaluation.risk.intervals import ONE_SIDED
 from evaluation.tables import Floats
@@ -162,9 +161,13 @@ def judge(
                  shown=_shown(found, half, scale, rows))  # fmt: skip
 
 
+def _tens(exposure: float) -> int:
+    return tens(round(exposure)) if exposure >= MIN_CELL else 0
+
+
 def _shown(found: Exposure, half: float, scale: float, rows: int) -> tuple[float, float, float]:
     """What a report shows, of rows rounded to ten."""
-    some = replace(found, trained=hidden(round(found.trained), rows), held=hidden(round(found.held), rows))
+    some = replace(found, trained=_tens(found.trained), held=_tens(found.held))
     value, half = coarse(some.excess * scale / rows, rows), coarse(half, rows)
     return value, value - half, value + half
 

@@ -20,7 +20,7 @@ from evaluation.groups import choose_groups
 from evaluation.held_back import MIN_CELL
 from evaluation.risk.attack import untold
 from evaluation.utility.coded import Codes, cells, coded, distance, share
-from evaluation.utility.shown import Shown, as_shown
+from evaluation.utility.shown import MANY, Shown, as_shown
 from synthgate.report import Better
 
 MAX_GROUPS = 100
@@ -39,7 +39,7 @@ class KMarginal:
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Exact figures. The details give under ``percents`` and ``subsamples`` what subsamples score; null where one
-        has fewer than ten rows."""
+        has fewer than ten rows, and of fewer than ten groups, whose few counts would follow."""
         tables = coded(comparison)
         rows = len(comparison.train)
         if len(comparison.sample) == 0 or rows < LEAST_ROWS:
@@ -70,7 +70,9 @@ class KMarginal:
                 f"fresh rows at about {expected:.3g} %, or less where cells are sparse",
             ),
         )
-        told = [round(s) if n >= MIN_CELL else None for n, s in zip(sizes, subsamples, strict=True)]
+        told = [
+            round(s) if n >= MIN_CELL and len(groups) >= MANY else None for n, s in zip(sizes, subsamples, strict=True)
+        ]
         told_of = {NAMES[0]: None if near is None else round(1_000 * (1 - near)), NAMES[1]: percent}
         details = {"percents": list(PERCENTS), "subsamples": told}
         return Findings(scores=as_shown(scores, told_of), details=details)

@@ -51,7 +51,7 @@ class Ranges:
         rounded = np.abs(answers[:, 0] - [of_tens(share * rows, rows) for share in answers[:, 1]])
         note = f"mean of {QUERIES:,} queries; largest {coarse(rounded.max(), rows):g}"
         if len(comparison.holdout):
-            note += f"; {real:.3f} between holdout and training"
+            note += f"; {coarse(real, rows):g} between holdout and training"
         points = (0.5, 0.9, 0.99)
         details = {"quantiles": list(points), "errors": [coarse(q, rows) for q in np.quantile(rounded, points)]}
         scores = as_shown((exact(self.name, mean, note=note),), {self.name: float(rounded.mean())})
