@@ -22,6 +22,7 @@ from evaluation.base import Comparison
 from evaluation.fairness.shares import GroupShares
 from evaluation.registry import Registry, default
 from evaluation.report import compose
+from evaluation.risk.attack import Tally
 from evaluation.run import compare
 from evaluation.tables import normalise
 from evaluation.utility.association import Association
@@ -179,3 +180,32 @@ def test_exact_shares_of_columns_are_told_apart(monkeypatch: pytest.MonkeyPatch)
     finally:
         _report.cache_clear()
     assert {place.rpartition(".")[2] for place in apart} >= {"tv", "distance"}
+
+
+def _one_column(rare: int) -> dict[str, str]:
+    """The numbers of the document about a table of nothing but the rare value."""
+    domain = Domain(columns=DOMAIN.columns[:1])
+    tables = {"train": (TRAIN, rare, 1), "holdout": (HOLDOUT, 1, 2), "sample": (SAMPLE, 60, 3)}
+    frames = {name: _table(*how)[["hiv"]] for name, how in tables.items()}
+    report = compare(Comparison(domain=domain, **frames), seed=bytes(32), progress=lambda _: None)
+    return dict(_numbers(_document(report)["scores"])) | dict(_numbers(_document(report)["details"]))
+
+
+@pytest.mark.guarantee("report-holds-back")
+def test_a_table_of_one_column_tells_no_count_under_ten() -> None:
+    """Every score follows from one count there, that of models, of subsamples and of attacks too."""
+    told = [_one_column(rare) for rare in RARE]
+    places = {p for p in set().union(*told) if "membership" not in p}
+    assert {p for p in places if len({each.get(p) for each in told}) > 1} == set()
+
+
+@pytest.mark.guarantee("report-holds-back")
+@pytest.mark.parametrize("of", [30, 300, 2_000])
+def test_successes_of_attacks_are_shown_alike_up_to_nine(of: int) -> None:
+    """Counts and their interval: nothing tells 0 from 9 successes, nor 0 from 9 failures."""
+    few = {Tally(attacks=of, main=n, control=0, naive=n).score("risk.linkability").as_shown() for n in range(10)}
+    most = {Tally(attacks=of, main=of - n, control=of, naive=of).score("x").as_shown() for n in range(10)}
+    assert {(s.value, s.low, s.high) for s in few} == {(s.value, s.low, s.high) for s in most}
+    assert len({(s.value, s.low, s.high) for s in few | most}) == 1
+    exact = [Tally(attacks=of, main=n, control=0, naive=n).score("x") for n in range(10)]
+    assert len({(round(s.value, 3), round(s.high, 3)) for s in exact}) > 5, "the exact ones tell them"

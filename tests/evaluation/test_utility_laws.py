@@ -221,7 +221,7 @@ def test_every_declared_target_is_predicted_by_both_learners() -> None:
     assert models["last", "linear"]["measure"] == "R squared"
     assert models["last", "linear"]["synthetic"] > 0.9
     worst = max(m["real"] - m["synthetic"] for m in models.values())
-    assert found["utility.tstr_gap_worst"].value == pytest.approx(worst)
+    assert found["utility.tstr_gap_worst"].value == pytest.approx(worst, abs=0.001)
 
 
 def test_a_target_that_cannot_be_told_is_not_passed_over() -> None:
