@@ -158,10 +158,11 @@ def covered(engine: str, number: int, asked: argparse.Namespace) -> dict[str, di
         "replicates": [population.estimates(t) for t in drawn],
         "plain": [population.estimates(model.sample(asked.rows, generator=generator)) for _ in range(asked.replicates)],
     }
+    ratio = asked.rows / sizes.train_rows
     found: dict[str, dict[str, tuple[bool, float]]] = {way: {} for way in (*ways, "naive")}
     for name, true in population.truth().items():
         for way, made in ways.items():
-            low, high = combine(e[name] for e in made).interval(0.9)
+            low, high = combine((e[name] for e in made), rows_ratio=ratio).interval(0.9)
             found[way][name] = (low <= true <= high, high - low)
         one = ways["plain"][0][name]
         half = 1.6449 * one.variance**0.5

@@ -31,6 +31,12 @@ def by_name(points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
     return found
 
 
+def own(name: str) -> bool:
+    """Whether an engine is one of this project's, which the audit attacks; a plug-in's is not."""
+    point = installed().get(name)
+    return point is not None and point.value.partition(":")[0].startswith("dp_models.")
+
+
 def names() -> tuple[str, ...]:
     """The names that a request may carry, in alphabetical order."""
     return tuple(sorted((Auto().name, *installed())))

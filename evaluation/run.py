@@ -6,17 +6,21 @@ is a score that is not conclusive, which no rule accepts.
 
 import hmac
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evaluation.base import Comparison
+from evaluation.base import Comparison, Findings, Metric
 from evaluation.registry import Registry, default
+from evaluation.risk.attack import untold
 from evaluation.tables import read
 from synthgate.domain import Domain
 from synthgate.report import Report, Score
+
+FAILED = "the metric failed, after the verdict was decided without it"
 
 
 def evaluate(
@@ -69,16 +73,23 @@ def load(
 
 
 def compare(
-    comparison: Comparison, *, seed: bytes, progress: Callable[[str], None], registry: Registry | None = None
+    comparison: Comparison,
+    *,
+    seed: bytes,
+    progress: Callable[[str], None],
+    registry: Registry | None = None,
+    tolerant: bool = False,
 ) -> Report:
-    """The same for frames that are read and normalised already (see `evaluation.tables`)."""
+    """The same for frames that are read and normalised already (see `evaluation.tables`). Where ``tolerant``, a metric
+    that fails is a score of its name that is not conclusive, and the others go on: for a verdict that was decided
+    without them, and that their failing must not take back."""
     scores: list[Score] = []
     details: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     for metric in default() if registry is None else registry:
         progress(metric.name)
         start = time.perf_counter()
-        findings = metric.measure(comparison, generator=keyed(seed, metric.name))
+        findings = _measured(metric, comparison, keyed(seed, metric.name), tolerant=tolerant)
         seconds[metric.name] = time.perf_counter() - start
         scores += findings.scores
         if findings.details:
@@ -87,6 +98,16 @@ def compare(
     if len(set(names)) != len(names):
         raise ValueError("two metrics give a score of the same name")
     return Report(scores=tuple(scores), details=details, seconds=seconds)
+
+
+def _measured(metric: Metric, comparison: Comparison, generator: np.random.Generator, *, tolerant: bool) -> Findings:
+    try:
+        return metric.measure(comparison, generator=generator)
+    except Exception:  # memory that ran out included
+        if not tolerant:
+            raise
+        traceback.print_exc()  # to the worker's private log: its words may quote a cell
+        return Findings(scores=(untold(metric.name, FAILED),))
 
 
 def keyed(seed: bytes, label: str) -> np.random.Generator:

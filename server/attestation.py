@@ -28,7 +28,8 @@ REPORT_NOT_COVERED = (
     " they do because of it, such as a revocation."
 )
 FAILURE_NOT_COVERED = (
-    "That a job ends without a result (out of memory or time, or by a fault) looks like a refusal and is not covered."
+    "That a job ends without a result (out of memory or time, or by a fault) before the noisy margin is drawn looks "
+    "like a refusal and is not covered."
 )
 SALT_TYPE = "application/vnd.synthgate.salt.v1"
 

@@ -17,8 +17,10 @@ from typing import Any
 
 from dp_models.base import Plan
 from dp_models.mechanisms.accounting import epsilon
+from dp_models.registry import own
 from server import checkpoints, pricing
 from server.accounts import grant
+from server.after_verdict import REPORT, decided_before, plain
 from server.attempts import Run, advance, at_rest_afterwards, attempt, check_wanted, kept
 from server.attestation import statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
@@ -140,10 +142,14 @@ def _evaluate(
         "sample": str(sample.absolute()),
         **_verdict(gateway, record, dataset),
     }
-    judged = run("evaluate", spec, gateway.settings.evaluate_timeout_s)
+    folder = work / "evaluate"
+    try:
+        judged = run("evaluate", spec, gateway.settings.evaluate_timeout_s)
+    except runner.JobFailed as failure:
+        judged = decided_before(failure, folder, record)
     if judged["sample_sha256"] != sha256:
         raise runner.JobFailed(runner.Reason.CRASHED)
-    return Report.from_dict(json.loads((work / "evaluate" / "report.json").read_bytes()))
+    return Report.from_dict(json.loads((folder / REPORT).read_bytes()))
 
 
 def _verdict(gateway: Gateway, record: ReleaseRecord, dataset: DatasetRecord) -> Mapping[str, Any]:
@@ -187,11 +193,15 @@ def _keep_report(
         "decision": "inside the epsilon, and not counted" if record.accounted else number,
     }  # fmt: skip
     spec = {
-        "report": str((work / "evaluate" / "report.json").absolute()), "facts": facts,
+        "report": str((work / "evaluate" / REPORT).absolute()), "facts": facts,
         "title": f"Release {release.id} of {release.dataset}", "verdict": verdict.to_dict(),
         "statement": claim.to_dict(), "domain": dataset.dataset.domain.to_dict(), "policy": record.policy.to_dict(),
+        "audited": own(release.engine), "tick_s": gateway.settings.verdict_tick_s,
     }  # fmt: skip
-    run("render", spec, gateway.settings.evaluate_timeout_s)
+    try:
+        run("render", spec, gateway.settings.evaluate_timeout_s)
+    except runner.JobFailed as failure:
+        plain(failure, work / "render", record, spec)
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
     stored = gateway.artifacts.put(work / "render" / "report.json")

@@ -11,8 +11,12 @@ which hold for noise-aware replicates of private tables as well (Räisä, Jälk�
 off because b contains the sampling of the replicates, which says nothing of the population.
 
 Estimated from few replicates that difference may come out too small, or negative. It cannot be smaller than what the
-rows that were trained on leave open without any noise, which is ``vbar`` times the rows of a replicate over these; then
-that is the variance, with m - 1 degrees of freedom (compare Reiter 2002, who does so where it is negative).
+rows that were trained on leave open without any noise, which is ``vbar`` times the rows of a replicate over these, and
+what few replicates leave open, b/m; then the sum of both is the variance, with m - 1 degrees of freedom (compare Reiter
+2002, who does so where it is negative).
+
+How many rows a replicate has for each that was trained on hangs on the table's public size and on what was asked for.
+The attestation of the replicates says both, and `rows_ratio` reads it there: there is no number that is right for all.
 
 The rules need analyses that are about normal, such as means, shares, coefficients. Samples of one fitted model alone
 carry neither the noise nor the parameters' uncertainty: intervals from them are too narrow, by any rule.
@@ -22,11 +26,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from synthgate.dataset import HOLDOUT_SHARE
+from synthgate.attestation import Attestation, Derived
 from synthgate.errors import InvalidArgument
-
-ROWS_RATIO = 1 / (1 - HOLDOUT_SHARE)
-"""Rows of a replicate over rows that were trained on, where nobody asked for another number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,19 @@ class Combined:
         return self.value - half, self.value + half
 
 
-def combine(estimates: Iterable[Estimate], *, rows_ratio: float = ROWS_RATIO) -> Combined:
-    """Combine the estimates of all replicates. ``rows_ratio``: rows of a replicate over rows trained on.
+def rows_ratio(attestation: Attestation) -> float:
+    """The rows of a replicate over the rows that were trained on (their public number), for `combine`.
+
+    Raises InvalidArgument for the attestation of anything but replicates."""
+    origin = attestation.origin
+    if not isinstance(origin, Derived) or not origin.derivation.replicates:
+        raise InvalidArgument("this is no attestation of replicates; fetch that of the release that has them")
+    return origin.derivation.rows / attestation.statement.sizes.train_rows
+
+
+def combine(estimates: Iterable[Estimate], *, rows_ratio: float) -> Combined:
+    """Combine the estimates of all replicates. ``rows_ratio``: rows of a replicate over rows trained on, as
+    the function of that name reads it off the attestation of the replicates.
 
     Raises InvalidArgument for fewer than two estimates, and for numbers that are not finite or variances below zero.
     """

@@ -5,9 +5,14 @@ A score carries a one-sided interval and says which direction is better; whoever
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+BANNER = "exact comparisons with private records; not differentially private; do not forward"
+"""What stands above and below every form of a report."""
+DECIMALS = 3
+"""With how many decimals a report shows a score, at most."""
 
 
 class Better(StrEnum):
@@ -31,6 +36,9 @@ class Score:
 
     ``conclusive`` is false where the work stopped before it could tell. ``note`` explains how the figure came about
     (attacks made, queries exhausted, a naive baseline) and never quotes a cell.
+
+    ``shown`` is value, low and high as a report shows them where that is more than rounding: a rule reads the exact
+    ones, from which counts of few people may follow. NaN where nothing can be shown.
     """
 
     name: str
@@ -40,6 +48,13 @@ class Score:
     better: Better
     conclusive: bool = True
     note: str = ""
+    shown: tuple[float, float, float] | None = None
+
+    def as_shown(self) -> "Score":
+        """The score as a report shows it, with `DECIMALS` decimals at most."""
+        numbers = (self.value, self.low, self.high) if self.shown is None else self.shown
+        value, low, high = (round(n, DECIMALS) + 0.0 if _finite(n) is not None else n for n in numbers)
+        return replace(self, value=value, low=low, high=high, shown=None)
 
     @property
     def pessimistic(self) -> float:
@@ -56,7 +71,9 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; what is no finite number becomes null."""
         numbers = {k: _finite(getattr(self, k)) for k in ("value", "low", "high")}
-        told = {"better": str(self.better), "conclusive": self.conclusive, "note": self.note}
+        told: dict[str, Any] = {"better": str(self.better), "conclusive": self.conclusive, "note": self.note}
+        if self.shown is not None:
+            told["shown"] = [_finite(n) for n in self.shown]
         return {"name": self.name, **numbers, **told}
 
     @classmethod
@@ -64,12 +81,14 @@ class Score:
         """Read a score; what is no finite number becomes NaN, which no rule accepts."""
         read = {k: _finite(document[k]) for k in ("value", "low", "high")}
         numbers = {k: math.nan if number is None else number for k, number in read.items()}
+        shown = document.get("shown")
         return cls(
             name=document["name"],
             **numbers,
             better=Better(document["better"]),
             conclusive=document["conclusive"] is True,
             note=document.get("note", ""),
+            shown=None if shown is None else _triple(shown),
         )
 
 
@@ -108,6 +127,12 @@ class Report:
         """Read a report, or the JSON form of a rendered one, which holds it and more."""
         scores = tuple(Score.from_dict(s) for s in document["scores"])
         return cls(scores=scores, details=document["details"], seconds=document["seconds"])
+
+
+def _triple(numbers: Any) -> tuple[float, float, float]:
+    """Three numbers; what is no finite one becomes NaN."""
+    value, low, high = (math.nan if n is None else n for n in map(_finite, numbers))
+    return value, low, high
 
 
 def _finite(value: Any) -> float | None:

@@ -31,8 +31,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.fairness.groups import Grouping, groupings
+from evaluation.held_back import coarse, of_tens
 from evaluation.risk.attack import untold
 from evaluation.utility.learners import Tasks, boosted, limited, tasks
+from evaluation.utility.shown import as_shown
 from synthgate.domain import Kind
 from synthgate.report import Score
 
@@ -91,7 +93,8 @@ class GroupPrediction:
             grouped = groupings(domain, (frames[2],), without=target)
             models += [_compare(told, (ours, theirs), grouping, looks) for grouping in grouped]
         scores = tuple(_score(name, looks.get(name), shortage) for name in NAMES)
-        return Findings(scores=scores, details={"models": models})
+        shown = {score.name: round(score.value, 2) if score.usable else None for score in scores}
+        return Findings(scores=as_shown(scores, shown), details={"models": models})
 
 
 def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, looks: Looks) -> dict[str, Any]:
@@ -103,7 +106,8 @@ def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, 
         inside = np.isin(places, large)
         losses = tuple(_losses(told, p)[inside] for p in predicted)
         means = [rates(loss, places[inside]) for loss in losses]
-        entry["groups"] = [[grouping.labels[g], round(means[0][g], 6), round(means[1][g], 6)] for g in means[0]]
+        rounded = [_rounded(told, mean, places[inside]) for mean in means]
+        entry["groups"] = [[grouping.labels[g], rounded[0][g], rounded[1][g]] for g in means[0]]
         worst = max(means[0], key=lambda g: means[0][g] - means[1][g])
         what = f"{told.target.name} of {grouping.labels[worst]}"
         gap = means[0][worst] - means[1][worst]
@@ -116,7 +120,7 @@ def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, 
         if told_of:
             look, ours, theirs = max(told_of, key=lambda f: f[0].excess)
             _keep(looks, name, look)
-            entry[name.partition(".")[2]] = [round(ours, 6), round(theirs, 6)]
+            entry[name.partition(".")[2]] = [round(ours, 2), round(theirs, 2)]
     return entry
 
 
@@ -137,6 +141,15 @@ def _differ(
         ours,
         theirs,
     )
+
+
+def _rounded(told: Tasks, means: dict[int, float], places: Codes) -> dict[int, float]:
+    """Losses of groups as they are shown: of counts rounded to ten where they are shares of wrong answers."""
+    sizes = dict(zip(*(found.tolist() for found in np.unique(places, return_counts=True)), strict=True))
+    return {
+        group: of_tens(mean * sizes[group], sizes[group]) if told.classify else coarse(mean, sizes[group])
+        for group, mean in means.items()
+    }
 
 
 def rates(values: Floats, places: Codes) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from evaluation.report.compose import compose
 from evaluation.report.document import Document
+from evaluation.report.judged import House
 from evaluation.report.render import decision_page, page
 
-__all__ = ["Document", "compose", "decision_page", "page"]
+__all__ = ["Document", "House", "compose", "decision_page", "page"]

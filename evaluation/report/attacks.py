@@ -7,13 +7,19 @@ from itertools import accumulate
 
 from evaluation.report import words
 from evaluation.report.document import Attack, Criterion, Line
+from evaluation.report.judged import Judged
 from evaluation.rules import by_score
+from synthgate.accounted import allowed_copies, attack_targets, copy_targets
 from synthgate.domain import Domain
-from synthgate.policy import COPIES, INFERENCE, LINKABILITY, Rule, Verdict
+from synthgate.policy import COPIES, INFERENCE, LINKABILITY, NEAR_COPIES, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
 from synthgate.statement import PrivacyStatement
 
-SINGLING, MEMBERSHIP, NEAR_COPIES = "risk.singling_out.", "risk.membership.", "risk.near_copies"
+SINGLING, MEMBERSHIP = "risk.singling_out.", "risk.membership."
+NEAR_MOST = 20_000
+"""`evaluation.risk.near_copies.MAX_ROWS`; that module's compiled loops are not loaded to render."""
+CONVICTS_NONE = "convicts none"
+"""How the remark on copies ends where no share of copied training rows is sure to be refused."""
 NAMED, SPELT = 12, 240
 """How many columns are named, in how many characters at most, before the rest is counted."""
 
@@ -35,6 +41,13 @@ FAMILIES = {
     "Inference": (INFERENCE,),
 }
 TOGETHER = "decided with all others"
+JOINTLY = {
+    Outcome.PASSED: (
+        "One noisy margin decided all rules together, these included: they hold, as far as its noise tells.", "good"),
+    Outcome.ABOVE: (
+        "One noisy margin decided all rules together, and refused. It does not tell which of them failed.", "bad"),
+}  # fmt: skip
+UNTOLD = ("One noisy margin decides all rules together. It could not be told, and doubt refuses.", "bad")
 
 
 def excess_like(name: str) -> bool:
@@ -48,10 +61,17 @@ def half_width(targets: int) -> float:
 
 
 def attacks(
-    report: Report, rules: Sequence[Rule], statement: PrivacyStatement, domain: Domain, lines: Sequence[Line]
+    report: Report,
+    rules: Sequence[Rule],
+    statement: PrivacyStatement,
+    domain: Domain,
+    lines: Sequence[Line],
+    *,
+    how: Judged,
 ) -> tuple[Attack, ...]:
     """Every risk of the report; ``domain`` is the one that was attacked, with what the policy added."""
-    limits = {score: rule.at_most for score, rule in by_score(rules).items()}
+    read = by_score(rules)
+    limits = {score: rule.at_most for score, rule in read.items()}
     shown = {line.name: line for line in lines}
     found = []
     for score in report.scores:
@@ -62,7 +82,7 @@ def attacks(
         found.append(
             Attack(
                 name=score.name, label=words.label(score.name), tried=_tried(score.name), line=shown[score.name],
-                knows=_knows(score.name, domain), strength=_strength(score, limit, statement),
+                knows=_knows(score.name, domain), strength=_strength(score, read.get(score.name), statement, how),
                 low=ends[0], value=ends[1], high=ends[2], limit=limit,
             )
         )  # fmt: skip
@@ -81,7 +101,8 @@ def _knows(name: str, domain: Domain) -> str:
     if name.startswith(INFERENCE):
         return f"The attacker knows {names(n for n in domain.auxiliary if n != name.removeprefix(INFERENCE))}."
     if name.startswith(MEMBERSHIP):
-        return "The attacker knows all of a person's row."
+        others = ", and has rows of people who were never trained on" if ".domias" in name else ""
+        return f"The attacker knows all of a row of a person{others}."
     if name == LINKABILITY:
         first, second = domain.halves
         return f"One party knows {names(first)}; the other {names(second)}."
@@ -90,21 +111,66 @@ def _knows(name: str, domain: Domain) -> str:
     return "Only the gateway, which has all rows, can look." if name in (COPIES, NEAR_COPIES) else ""
 
 
-def _strength(score: Score, limit: float | None, statement: PrivacyStatement) -> str:
-    """How many were attacked, what stands out from chance, and what is convicted."""
+def _strength(score: Score, rule: Rule | None, statement: PrivacyStatement, how: Judged) -> str:
+    """On how many it was tried, what stands out from chance, and what is refused."""
     if not score.usable:
         return f"It could not be told: {score.note or 'the figures are not finite'}."
     if not excess_like(score.name):
         return ""
-    told = []
-    if score.name in (COPIES, NEAR_COPIES):
-        told.append("All rows of all units were compared; the remark says which share of copied rows would have shown.")
-    else:
-        told.append(f"Tried on about {statement.sizes.attack_targets:,} trained units and as many never trained on.")
-        told.append(f"An excess of {max(score.value - score.low, 0.0):.2g} would have stood out from chance.")
-    if limit is not None:
-        told.append(f"Where the true excess is above {limit:g}, at least 95 of 100 tables are refused.")
-    return " ".join(told)
+    told = [_tried_on(score, statement)]
+    if how.accounted and rule is not None:
+        told.append(_decided_on(score, statement))
+    if rule is not None and rule.at_most is not None:
+        told.append(_convicts(score, rule, statement, how))
+    return " ".join(filter(None, told))
+
+
+def _tried_on(score: Score, statement: PrivacyStatement) -> str:
+    sizes = statement.sizes
+    if score.name == COPIES:
+        return "All rows of all units were compared; the remark says which share of copied rows would have shown."
+    if score.name == NEAR_COPIES:
+        most = min(NEAR_MOST, sizes.units)
+        return (
+            f"At most {most:,} units of either side and {NEAR_MOST:,} released rows were compared, by keyed choice; "
+            "the remark says which share of copied rows would have shown."
+        )
+    stands_out = f"An excess of {max(score.value - score.low, 0.0):.2g} would have stood out from chance."
+    if score.name.startswith(SINGLING):
+        return (
+            f"About {sizes.attack_targets:,} questions were asked of trained units and of as many never trained on. "
+            f"{stands_out}"
+        )
+    return f"Tried on about {sizes.attack_targets:,} trained units and as many never trained on. {stands_out}"
+
+
+def _decided_on(score: Score, statement: PrivacyStatement) -> str:
+    """Of an accounted verdict, which looks at other units than the figure that is shown."""
+    if score.name == COPIES:
+        return f"The verdict looked {copy_targets(statement.sizes):,} units of either side up."
+    return f"The verdict attacked {attack_targets(statement.sizes):,} units of either side."
+
+
+def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged) -> str:
+    """What is refused with a chance of at least 95 %; nothing where that cannot be said."""
+    if how.accounted and score.name == COPIES:
+        if not math.isfinite(how.sigma):
+            return ""
+        share = allowed_copies(rule, statement.sizes, how.sigma) / copy_targets(statement.sizes)
+        if share >= 1:
+            return "Its noise is so large that no share of copies is sure to be refused."
+        return (
+            f"Where {_up(share)} or more of the trained units are found in the sample, beyond the share of those held "
+            "out, at least 95 of 100 draws of its noise refuse."
+        )
+    if score.name in (COPIES, NEAR_COPIES) and score.note.endswith(CONVICTS_NONE):
+        return "On this table no share of copied rows is sure to be refused."
+    return f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused."
+
+
+def _up(share: float) -> str:
+    """A share in per cent, rounded up to a hundredth."""
+    return f"{math.ceil(share * 10_000 - 1e-9) / 100:g} %"
 
 
 def names(columns: Iterable[str]) -> str:
@@ -118,34 +184,24 @@ def names(columns: Iterable[str]) -> str:
     return ", ".join(shown) + more
 
 
-def together(rules: Sequence[Rule], verdict: Verdict) -> bool:
-    """Whether some rule has no finding of its own, because one figure decided several."""
-    found = {finding.rule.score for finding in verdict.findings}
-    return bool(found) and any(rule.score not in found for rule in rules)
-
-
-def criteria(verdict: Verdict, rules: Sequence[Rule], lines: Sequence[Line]) -> tuple[Criterion, ...]:
+def criteria(verdict: Verdict, rules: Sequence[Rule], lines: Sequence[Line], *, how: Judged) -> tuple[Criterion, ...]:
     """The three criteria, each with its attacks and one sentence on where it stands."""
     found = []
     for name, families in FAMILIES.items():
         own = tuple(line for line in lines if any(line.name.startswith(family) for family in families))
         ruled = any(rule.score.startswith(families) for rule in rules)
         answer, state = _answer(own, ruled, verdict, families)
-        if ruled and together(rules, verdict):
-            answer, state = _jointly(verdict)
+        if ruled and how.accounted:
+            answer, state = JOINTLY.get(how.outcome or Outcome.MISSING, UNTOLD)
         found.append(Criterion(name=name, question=QUESTIONS[name], answer=answer, state=state, lines=own))
     return tuple(found)
-
-
-def _jointly(verdict: Verdict) -> tuple[str, str]:
-    if verdict.passed:
-        return "One noisy margin decided all rules together, these included, and says that they hold.", "good"
-    return "One noisy margin decided all rules together, and refused. It does not tell which of them failed.", "bad"
 
 
 def _answer(lines: Sequence[Line], ruled: bool, verdict: Verdict, families: tuple[str, ...]) -> tuple[str, str]:
     if not lines and not ruled:
         return "Not tested: nothing that it needs is declared.", "none"
+    if not ruled and all(line.value == words.number(math.nan) for line in lines):
+        return "It could not be told, and the policy has no rule on it: nothing here could have stopped it.", "none"
     if not ruled:
         return "Tested, but the policy has no rule on it: nothing here could have stopped the release.", "none"
     failed = [f for f in verdict.findings if f.rule.score.startswith(families) and f.outcome != "PASSED"]

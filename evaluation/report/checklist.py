@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 
 from evaluation.report.document import Check, Status
+from evaluation.report.judged import House, Judged
 from synthgate.dataset import SizeOrigin
 from synthgate.events import Opaque
 from synthgate.report import Report
@@ -13,9 +14,12 @@ from synthgate.statement import PrivacyStatement, Scope
 COVERED, PARTLY, OPEN = Status.COVERED, Status.PARTLY, Status.OPEN
 
 
-def checklist(statement: PrivacyStatement, report: Report) -> tuple[Check, ...]:
+def checklist(statement: PrivacyStatement, report: Report, *, how: Judged, house: House) -> tuple[Check, ...]:
     """Every topic, from the strength of the guarantee down to how the data were collected."""
-    rows = (*_guarantee(statement), *_mechanism(statement), *_purpose(report), *_around(statement))
+    rows = (
+        *_guarantee(statement), *_composition(statement, how), *_mechanism(statement, house),
+        *_purpose(report, statement), *_around(statement),
+    )  # fmt: skip
     return tuple(Check(topic=topic, status=status, text=text) for topic, status, text in rows)
 
 
@@ -31,27 +35,35 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
     )  # fmt: skip
     yield (
         "Variant of the definition", OPEN if nothing else COVERED,
+        "A sandbox account: no definition is claimed to hold." if nothing else
         "Approximate differential privacy, central model. Neighbouring tables differ in one unit whose rows are "
         "replaced by empty records; for one unit replaced by another, "
         + (f"epsilon is {substitute:.4g}." if math.isfinite(substitute) else "no epsilon could be shown."),
     )  # fmt: skip
     by_row = statement.unit.startswith("one row")
     yield (
-        "Unit of privacy", PARTLY if by_row else COVERED,
-        f"Protected is {statement.unit}." + (
+        "Unit of privacy", OPEN if nothing else PARTLY if by_row else COVERED,
+        "A sandbox account protects no unit." if nothing else f"Protected is {statement.unit}." + (
             " Where a person has several rows, each row is protected, the person is not as well." if by_row else ""),
     )  # fmt: skip
-    accounted = statement.scope is Scope.RELEASE
+
+
+def _composition(statement: PrivacyStatement, how: Judged) -> Iterator[tuple[str, Status, str]]:
+    nothing = statement.scope is Scope.NONE
+    inside = how.accounted and statement.scope is Scope.RELEASE
     yield (
-        "Composition over releases", COVERED if accounted else PARTLY,
+        "Composition over releases", OPEN if nothing else COVERED if inside else PARTLY,
         "Each release is charged, before a row is opened, to one account of the population that all its datasets "
         "share; the account's cap holds for all of them together, whoever asks."
-        + ("" if accounted else " Verdicts are counted and capped beside it, not charged to it."),
+        + (" A sandbox account promises nothing all the same." if nothing else "")
+        + ("" if how.accounted else " Verdicts are counted and capped beside it, not charged to it."),
     )  # fmt: skip
+    whole = "The verdict is part of the epsilon. That a job fails before its margin is drawn is not." + (
+        "" if statement.end_to_end else " Nor is the number of rows.")  # fmt: skip
     yield (
-        "All of the release is accounted for", COVERED if statement.end_to_end else PARTLY if accounted else OPEN,
-        "The verdict is part of the epsilon." + ("" if statement.end_to_end else " The number of rows is not.")
-        if accounted else
+        "All of the release is accounted for",
+        OPEN if not inside else COVERED if statement.end_to_end else PARTLY,
+        "A sandbox account: nothing is claimed to be." if nothing else whole if inside else
         "The epsilon covers the generator's output. That it was released at all tells the outcome of an exact "
         "comparison with private rows.",
     )  # fmt: skip
@@ -63,25 +75,36 @@ def _guarantee(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]
     )  # fmt: skip
 
 
-def _mechanism(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
-    weak = bool(statement.weakened_by)
-    yield (
-        "Implementation of the mechanism", PARTLY if weak else COVERED,
-        "The gateway's tests attack every certified mechanism with known mistakes planted, and convict those."
-        + (f" What weakens this run: {' '.join(statement.weakened_by)}" if weak else ""),
-    )  # fmt: skip
+def _mechanism(statement: PrivacyStatement, house: House) -> Iterator[tuple[str, Status, str]]:
+    yield "Implementation of the mechanism", *_implementation(statement, house)
+    every = "" if house.tick_s is None else f" of {house.tick_s:g} seconds"
     yield (
         "Side channels", PARTLY,
-        "An analyst learns one bit, on a clock's tick, and no duration. Caches, memory, power and whoever shares the "
-        "machine are not covered.",
+        f"An analyst learns whether there is a release, published on a tick{every}: that blurs when it was decided, "
+        "and does not make it constant. Caches, memory, power and whoever shares the machine are not covered.",
     )  # fmt: skip
 
 
-def _purpose(report: Report) -> Iterator[tuple[str, Status, str]]:
+def _implementation(statement: PrivacyStatement, house: House) -> tuple[Status, str]:
+    """Who has tried to break what ran. An engine off the operator's list runs on sandbox accounts alone."""
+    weak = f" What weakens this run: {' '.join(statement.weakened_by)}" if statement.weakened_by else ""
+    if statement.scope is Scope.NONE:
+        return OPEN, f"A sandbox account runs engines that nobody certified, too.{weak}"
+    if isinstance(statement.event, Opaque):
+        return OPEN, f"The noise is the engine's own library's. The gateway's tests do not attack it.{weak}"
+    if not house.audited:
+        return OPEN, f"The operator certified the engine. The gateway's own tests do not attack it.{weak}"
+    told = "The gateway's tests attack this engine with known mistakes planted, and convict those."
+    return PARTLY if weak else COVERED, told + weak
+
+
+def _purpose(report: Report, statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
+    nothing = statement.scope is Scope.NONE
     yield (
-        "Synthetic data", COVERED,
-        "Whatever is computed from the released rows or the stored model costs no further privacy. The rows are not "
-        "people: what is rare in them may be invented.",
+        "Synthetic data", OPEN if nothing else COVERED,
+        ("A sandbox account: nothing is promised of the rows or the model." if nothing else
+         "Whatever is computed from the released rows or the stored model costs no further privacy.")
+        + " The rows are not people: what is rare in them may be invented.",
     )  # fmt: skip
     useful = any(s.name.startswith("utility.") for s in report.scores)
     yield (
@@ -101,7 +124,7 @@ def _around(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
     yield (
         "Threat model and trust", PARTLY,
         "Requesters are not trusted, and may collude. The operator, the steward and the officers are: they can read "
-        "exact figures, and the operator's machine holds the rows.",
+        "this report, which is not differentially private, and the operator's machine holds the rows.",
     )  # fmt: skip
     yield (
         "Data security and access control", PARTLY,
@@ -116,6 +139,7 @@ def _around(statement: PrivacyStatement) -> Iterator[tuple[str, Status, str]]:
     none = statement.scope is Scope.NONE
     yield (
         "Evidence that others can check", PARTLY if none else COVERED,
-        "What is released carries a signed statement of all of this, verified offline; it holds no score."
+        "What is released carries a signed statement of the epsilon, of whom it protects, and of what it does not "
+        "cover, verified offline; it holds no score."
         + (" Here it says that nothing is guaranteed." if none else ""),
     )  # fmt: skip

@@ -4,19 +4,21 @@ import math
 from collections.abc import Mapping, Sequence
 
 from evaluation.report import words
-from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names, together
+from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names
 from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
+from evaluation.report.judged import UNKNOWN, House, Judged, judged
+from evaluation.report.shown import shown
 from evaluation.rules import by_score
 from synthgate.attacker import Attacker
 from synthgate.dataset import SizeOrigin
 from synthgate.domain import Domain
+from synthgate.plain import PRIORS
 from synthgate.policy import EPSILON, Finding, Outcome, Policy, Rule, Verdict
 from synthgate.report import Better, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
-PRIORS = (0.01, 0.1, 0.5, 0.9)
 SCOPES = {
     Scope.GENERATOR: "the generator's output; not the verdict about it",
     Scope.RELEASE: "the release, verdict included",
@@ -39,25 +41,28 @@ def compose(
     statement: PrivacyStatement,
     domain: Domain,
     policy: Policy,
+    house: House = UNKNOWN,
 ) -> Document:
     """The document about one release. ``facts`` are public and shown in their order; ``verdict`` is the decision of
-    ``policy`` about this very report, ``domain`` what the steward declared."""
-    attacked = policy.attacker.widened(domain)
+    ``policy`` about this very report, ``domain`` what the steward declared, ``house`` what the gateway says of itself.
+    """
+    how = judged(verdict, report)
+    report, attacked = shown(report), policy.attacker.widened(domain)
     rules = policy.concrete(domain)
     groups = _groups(report, verdict, statement, rules)
     lines = tuple(line for group in groups for line in group.lines)
     return Document(
         title=title,
         facts=dict(facts) | _policy_facts(policy),
-        decision=_decision(report, verdict, statement, policy, rules),
+        decision=_decision(report, verdict, statement, policy, rules, how),
         promise=_promise(statement),
         knowledge=_knowledge(domain, attacked, policy.attacker, report),
-        attacks=attacks(report, rules, statement, attacked, lines),
+        attacks=attacks(report, rules, statement, attacked, lines, how=how),
         membership=membership(report, statement),
-        criteria=criteria(verdict, rules, lines),
+        criteria=criteria(verdict, rules, lines, how=how),
         groups=groups,
-        checklist=checklist(statement, report),
-        exposed=_exposed(report, statement),
+        checklist=checklist(statement, report, how=how, house=house),
+        exposed=_exposed(report, statement, how),
         limits=_limits(statement, attacked),
         columns=tuple(c.name for c in domain.modelled),
         target=domain.target or "",
@@ -70,22 +75,33 @@ def _policy_facts(policy: Policy) -> dict[str, str]:
 
 
 def _decision(
-    report: Report, verdict: Verdict, statement: PrivacyStatement, policy: Policy, rules: Sequence[Rule]
+    report: Report,
+    verdict: Verdict,
+    statement: PrivacyStatement,
+    policy: Policy,
+    rules: Sequence[Rule],
+    how: Judged,
 ) -> Decision:
     reasons = tuple(words.refusals(verdict, report, statement))
     if verdict.passed:
         waiting = f" It waits for {policy.approvals} officer{'s' if policy.approvals > 1 else ''} to approve it."
-        how = "each at the bad end of its interval"
-        if together(rules, verdict):
-            how = "decided together by one noisy margin inside the epsilon"
-        headline = f"All {len(rules)} rules of the policy hold for this sample, {how}."
+        headline = f"All {len(rules)} rules of the policy hold for this sample, each at the bad end of its interval."
+        if how.accounted:
+            inside = "" if statement.scope is Scope.NONE else " inside the epsilon"
+            headline = (
+                f"One noisy margin{inside} decided the policy's rules together, of which there are {len(rules)} with "
+                "the bound on epsilon: they hold, as far as its noise tells."
+            )
         headline += waiting if policy.approvals else ""
     else:
-        headline = "The rows are destroyed, and nothing is released. What was charged stays charged."
+        headline = "The sample is destroyed, and nothing is released. What was charged stays charged."
     audience = "none is named: the policy's own thresholds"
     if policy.audience is not None:
         audience = f"{policy.audience}: attacks at most {policy.audience.threshold:g} ({policy.audience.source})"
-    return Decision(passed=verdict.passed, headline=headline, reasons=reasons, rules=len(rules), audience=audience)
+    return Decision(
+        passed=verdict.passed, headline=headline, reasons=reasons, rules=len(rules), audience=audience,
+        accounted=how.accounted, approvals=policy.approvals,
+    )  # fmt: skip
 
 
 def _promise(statement: PrivacyStatement) -> Promise:
@@ -95,8 +111,14 @@ def _promise(statement: PrivacyStatement) -> Promise:
         "covers": SCOPES[statement.scope],
         "end to end": "yes" if statement.end_to_end else "no",
         "privacy unit": f"{statement.unit} (one unit's rows replaced by empty records)",
-        "epsilon at delta": f"{statement.epsilon:.4g} at {statement.delta:g}, by {statement.accountant}",
-        "one unit replaced by another": f"epsilon {substitute:.4g}" if math.isfinite(substitute) else "none shown",
+        "epsilon at delta": "none is claimed"
+        if nothing
+        else f"{statement.epsilon:.4g} at {statement.delta:g}, by {statement.accountant}",
+        "one unit replaced by another": f"epsilon {substitute:.4g}"
+        if math.isfinite(substitute) and not nothing
+        else "none is claimed"
+        if nothing
+        else "none shown",
         "public size": f"{sizes.rows:,} rows of {sizes.units:,} units ({sizes.origin})",
     }
     return Promise(
@@ -179,22 +201,23 @@ def _line(score: Score, read_by: Finding | Rule | None, around: Mapping[str, tup
     )
 
 
-def _exposed(report: Report, statement: PrivacyStatement) -> tuple[str, ...]:
+def _exposed(report: Report, statement: PrivacyStatement, how: Judged) -> tuple[str, ...]:
     """Which numbers are not differentially private."""
     found: list[str] = []
-    if statement.scope is not Scope.RELEASE:
+    if not how.accounted:
         found.append("The verdict: that the release passed, or did not, comes from an exact comparison.")
-    found.append("Every score, interval and count of this report, drawings included.")
+    but = " but the noisy margin" if how.accounted and statement.scope is Scope.RELEASE else ""
+    found.append(f"Every score, interval and count of this report{but}, drawings included.")
     if any(share.get("labels") for share in _shares(report)):
-        found.append("Shares of training rows in bins of at least ten rows; smaller bins are merged with others.")
+        found.append("Shares of training rows in values and bins that at least ten of them have, rounded to ten rows.")
     if report.get("utility.tstr") is not None:
         found.append("How well a model learned from training rows predicts.")
     if statement.sizes.origin is SizeOrigin.COUNTED:
         found.append("The number of rows: it was counted, and is published exactly.")
-    private = "the released rows, the model, and what is computed from them"
-    if statement.scope is not Scope.GENERATOR:
-        private = "nothing" if statement.scope is Scope.NONE else f"the noisy margin, and so the verdict, {private}"
-    found.append(f"Differentially private is {private}.")
+    private = "the sample, the model, and what is computed from them"
+    if statement.scope is Scope.RELEASE and how.accounted:
+        private = f"the noisy margin, and so the verdict, {private}"
+    found.append(f"Differentially private is {'nothing' if statement.scope is Scope.NONE else private}.")
     return tuple(found)
 
 
@@ -202,17 +225,18 @@ def _limits(statement: PrivacyStatement, attacked: Domain) -> tuple[str, ...]:
     targets = statement.sizes.attack_targets
     found = [
         "The attacks are known ones of known strength. That they find little is evidence; the proof is the statement.",
-        f"With {targets:,} units a side, an excess below {half_width(targets):.2g} can in the worst case not be told "
-        "from chance.",
+        f"With {targets:,} units a side, as the figures that are shown have, an excess below {half_width(targets):.2g} "
+        "can in the worst case not be told from chance.",
         "What is true of a population can be learned from any good table about it, also about people outside it. "
         "Neither attacks nor epsilon speak of that.",
         "People who belong together, such as a household, are protected one unit at a time.",
-        "One sample was judged: the one that is released. What is drawn from its model later is not attacked again.",
+        "One sample was judged, the canonical one, and no other is released. What is drawn from its model later is not "
+        "attacked again.",
         "Utility holds for the questions that were asked, and for this sample.",
         "Whether the rows are anonymous in the sense of a law is for the organisation to decide; this is evidence.",
     ]
     if not attacked.secrets:
-        found.append("No column is declared a secret, so guessing was not tried.")
+        found.append("No column is a secret, by declaration or policy, so guessing was not tried.")
     if not all(attacked.halves):
         found.append("There are no two halves of known columns, so linking was not tried.")
     return tuple(found)

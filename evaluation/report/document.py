@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from synthgate.report import Report
+from synthgate.report import BANNER, Report
 
 VERSION = 2
-BANNER = "exact comparisons with private records; not differentially private; do not forward"
 
 
 class Status(StrEnum):
@@ -29,13 +28,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are for."""
+    """The verdict: whether all ``rules`` rules hold, and why not. ``audience`` says whom the thresholds are for,
+    ``accounted`` whether one noisy margin decided, ``approvals`` how many officers have to approve what passed."""
 
     passed: bool
     headline: str
     reasons: tuple[str, ...]
     rules: int
     audience: str
+    accounted: bool
+    approvals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

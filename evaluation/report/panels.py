@@ -41,10 +41,12 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One column: either ``bins``, or a histogram from ``first`` to ``last``."""
+    """One column: either ``bins``, or a histogram from ``first`` to ``last``. ``rest`` is the share of the sample that
+    has values of which nothing is shown, where there are such."""
 
     column: str
     distance: str
+    rest: str = ""
     bins: tuple[Bin, ...] = ()
     histogram: Markup | None = None
     first: str = ""
@@ -76,11 +78,13 @@ def panels(shares: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
 def _panels(shares: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
     for share in shares:
         labels, train, sample = share["labels"], share["train"], share["sample"]
-        distance = f"{sum(abs(a - b) for a, b in zip(train, sample, strict=True)) / 2:.1%}".replace("%", " %")
+        distance = _percent_of(share.get("distance"))
         most = max([*train, *sample])
+        rest = _percent(left) if (left := share.get("held_back")) else ""
         if len(labels) > FEW:
             yield Panel(
-                column=short(share["column"], 60), distance=distance, histogram=bars.histogram(train, sample),
+                column=short(share["column"], 60), distance=distance, rest=rest,
+                histogram=bars.histogram(train, sample),
                 first=short(labels[0], 28), last=short(labels[-1], 28), most=_percent(most),
             )  # fmt: skip
             continue
@@ -88,7 +92,7 @@ def _panels(shares: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
             Bin(label=short(label, 44), train=_percent(a), sample=_percent(b), picture=bars.pair(a, b, most))
             for label, a, b in zip(labels, train, sample, strict=True)
         )
-        yield Panel(column=short(share["column"], 60), distance=distance, bins=tuple(rows))
+        yield Panel(column=short(share["column"], 60), distance=distance, rest=rest, bins=tuple(rows))
 
 
 def prediction(found: Mapping[str, Any]) -> tuple[Bin, ...]:
@@ -105,6 +109,10 @@ def prediction(found: Mapping[str, Any]) -> tuple[Bin, ...]:
         Bin(label=label, train="", sample=f"{value:.3f}", picture=bars.single(value, colour))
         for label, value, colour in sides
     )
+
+
+def _percent_of(distance: float | None) -> str:
+    return "–" if distance is None else f"{distance:.1%}".replace("%", " %")
 
 
 def _percent(share: float) -> str:

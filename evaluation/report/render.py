@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.report import panels, plots, words
-from evaluation.report.document import BANNER, Document, Status
+from evaluation.report.document import Document, Status
+from synthgate.report import BANNER
 
 KEY_SCORES = (
     "utility.tv2_excess", "utility.tv2", "utility.kmarginal", "utility.equals_percent", "utility.association",

@@ -1,11 +1,14 @@
 """Scores, verdicts and epsilon in words that a reader without the paper at hand understands."""
 
 import math
-import unicodedata
 
+from synthgate.plain import belief as belief
+from synthgate.plain import inert as inert
+from synthgate.plain import percent as percent
+from synthgate.plain import promise as promise
 from synthgate.policy import COPIES, EPSILON, INFERENCE, MARGIN, NEAR_COPIES, Finding, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
-from synthgate.statement import PrivacyStatement, Scope
+from synthgate.statement import PrivacyStatement
 
 LABELS = {
     EPSILON: "Epsilon",
@@ -48,8 +51,6 @@ LABELS = {
     "fairness.equal_opportunity": "Equal opportunity, beyond real rows",
 }
 
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-
 OUTCOMES = {
     Outcome.PASSED: "holds",
     Outcome.ABOVE: "too high",
@@ -74,10 +75,11 @@ def limit(rule: Rule | None) -> str:
 
 
 def number(value: float) -> str:
-    """Four decimals (four digits where it is huge), a real minus sign; a dash for what could not be told."""
+    """Three decimals (three digits where it is huge), a real minus sign; a dash for what could not be told."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:.4f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.4g}".replace("-", "−")
+    value = round(value, 3) + 0.0  # no minus before a zero
+    return f"{value:.3f}".replace("-", "−") if abs(value) < 1e6 else f"{value:.3g}".replace("-", "−")
 
 
 def interval(score: Score) -> str:
@@ -106,32 +108,3 @@ def refusals(verdict: Verdict, report: Report, statement: PrivacyStatement) -> l
     if not verdict.findings:
         return ["The policy has no rule for the data, and an empty policy refuses."]
     return [reason(f, report, statement) for f in verdict.findings if f.outcome is not Outcome.PASSED]
-
-
-def belief(epsilon: float, before: float = 0.5) -> float:
-    """How sure an attacker who was ``before`` sure can become: p e^epsilon / (1 - p + p e^epsilon), in [p, 1]."""
-    return before / (before + (1 - before) * math.exp(-epsilon))
-
-
-def percent(share: float) -> str:
-    """A chance in per cent, rounded up to a tenth; never 100."""
-    return "more than 99.9" if share > 0.999 else f"{math.ceil(share * 1_000 - 1e-9) / 10:.1f}".removesuffix(".0")
-
-
-def inert(text: str) -> str:
-    """The text with every character escaped that is not seen but acts: controls, line and paragraph separators, and
-    marks of direction, which could let a name read as another."""
-    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in UNSEEN else c for c in text)
-
-
-def promise(statement: PrivacyStatement) -> str:
-    """Epsilon in plain words."""
-    if statement.scope is Scope.NONE:
-        return "This release carries no privacy guarantee: it comes from a sandbox for public data."
-    shown = percent(belief(statement.epsilon))
-    seen = "what was released, or that nothing was" if statement.scope is Scope.RELEASE else "the generator's output"
-    return (
-        f"An attacker who was 50 % sure that a given unit ({statement.unit}) was in the training data, and who knows "
-        f"everything about everybody else, can be at most {shown} % sure after seeing {seen}, but for a chance of 1 in "
-        f"{round(1 / statement.delta):,} (delta {statement.delta:g})."
-    )

@@ -16,7 +16,8 @@ import pandas as pd
 from anonymeter.stats.confidence import EvaluationResults
 
 from evaluation.base import Comparison, Units
-from evaluation.risk.intervals import independent_difference
+from evaluation.held_back import MIN_CELL, about, held
+from evaluation.risk.intervals import Interval, independent_difference
 from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
 
@@ -52,25 +53,45 @@ class Tally:
             )
             return float(results.risk().value)
 
+    @property
+    def excess(self) -> float:
+        """What trained units are guessed more often, as a share of the attacks."""
+        return (self.main - self.control) / self.attacks
+
+    @property
+    def ends(self) -> Interval:
+        """Newcombe's one-sided 95 % ends of the excess."""
+        return independent_difference(self.main, self.control, (self.attacks, self.attacks))
+
     def score(self, name: str, *, remarks: Iterable[str] = (), conclusive: bool = True) -> Score:
         """The excess a - c with Newcombe's one-sided 95 % ends."""
-        low, high = independent_difference(self.main, self.control, (self.attacks, self.attacks))
+        low, high = self.ends
+        main, control, naive = (about(n, self.attacks) for n in (self.main, self.control, self.naive))
         words = [
-            f"{self.attacks} attacks; successes: {self.main} on trained units, {self.control} on control units, "
-            f"{self.naive} by naive guesses; anonymeter's ratio {self.ratio:.3f}"
+            f"{self.attacks} attacks; successes: {main} on trained units, {control} on control units, "
+            f"{naive} by naive guesses"
         ]
+        if self.attacks - self.control >= MIN_CELL:
+            words.append(f"anonymeter's ratio {self.seen.ratio:.2f}")
         if self.main < self.naive:
             words.append("uninformative: weaker than naive guesses, which is normal under differential privacy")
         words += filter(None, remarks)
         return Score(
             name=name,
-            value=(self.main - self.control) / self.attacks,
+            value=self.excess,
             low=low,
             high=high,
             better=Better.LOWER,
             conclusive=conclusive,
             note="; ".join(words),
+            shown=(self.seen.excess, *self.seen.ends),
         )
+
+    @property
+    def seen(self) -> "Tally":
+        """The tally by which a report shows it (`evaluation.held_back.held`)."""
+        counts = (held(n, self.attacks) for n in (self.main, self.control, self.naive))
+        return Tally(**dict(zip(("main", "control", "naive"), counts, strict=True)), attacks=self.attacks)
 
 
 def worst(scores: Sequence[Score]) -> Score:

@@ -17,7 +17,7 @@ training rows shows about x/4 with a holdout of 20 %.
 Absence of copies proves nothing and passes nothing; presence refuses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, sqrt
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
+from evaluation.held_back import MIN_CELL, about, coarse, tens
 from evaluation.risk.attack import shortage, untold
 from evaluation.risk.intervals import ONE_SIDED
 from evaluation.tables import Floats
@@ -149,13 +150,26 @@ def judge(
         float(np.mean(np.where(new & (had <= found.owners), 1.0, 0.0) / had)) * training * scale / rows / matches.ratio
     )
     least = bound / gain if gain > 0 else inf
+    again = about(round(recurring * len(had)), len(had))
     note = (
-        f"exposure: {found.trained:.4g} released rows of trained units, {found.held:.4g} of held-out ones ({how}; "
-        f"rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for each held out); "
-        f"{recurring:.2%} of holdout rows occur in training; at {bound:g} it "
+        f"exposure: {about(round(found.trained))} released rows of trained units, {about(round(found.held))} of "
+        f"held-out ones ({how}; rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for "
+        f"each held out); {again} rows of the holdout occur in training; at {bound:g} it "
         + (f"could have convicted a share of {least:.2g} of copied training rows" if least <= 1 else "convicts none")
     )
-    return Score(name=name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note)
+    return Score(name=name, value=value, low=value - half, high=value + half, better=Better.LOWER, note=note,
+                 shown=_shown(found, half, scale, rows))  # fmt: skip
+
+
+def _tens(exposure: float) -> int:
+    return tens(round(exposure)) if exposure >= MIN_CELL else 0
+
+
+def _shown(found: Exposure, half: float, scale: float, rows: int) -> tuple[float, float, float]:
+    """What a report shows, of rows rounded to ten."""
+    some = replace(found, trained=_tens(found.trained), held=_tens(found.held))
+    value, half = coarse(some.excess * scale / rows, rows), coarse(half, rows)
+    return value, value - half, value + half
 
 
 def match(comparison: Comparison) -> Matches:

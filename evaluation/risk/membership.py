@@ -27,12 +27,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
+from evaluation.held_back import about
 from evaluation.risk.attack import MIN_TARGETS, Targets, candidates, one_row_each, shortage, untold
 from evaluation.risk.neighbours import BLOCK, encode
 from evaluation.risk.ranking import auc, auc_ends, hits
 from evaluation.tables import Floats
 from synthgate.dataset import MAX_ATTACK_TARGETS
-from synthgate.report import Better, Score
+from synthgate.report import DECIMALS, Better, Score
 
 WIDTH = 0.1
 """h of the kernel, in ranges of a column: a category that differs weighs e^-10."""
@@ -145,7 +146,7 @@ def _scores(
 ) -> Iterator[tuple[Score, dict[str, Any]]]:
     name = f"{Membership.name}.{attack.name}"
     yield _area(name, attack, remark), {"auc": _rounded(auc(attack.members, attack.others))}
-    rate = hits(attack.members, attack.others, FALSE_ALARMS).rate
+    rate = hits(attack.members, attack.others, FALSE_ALARMS).seen.rate
     yield _hits(f"{name}_tpr", attack, remark), {"tpr": _rounded(rate)}
     some = attack.of(rarity)
     if min(len(some.members), len(some.others)) < MIN_OUTLIERS:
@@ -153,20 +154,20 @@ def _scores(
         return
     told = {
         "outliers_auc": _rounded(auc(some.members, some.others)),
-        "outliers_tpr": _rounded(hits(some.members, some.others, FALSE_ALARMS).rate),
+        "outliers_tpr": _rounded(hits(some.members, some.others, FALSE_ALARMS).seen.rate),
         "outliers_attacked": [len(some.members), len(some.others)],
     }
     yield _area(f"{name}_outliers", some, remark), told
 
 
 def _rounded(value: float) -> float:
-    return round(value, 6)
+    return round(value, DECIMALS)
 
 
 def _area(name: str, attack: Figures, remark: str) -> Score:
     area = auc(attack.members, attack.others)
     low, high = auc_ends(area, len(attack.members), len(attack.others))
-    words = f"AUC {area:.4f} of {len(attack.members)} trained and {len(attack.others)} held-out units, less a half"
+    words = f"AUC {area:.3f} of {len(attack.members)} trained and {len(attack.others)} held-out units, less a half"
     return Score(
         name=name,
         value=area - 0.5,
@@ -181,11 +182,12 @@ def _hits(name: str, attack: Figures, remark: str) -> Score:
     found = hits(attack.members, attack.others, FALSE_ALARMS)
     low, high = found.ends
     words = (
-        f"{found.found} of {found.members} trained units told at a threshold that {found.alarms} of {found.others} "
-        f"held-out ones pass ({FALSE_ALARMS:.0%} may)"
+        f"{about(found.found, found.members)} of {found.members} trained units told at a threshold that "
+        f"{about(found.alarms)} of {found.others} held-out ones pass ({FALSE_ALARMS:.0%} may)"
     )
     note = "; ".join(filter(None, (words, remark)))
-    return Score(name=name, value=found.rate, low=low, high=high, better=Better.LOWER, note=note)
+    shown = (found.seen.rate, *found.seen.ends)
+    return Score(name=name, value=found.rate, low=low, high=high, better=Better.LOWER, note=note, shown=shown)
 
 
 @numba.jit(nopython=True, nogil=True)

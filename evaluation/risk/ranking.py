@@ -8,12 +8,13 @@
 - N. Carlini et al., Membership inference attacks from first principles, IEEE S&P 2022: why to look at few false alarms.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 from scipy.stats import rankdata
 
+from evaluation.held_back import held
 from evaluation.risk.intervals import ONE_SIDED, Interval, wilson
 from evaluation.tables import Floats
 
@@ -34,6 +35,11 @@ class Hits:
     def rate(self) -> float:
         """The true-positive rate."""
         return self.found / self.members
+
+    @property
+    def seen(self) -> "Hits":
+        """The hits by which a report shows them (`evaluation.held_back.held`)."""
+        return replace(self, found=held(self.found, self.members))
 
     @property
     def ends(self) -> Interval:

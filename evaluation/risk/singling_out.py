@@ -103,7 +103,7 @@ class SinglingOut:
             "known": [column.name for column in comparison.domain.modelled],
             "attacks": wanted,
             "asked_rows": len(sides),
-            "columns": {str(w): {k: s.to_dict()[k] for k in _TOLD} for w, s in several.items()},
+            "columns": {str(w): {k: s.as_shown().to_dict()[k] for k in _TOLD} for w, s in several.items()},
             "because_of_the_policy": list(comparison.joins),
             "attacker": "knows the released rows alone, and asks about every released column",
         }

@@ -6,7 +6,7 @@ constant. Rows that miss either value are left out of that pair. Two strengths d
 changed its sign cannot count twice.
 
 The details hold ``columns``, and by pair (a before b) ``pairs``: [a, b, measure, sample, train]; the strength among
-fewer than ten training rows is null.
+fewer than ten training rows is null, and cells whose value fewer than ten of them have count as missing there.
 """
 
 from itertools import combinations
@@ -18,9 +18,12 @@ import pandas as pd
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
+from evaluation.held_back import MIN_CELL, coarse
 from evaluation.risk.attack import untold
+from evaluation.tables import MISSING, codes
 from evaluation.utility.design import feature
-from evaluation.utility.shares import MIN_CELL
+from evaluation.utility.shares import kept
+from evaluation.utility.shown import as_shown
 from synthgate.domain import NUMERIC, Domain
 
 MAX_COLUMNS = 60
@@ -46,11 +49,15 @@ class Association:
             return Findings(scores=(untold(self.name, "fewer than two columns, or an empty table"),))
         sample, train = (associations(frame, domain, names) for frame in (comparison.sample, comparison.train))
         gaps = {pair: min(1.0, abs(sample[pair][0] - train[pair][0])) for pair in sample}
-        worst = max(gaps, key=lambda pair: gaps[pair])
-        note = f"mean of {len(gaps)} pairs; worst {gaps[worst]:.4f} for {worst[0]}, {worst[1]}"
-        pairs = [_detail(pair, domain, sample[pair][0], *train[pair]) for pair in sample]
+        left = _without_few(comparison, names)
+        told = associations(left, domain, names) if left is not comparison.train else train
+        pairs = [_detail(pair, domain, sample[pair][0], *told[pair]) for pair in sample]
+        note, shown = f"mean of {len(gaps)} pairs", None
+        if off := {(a, b): min(1.0, abs(ours - theirs)) for a, b, _, ours, theirs in pairs if theirs is not None}:
+            worst, shown = max(off, key=lambda pair: off[pair]), float(np.mean(list(off.values())))
+            note += f"; worst {off[worst]:.2g} for {worst[0]}, {worst[1]}"
         score = exact(self.name, float(np.mean(list(gaps.values()))), note=note)
-        return Findings(scores=(score,), details={"columns": names, "pairs": pairs})
+        return Findings(scores=as_shown((score,), {self.name: shown}), details={"columns": names, "pairs": pairs})
 
 
 def associations(frame: pd.DataFrame, domain: Domain, names: list[str]) -> dict[Pair, tuple[float, int]]:
@@ -77,10 +84,23 @@ def strength(left: Floats, right: Floats, *, numeric: tuple[bool, bool]) -> floa
     return _cramer(left, right)
 
 
+def _without_few(comparison: Comparison, names: list[str]) -> pd.DataFrame:
+    """The training rows, with nothing in the cells whose value fewer than ten of them have."""
+    changed = {}
+    for name in names:
+        column = comparison.domain[name]
+        found = codes(comparison.train, column)[0]
+        inside = kept(column, found)[found]
+        if not inside.all():
+            nothing = np.nan if column.kind in NUMERIC else MISSING
+            changed[name] = comparison.train[name].where(inside, nothing)
+    return comparison.train.assign(**changed) if changed else comparison.train
+
+
 def _detail(pair: Pair, domain: Domain, sample: float, train: float, rows: int) -> list[Any]:
     numeric = sum(domain[name].kind in NUMERIC for name in pair)
     measure = ("cramers_v", "correlation_ratio", "pearson")[numeric]
-    return [*pair, measure, round(sample, 4), round(train, 4) if rows >= MIN_CELL else None]
+    return [*pair, measure, round(sample, 4), coarse(train, rows) if rows >= MIN_CELL else None]
 
 
 def _pearson(left: Floats, right: Floats) -> float:

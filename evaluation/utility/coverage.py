@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.utility.shares import MIN_CELL
+from evaluation.held_back import MIN_CELL, coarse
 from synthgate.domain import NUMERIC, Column
 
 TAIL = 0.05
@@ -44,8 +44,10 @@ def tails(sample: Floats, train: Floats) -> dict[str, float]:
 
 
 def covered(column: Column, sample: Any, train: Any, size: int) -> dict[str, Any]:
-    """What the details say of one column; cells are numbers, or codes of ``size``."""
+    """What the details say of one column; cells are numbers, of rows in cells that are shown alone, or codes of
+    ``size``."""
     if column.kind in NUMERIC:
-        return {"tails": {k: None if np.isnan(v) else round(v, 6) for k, v in tails(sample, train).items()}}
-    found, there = categories(sample, train, size)
-    return {"categories": {"released": found, "of": there}}
+        found = tails(sample, train)
+        return {"tails": {k: None if np.isnan(v) else coarse(v, len(train)) for k, v in found.items()}}
+    released, there = categories(sample, train, size)
+    return {"categories": {"released": released, "of": there}}

@@ -17,9 +17,10 @@ import numpy as np
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.groups import choose_groups
+from evaluation.held_back import MIN_CELL
 from evaluation.risk.attack import untold
 from evaluation.utility.coded import Codes, cells, coded, distance, share
-from evaluation.utility.shares import MIN_CELL
+from evaluation.utility.shown import MANY, Shown, as_shown
 from synthgate.report import Better
 
 MAX_GROUPS = 100
@@ -38,7 +39,7 @@ class KMarginal:
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Exact figures. The details give under ``percents`` and ``subsamples`` what subsamples score; null where one
-        has fewer than ten rows."""
+        has fewer than ten rows, and of fewer than ten groups, whose few counts would follow."""
         tables = coded(comparison)
         rows = len(comparison.train)
         if len(comparison.sample) == 0 or rows < LEAST_ROWS:
@@ -55,21 +56,26 @@ class KMarginal:
             theirs.append(_subsampled(train, orders, sizes))
         value = 1_000 * (1 - float(np.mean(ours)))
         subsamples = (1_000 * (1 - np.mean(theirs, axis=0))).tolist()
-        percent = equals(value, subsamples)
+        shown = Shown.of(comparison, tables)
+        near = shown.mean(shown.distances(dict(zip(groups, ours, strict=True)), tables.sample).values())
+        percent = None if near is None else float(f"{equals(1_000 * (1 - near), subsamples):.2g}")
         expected = fresh_percent(len(comparison.sample), rows)
         scores = (
             exact(NAMES[0], value, better=Better.HIGHER, note=f"mean of {len(groups)} groups of {width} columns"),
             exact(
                 NAMES[1],
-                percent,
+                equals(value, subsamples),
                 better=Better.HIGHER,
-                note=f"equals a sample of {percent:.3g} % of the training rows; as many fresh rows at about "
-                f"{expected:.3g} %, or less where cells are sparse",
+                note=f"equals a sample of {'–' if percent is None else f'{percent:g}'} % of the training rows; as many "
+                f"fresh rows at about {expected:.3g} %, or less where cells are sparse",
             ),
         )
-        told = [round(s, 3) if n >= MIN_CELL else None for n, s in zip(sizes, subsamples, strict=True)]
+        told = [
+            round(s) if n >= MIN_CELL and len(groups) >= MANY else None for n, s in zip(sizes, subsamples, strict=True)
+        ]
+        told_of = {NAMES[0]: None if near is None else round(1_000 * (1 - near)), NAMES[1]: percent}
         details = {"percents": list(PERCENTS), "subsamples": told}
-        return Findings(scores=scores, details=details)
+        return Findings(scores=as_shown(scores, told_of), details=details)
 
 
 def fresh_percent(sample: int, train: int) -> float:

@@ -4,11 +4,11 @@ Half the sum of absolute differences, for every column, every pair (at most 2,00
 each), the rest by keyed choice. Some distance is the price of any fresh sample: ``utility.tv2_excess`` subtracts what
 the holdout, real people whom nobody trained on, shows against the same training rows.
 
-The details hold distances of pairs under ``tv2``, and under ``shares`` those of bins whose training counts are merged
-to at least ten (`evaluation.utility.shares`). ``intervals`` are of the means and the excess: what other samples as
-large of the same model, and other people in the holdout, would show beside the same training rows
-(`evaluation.utility.ends`). A cell in which both tables are about equal moves less than its influence says, so that the
-ends are rather wide.
+The details hold distances of pairs under ``tv2``, and under ``shares`` those of cells that ten training rows have
+(`evaluation.utility.shares`); a report shows the scores over such cells too (`evaluation.utility.shown`).
+``intervals`` are of the means and the excess: what other samples as large of the same model, and other people in the
+holdout, would show beside the same training rows (`evaluation.utility.ends`). A cell in which both tables are about
+equal moves less than its influence says, so that the ends are rather wide.
 """
 
 from math import nan
@@ -24,6 +24,7 @@ from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
 from evaluation.utility.coded import Codes, Floats, cells, coded, distance, share
 from evaluation.utility.shares import shares
+from evaluation.utility.shown import Shown, as_shown
 from synthgate.report import Score
 
 MAX_PAIRS = 2_000
@@ -41,30 +42,38 @@ class Marginals:
         tables = coded(comparison)
         sample, train, names = tables.sample, tables.train, tables.names
         if 0 in (len(comparison.sample), len(comparison.train)):
-            scores = [untold(f"utility.tv{way}", "the sample or the training table is empty") for way in (1, 2, 3, 4)]
-            return Findings(scores=(*scores, untold("utility.tv2_excess", "there is nothing to compare")))
-        scores = []
+            empty = [untold(f"utility.tv{way}", "the sample or the training table is empty") for way in (1, 2, 3, 4)]
+            return Findings(scores=(*empty, untold("utility.tv2_excess", "there is nothing to compare")))
+        scores: list[Score] = []
         pairs: dict[Group, float] = {}
         ours, alone = np.zeros(0), np.arange(len(comparison.sample), dtype=np.int64)
         around: dict[str, Interval | None] = {}
+        columns = comparison.domain.modelled
+        drawn = [shares(c, sample[i], train[i]) for i, c in enumerate(columns)]
+        shown, told = Shown.of(comparison, tables), dict[str, float | None]()
+        alone_shown: dict[Group, float | None] = {(i,): each["distance"] for i, each in enumerate(drawn)}
+        near: dict[Group, float | None] = {}
         for way, most in ((1, len(names)), (2, MAX_PAIRS), (3, MAX_TRIPLES), (4, MAX_FOURS)):
             groups = choose_groups(len(names), way, most, generator=generator) if len(names) >= way else []
             found, moves = _distances(sample, train, tables.sizes, groups)
-            scores.append(_score(way, found, names))
+            seen = shown.distances(found, sample) if way > 1 else alone_shown
+            scores.append(_score(way, found, seen, names))
             if groups:
                 around[f"utility.tv{way}"] = ends.ends(scores[-1].value, (moves, alone), least=0.0, most=1.0)
-            pairs, ours = (found, moves) if way == 2 else (pairs, ours)
+                told[f"utility.tv{way}"] = shown.mean(list(seen.values()))
+            pairs, ours, near = (found, moves, seen) if way == 2 else (pairs, ours, near)
         real, theirs = _distances(tables.holdout, train, tables.sizes, list(pairs))
-        scores.append(_excess(list(pairs.values()), list(real.values()), comparison))
+        base = shown.mean(list(shown.distances(real, tables.holdout).values()))
+        scores.append(_excess(list(pairs.values()), list(real.values()), comparison, base))
         if scores[-1].usable:
             around[scores[-1].name] = ends.ends(scores[-1].value, (ours, alone), (theirs, comparison.holdout_units))
-        columns = comparison.domain.modelled
+            told[scores[-1].name] = shown.less(told["utility.tv2"], base)
         details: dict[str, Any] = {
-            "tv2": [[names[a], names[b], round(tv, 6)] for (a, b), tv in pairs.items()],
-            "shares": [shares(c, sample[i], train[i]) for i, c in enumerate(columns)],
+            "tv2": [[names[a], names[b], tv] for (a, b), tv in near.items() if tv is not None],
+            "shares": drawn,
             "intervals": ends.told(around),
         }
-        return Findings(scores=tuple(scores), details=details)
+        return Findings(scores=as_shown(scores, told), details=details)
 
 
 def total_variation(left: list[Codes], right: list[Codes], sizes: list[int], group: Group) -> float:
@@ -92,18 +101,20 @@ def _distances(
     return found, moves / max(len(groups), 1)
 
 
-def _score(way: int, distances: dict[Group, float], names: list[str]) -> Score:
+def _score(way: int, distances: dict[Group, float], seen: dict[Group, float | None], names: list[str]) -> Score:
     name = f"utility.tv{way}"
     if not distances:
         return untold(name, f"the table has fewer than {way} columns")
-    worst = max(distances, key=lambda g: distances[g])
-    note = f"mean of {len(distances)}; worst {distances[worst]:.4f} for {', '.join(names[i] for i in worst)}"
+    note = f"mean of {len(distances)}"
+    if told := {group: found for group, found in seen.items() if found is not None}:
+        worst = max(told, key=lambda g: told[g])
+        note += f"; worst {told[worst]:g} for {', '.join(names[i] for i in worst)}"
     return exact(name, float(np.mean(list(distances.values()))), note=note)
 
 
-def _excess(pairs: list[float], baseline: list[float], comparison: Comparison) -> Score:
+def _excess(pairs: list[float], baseline: list[float], comparison: Comparison, base: float | None) -> Score:
     name = "utility.tv2_excess"
     if not pairs or len(comparison.holdout) == 0:
         return untold(name, "the table has fewer than two columns" if not pairs else "the holdout is empty")
-    real = float(np.mean(baseline))
-    return exact(name, float(np.mean(pairs)) - real, note=f"against {real:.4f} between holdout and training")
+    note = "" if base is None else f"against {base:g} between holdout and training"
+    return exact(name, float(np.mean(pairs)) - float(np.mean(baseline)), note=note)

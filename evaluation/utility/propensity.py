@@ -25,10 +25,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
+from evaluation.held_back import coarse
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
 from evaluation.utility.design import feature, indicators
+from evaluation.utility.shown import as_shown
 from synthgate.domain import NUMERIC, Column
 
 MAX_ROWS = 10_000
@@ -37,6 +39,10 @@ FOLDS = 3
 ROUNDS = 40
 MAX_PRODUCTS = 150
 """Pairs of columns whose product the linear model knows, at most, by keyed choice."""
+
+MIN_COLUMNS = 5
+"""With fewer columns both scores follow from a few counts, and so would these from them: a report shows the area
+coarser, and no ratio."""
 
 NAMES = ("utility.propensity_auc", "utility.pmse_ratio")
 
@@ -70,7 +76,12 @@ class Propensity:
         )
         alone = comparison.units[0] == len(comparison.train)
         around = _around(area, labels > 0, chances) if alone else None
-        return Findings(scores=scores, details={"intervals": ends.told({NAMES[0]: around})})
+        few = len(columns) < MIN_COLUMNS
+        shown = {
+            NAMES[0]: coarse(area, len(comparison.train)) if few else area,
+            NAMES[1]: None if few else float(f"{ratio:.2g}"),
+        }
+        return Findings(scores=as_shown(scores, shown), details={"intervals": ends.told({NAMES[0]: around})})
 
 
 def _around(area: float, released: npt.NDArray[np.bool_], chances: Floats) -> Interval | None:

@@ -11,8 +11,10 @@ import pandas as pd
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
+from evaluation.held_back import coarse, of_tens
 from evaluation.risk.attack import untold
 from evaluation.tables import codes
+from evaluation.utility.shown import as_shown
 from synthgate.domain import NUMERIC, Column
 
 QUERIES = 1_000
@@ -28,7 +30,8 @@ class Ranges:
     name = "utility.ranges"
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
-        """Exact for these queries. The details give quantiles of the error under ``quantiles`` and ``errors``."""
+        """Exact for these queries. The details give quantiles of the error under ``quantiles`` and ``errors``, of
+        training counts rounded to ten."""
         frames = (comparison.sample, comparison.train, comparison.holdout)
         if 0 in (len(comparison.sample), len(comparison.train)):
             return Findings(scores=(untold(self.name, "the sample or the training table is empty"),))
@@ -44,12 +47,15 @@ class Ranges:
                 answers[query, side] = matched.mean() if len(matched) else np.nan
         errors = np.abs(answers[:, 0] - answers[:, 1])
         mean, real = float(errors.mean()), float(np.abs(answers[:, 2] - answers[:, 1]).mean())
-        note = f"mean of {QUERIES:,} queries; largest {errors.max():.4f}"
+        rows = len(comparison.train)
+        rounded = np.abs(answers[:, 0] - [of_tens(share * rows, rows) for share in answers[:, 1]])
+        note = f"mean of {QUERIES:,} queries; largest {coarse(rounded.max(), rows):g}"
         if len(comparison.holdout):
-            note += f"; {real:.4f} between holdout and training"
+            note += f"; {coarse(real, rows):g} between holdout and training"
         points = (0.5, 0.9, 0.99)
-        details = {"quantiles": list(points), "errors": [round(float(q), 6) for q in np.quantile(errors, points)]}
-        return Findings(scores=(exact(self.name, mean, note=note),), details=details)
+        details = {"quantiles": list(points), "errors": [coarse(q, rows) for q in np.quantile(rounded, points)]}
+        scores = as_shown((exact(self.name, mean, note=note),), {self.name: float(rounded.mean())})
+        return Findings(scores=scores, details=details)
 
 
 def _cells(frame: pd.DataFrame, column: Column) -> Floats:

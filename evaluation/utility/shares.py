@@ -1,7 +1,8 @@
-"""Shares of a column's bins in sample and training, merged until every training count is at least ten.
+"""Shares of a column's cells in sample and training, without a cell that fewer than ten training rows have.
 
-What is shown of the training rows is never a cell with fewer than ten people, an empty one included, nor anything from
-which such a cell follows by subtraction: small categories are pooled, small bins join their neighbour.
+Categories are cells, and bins where there are at most `FEW`; of more, neighbours are merged until ten training rows
+are in each. What is then left of fewer than ten is held back, and so are rows without a value where they are few
+(`evaluation.held_back`).
 """
 
 from typing import Any
@@ -9,90 +10,93 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation import held_back
+from evaluation.held_back import Beside
 from synthgate.domain import NUMERIC, Column, Kind
 
-MIN_CELL = 10
+FEW = 8
+"""Up to as many bins are cells of their own."""
 
 Codes = npt.NDArray[np.int64]
+Cells = list[tuple[int, ...]]
+
+
+def parts(column: Column, train: Codes) -> Cells:
+    """All codes of a column (as in `evaluation.tables.codes`) in cells; the last code, no value, is one by itself."""
+    size = _size(column)
+    if column.kind not in NUMERIC or size - 1 <= FEW:
+        return [(i,) for i in range(size)]
+    counts = np.bincount(train, minlength=size)
+    cells: Cells = []
+    open_: tuple[int, ...] = ()
+    for i in range(size - 1):
+        open_ = (*open_, i)
+        if counts[list(open_)].sum() >= held_back.MIN_CELL:
+            cells.append(open_)
+            open_ = ()
+    return [*cells, *([open_] if open_ else []), (size - 1,)]
+
+
+def counted(codes: Codes, cells: Cells) -> Codes:
+    """How many rows each cell has, shape (cells,)."""
+    counts = np.bincount(codes, minlength=max(max(cell) for cell in cells) + 1)
+    return np.array([counts[list(cell)].sum() for cell in cells], dtype=np.int64)
+
+
+def compared(column: Column, sample: Codes, train: Codes) -> tuple[Cells, Beside | None]:
+    """The cells of a column, and what is shown of both tables over them."""
+    cells = parts(column, train)
+    return cells, held_back.beside(counted(sample, cells), counted(train, cells), rows=len(train))
+
+
+def kept(column: Column, train: Codes) -> npt.NDArray[np.bool_]:
+    """Which codes lie in cells that are shown, shape (size,)."""
+    cells = parts(column, train)
+    out = np.zeros(_size(column), dtype=bool)
+    for cell, count in zip(cells, counted(train, cells), strict=True):
+        out[list(cell)] = count >= held_back.MIN_CELL
+    return out
 
 
 def shares(column: Column, sample: Codes, train: Codes) -> dict[str, Any]:
-    """``{"column", "labels", "sample", "train"}`` with shares in [0, 1], codes as in `evaluation.tables.codes`.
-
-    Rows without a declared value count only where the column is nullable. Without ten training rows nothing is shown.
-    """
-    numeric = column.kind in NUMERIC
-    size = len(column.edges) if numeric else len(_names(column)) + 1
-    counts = [np.bincount(side, minlength=size)[: size if column.nullable else size - 1] for side in (sample, train)]
-    groups = _bins(counts[1], column.nullable) if numeric else _categories(counts[1])
-    shown = [[int(side[list(g)].sum()) for g in groups] for side in counts]
-    totals = [sum(side) for side in shown]
-    if totals[1] < MIN_CELL:
-        return {"column": column.name, "labels": [], "sample": [], "train": []}
-    labels = [_range(column, g, size - 1) if numeric else _pool(column, g) for g in groups]
-    sample_shares, train_shares = (
-        [round(n / total, 6) if total else 0.0 for n in side] for side, total in zip(shown, totals, strict=True)
-    )
-    return {"column": column.name, "labels": labels, "sample": sample_shares, "train": train_shares}
-
-
-def _bins(counts: Codes, nullable: bool) -> list[tuple[int, ...]]:
-    """Neighbouring bins together; the null code stands alone where it is large enough, else joins the last bin."""
-    values = len(counts) - 1 if nullable else len(counts)
-    groups: list[tuple[int, ...]] = []
-    open_: tuple[int, ...] = ()
-    for i in range(values):
-        open_ = (*open_, i)
-        if counts[list(open_)].sum() >= MIN_CELL:
-            groups.append(open_)
-            open_ = ()
-    nulls = (values,) if nullable else ()
-    alone = bool(nullable and counts[values] >= MIN_CELL)
-    rest = open_ if alone else (*open_, *nulls)
-    if rest and groups:
-        groups[-1] = (*groups[-1], *rest)
-    elif rest:
-        groups.append(rest)
-    if not alone:
-        return groups
-    if groups and counts[list(groups[-1])].sum() < MIN_CELL:
-        return [(*groups[-1], *nulls)]
-    return [*groups, nulls]
+    """``column``, ``labels``; ``sample`` and ``train``, shares in [0, 1] of each; ``distance``, their total variation;
+    ``held_back``, the share of released rows in no cell that is shown. Without ten training rows in any cell the lists
+    are empty, and both figures null."""
+    cells, found = compared(column, sample, train)
+    if found is None:
+        return {"column": column.name, "labels": [], "sample": [], "train": [], "distance": None, "held_back": None}
+    null = _size(column) - 1
+    labels = [
+        "missing" if cell == (null,) else _range(column, cell) if column.kind in NUMERIC else _names(column)[cell[0]]
+        for cell, shown in zip(cells, found.shown, strict=True)
+        if shown
+    ]
+    return {
+        "column": column.name,
+        "labels": labels,
+        "sample": np.round(found.sample, 6).tolist(),
+        "train": np.round(found.train, 6).tolist(),
+        "distance": found.distance,
+        "held_back": round(found.held_back, 6),
+    }
 
 
-def _categories(counts: Codes) -> list[tuple[int, ...]]:
-    """Categories of at least ten on their own, the others pooled with as many next smallest ones as it takes."""
-    order = sorted(range(len(counts)), key=lambda i: (int(counts[i]), i))
-    pool: list[int] = []
-    while order and (counts[order[0]] < MIN_CELL or (pool and counts[pool].sum() < MIN_CELL)):
-        pool.append(order.pop(0))
-    single: list[tuple[int, ...]] = [(i,) for i in sorted(order)]
-    return [*single, tuple(sorted(pool))] if pool else single
+def _size(column: Column) -> int:
+    return len(column.edges) if column.kind in NUMERIC else len(_names(column)) + 1
 
 
 def _names(column: Column) -> tuple[str, ...]:
     return column.categories if column.kind is Kind.CATEGORICAL else ("false", "true")
 
 
-def _pool(column: Column, group: tuple[int, ...]) -> str:
-    names = (*_names(column), "missing")
-    if len(group) <= 2:
-        return " or ".join(names[i] for i in group)
-    return f"{len(group)} small ones together"
-
-
-def _range(column: Column, group: tuple[int, ...], null: int) -> str:
+def _range(column: Column, bins: tuple[int, ...]) -> str:
     """The declared bounds of merged bins; datetimes as dates."""
-    bins = [i for i in group if i != null]
-    if not bins:
-        return "missing"
     edges = column.edges
     low, high = edges[bins[0]], edges[bins[-1] + 1]
-    label = f"{_point(column, low)} to {_point(column, high)}"
     if column.kind is Kind.INTEGER:
         last = high if bins[-1] == len(edges) - 2 else high - 1
-        label = f"{low:g}" if last <= low else f"{low:g} to {last:g}"
-    return label + (" or missing" if null in group else "")
+        return f"{low:g}" if last <= low else f"{low:g} to {last:g}"
+    return f"{_point(column, low)} to {_point(column, high)}"
 
 
 def _point(column: Column, value: float) -> str:

@@ -21,13 +21,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings, Units
 from evaluation.exact import exact
+from evaluation.held_back import MIN_CELL
 from evaluation.risk.attack import untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
 from evaluation.utility.learners import LEARNERS, Tasks, influence, limited, quality, tasks
-from synthgate.report import Better, Score
+from evaluation.utility.shown import as_shown
+from synthgate.report import DECIMALS, Better, Score
 
 WORST = "utility.tstr_gap_worst"
+FEWER = 2
+"""Decimals that are shown where fewer than ten rows of the holdout have one of the classes; an area's digits, and the
+width of its interval, tell how many. There is no interval then."""
 
 
 class TrainOnSynthetic:
@@ -62,9 +67,18 @@ class TrainOnSynthetic:
             found = next((m for m in models if m["target"] == domain.target and m["learner"] == learner), None)
             scores += _scores(learner, found, shortages.get(domain.target, ""))
         scores.append(_worst(models, shortages))
-        first = next((m for m in models if m["target"] == domain.target), None)
-        details = {} if first is None else {**first, "models": models, "intervals": ends.told(intervals)}
-        return Findings(scores=tuple(scores), details=details)
+        least = min((m["decimals"] for m in models), default=DECIMALS)
+        told_of = [_shown(m) for m in models]
+        first = next((m for m in told_of if m["target"] == domain.target), None)
+        details = {} if first is None else {**first, "models": told_of, "intervals": ends.told(intervals)}
+        coarser = {s.name: round(s.value, least) for s in scores if s.usable and least < DECIMALS}
+        return Findings(scores=as_shown(scores, coarser), details=details)
+
+
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    """One pair of models as the details tell it."""
+    qualities = {side: round(found[side], found["decimals"]) for side in ("synthetic", "real")}
+    return {name: value for name, value in found.items() if name != "decimals"} | qualities
 
 
 def _units(comparison: Comparison, limited_to: pd.DataFrame) -> Units | None:
@@ -81,8 +95,9 @@ def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str,
     predicted = [LEARNERS[learner](told, side) for side in (told.sample, told.train)]
     synthetic, real = (quality(told, p) for p in predicted)
     found: dict[str, Any] = {"target": told.target.name, "learner": learner, "measure": told.measure}
-    found |= {"synthetic": synthetic, "real": real}
-    if units is None:
+    few = told.classify and np.unique(told.holdout.target, return_counts=True)[1].min() < MIN_CELL
+    found |= {"synthetic": synthetic, "real": real, "decimals": FEWER if few else DECIMALS}
+    if units is None or few:
         return found, {}
     name, units = _name(learner), units[told.holdout.places]
     ours, theirs = (influence(told, p) for p in predicted)
@@ -102,7 +117,8 @@ def _scores(learner: str, found: dict[str, Any] | None, reason: str) -> tuple[Sc
     if found is None:
         return untold(name, reason, better=Better.HIGHER), untold(f"{name}_gap", reason)
     synthetic, real = found["synthetic"], found["real"]
-    note = f"{found['measure']} on the holdout: {synthetic:.4f} learned from the sample, {real:.4f} from training rows"
+    ours, theirs = (f"{quality:.{found['decimals']}f}" for quality in (synthetic, real))
+    note = f"{found['measure']} on the holdout: {ours} learned from the sample, {theirs} from training rows"
     return exact(name, synthetic, better=Better.HIGHER, note=note), exact(f"{name}_gap", real - synthetic, note=note)
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
+from evaluation.held_back import about
 from evaluation.risk.attack import untold
 from evaluation.tables import codes
-from evaluation.utility.shares import MIN_CELL
 from synthgate.domain import NUMERIC, Column, Domain
 
 Truth = npt.NDArray[np.bool_]
@@ -33,7 +33,8 @@ class Violations:
         broken = [[what, round(float(t.mean()), 6)] for what, t in found.items() if t.any()]
         theirs = violations(comparison.train, comparison.domain)
         count = int(np.logical_or.reduce(list(theirs.values())).sum())
-        real = f"{count / len(comparison.train):.4f}" if count >= MIN_CELL else f"fewer than {MIN_CELL} rows"
+        few = about(min(count, len(comparison.train) - count))
+        real = f"{few} rows" if 2 * count <= len(comparison.train) else f"all but {few} rows"
         note = f"{len(found)} declarations, {len(broken)} of them broken; in training {real}"
         return Findings(scores=(exact(self.name, float(rows.mean()), note=note),), details={"broken": broken})
 

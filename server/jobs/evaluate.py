@@ -2,12 +2,14 @@
 
 Spec: the paths ``train``, ``holdout`` and ``sample``, and what attackers know, look for and join as `Attacker.spec`
 says it: ``domain``, and where they are there ``declared`` and ``joins``. The secret keys all randomness.
-Writes ``report.json`` (Report.to_dict()). Result: ``sha256`` and ``bytes`` of the report, ``sample_sha256`` of the very
-bytes that were judged, ``seconds``.
+Writes ``report.json`` (Report.to_dict()), and before it ``verdict.json`` where there is a margin. Result: ``sha256``
+and ``bytes`` of the report, ``sample_sha256`` of the very bytes that were judged, ``seconds``.
 
 With ``plan`` (Plan.to_json()), ``rules`` (concrete ones, Rule.to_dict()) and ``journal`` (a path) the report has the
 noisy margin of these rules too, which alone decides. Its noise is the operating system's, and journalled before it is
-used, so that the same attempt run again decides the same. The exact margin leaves in no form.
+used, so that the same attempt run again decides the same. The exact margin leaves in no form. It is drawn and written
+down (``margin``: Score.to_dict(), ``sample_sha256``) before an exact metric looks at a row, and from then on nothing
+that metrics do changes what is decided: one that fails tells nothing, and what kills the worker leaves the file behind.
 """
 
 import hashlib
@@ -34,7 +36,7 @@ from synthgate.errors import FailedPrecondition
 from synthgate.policy import MARGIN, Rule
 from synthgate.report import Better, Score
 
-REPORT = "report.json"
+REPORT, VERDICT = "report.json", "verdict.json"
 
 
 def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progress) -> dict[str, Any]:
@@ -46,17 +48,18 @@ def evaluate(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: 
     declared = Domain.from_dict(spec["declared"]) if spec.get("declared") else None
     joins = tuple(spec.get("joins", ()))
     comparison = load(Domain.from_dict(spec["domain"]), *paths, joins=joins, declared=declared)
-    verdict: tuple[Score, ...] = ()
+    judged, verdict = hashlib.sha256(Path(spec["sample"]).read_bytes()).hexdigest(), tuple[Score, ...]()
     if "plan" in spec:
         progress("verdict")
         verdict = (_verdict(comparison, spec, seed=seed, secret=secret),)
-    report = compare(comparison, seed=seed, progress=progress)
+        worker.write_json(folder / VERDICT, {"margin": verdict[0].to_dict(), "sample_sha256": judged})
+    report = compare(comparison, seed=seed, progress=progress, tolerant=bool(verdict))
     worker.write_json(folder / REPORT, replace(report, scores=(*verdict, *report.scores)).to_dict())
     content = (folder / REPORT).read_bytes()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
-        "sample_sha256": hashlib.sha256(Path(spec["sample"]).read_bytes()).hexdigest(),
+        "sample_sha256": judged,
         "seconds": time.perf_counter() - start,
     }
 

@@ -2,8 +2,9 @@
 
 Spec: ``report`` (path of what evaluate wrote), ``title``, ``facts`` (public, name to text), ``verdict``
 (Verdict.to_dict()), ``statement`` (PrivacyStatement.to_dict()), ``domain`` (Domain.to_dict(), as declared), ``policy``
-(Policy.to_dict()). The secret is not used: nothing here is random. Writes ``report.json``, ``report.html`` and
-``decision.html``, which names the first by its digest. Result: the sha256 of each, by its name.
+(Policy.to_dict()), ``audited`` and ``tick_s`` (`evaluation.report.House`). The secret is not used: nothing here is
+random. Writes ``report.json``, ``report.html`` and ``decision.html``, which names the first by its digest. Result: the
+sha256 of each, by its name.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.report import compose, decision_page, page
+from evaluation.report import House, compose, decision_page, page
 from server.jobs import worker
 from server.jobs.worker import Progress
 from synthgate.domain import Domain
@@ -34,6 +35,7 @@ def render(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Pr
         statement=PrivacyStatement.from_dict(spec["statement"]),
         domain=Domain.from_dict(spec["domain"]),
         policy=Policy.from_dict(spec["policy"]),
+        house=House(audited=spec.get("audited") is True, tick_s=spec.get("tick_s")),
     )
     content = document.to_json()
     forms = {JSON: content, PAGE: page(document).encode()}

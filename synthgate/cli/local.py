@@ -14,6 +14,7 @@ from synthgate.attestation import NO_CHARGE, NO_VERDICT, Attestation, Derived, J
 from synthgate.cli import output
 from synthgate.cli.session import STATE_HELP, Session, command, read_file, reported, write_file
 from synthgate.errors import FailedPrecondition, InvalidArgument
+from synthgate.inference import rows_ratio
 from synthgate.revocations import RevocationList
 
 schema = typer.Typer(help="Write down what a table holds.", no_args_is_help=True)
@@ -113,7 +114,7 @@ def _draw(console: Console, a: Attestation, known: RevocationList | None) -> Non
         "epsilon, substitute one": f"{s.epsilon_substitute_one:g}",
         "public size": f"{s.sizes.rows:,} rows, {s.sizes.units:,} units ({s.sizes.origin})",
         "engine": ", ".join([a.engine, *(f"{name} {version}" for name, version in a.versions.items())]),
-        **(_judged(a.origin) if isinstance(a.origin, Judged) else _derived(a.origin)),
+        **(_judged(a.origin) if isinstance(a.origin, Judged) else _derived(a, a.origin)),
         "approved by": "; ".join(_approved(approval) for approval in a.approvals),
         "released at": output.moment(a.released_at),
         "revoked": asked,
@@ -141,11 +142,13 @@ def _judged(origin: Judged) -> dict[str, str]:
     }
 
 
-def _derived(origin: Derived) -> dict[str, str]:
+def _derived(attested: Attestation, origin: Derived) -> dict[str, str]:
+    replicates = f"{rows_ratio(attested):.4g}" if origin.derivation.replicates else ""
     return {
         "derived from": f"{origin.derivation.source}, attestation {origin.attestation}",
         **output.asked_of_model(origin.derivation),
         "sampled": origin.sampling,
+        "rows of a replicate for each trained on": replicates,
         "verdict": NO_VERDICT,
         "charge": NO_CHARGE,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from synthgate.cli import derivation, drawing, output, reports
+from synthgate.cli import derivation, drawing, output, reports, summary
 from synthgate.cli.session import Session, command, write_file
 from synthgate.errors import DeadlineExceeded, InvalidArgument, WrongState
 from synthgate.release import Release, ReleaseState
@@ -185,6 +185,7 @@ def download(
 
 
 reports.register(app)
+summary.register(app)
 
 
 @command(app, "attestation")

@@ -14,7 +14,7 @@ from dp_models.encoding.table import arrow_schema
 from synthgate.attestation import NO_VERDICT, Derived
 from synthgate.cli.main import app
 from synthgate.errors import InvalidArgument, NotFound, PermissionDenied, WrongState
-from synthgate.inference import Estimate, combine
+from synthgate.inference import Estimate, combine, rows_ratio
 from synthgate.release import Release, ReleaseState
 from synthgate.v1 import release_service_pb2 as pb
 from synthgate.verify import verify, verify_envelope
@@ -107,10 +107,19 @@ def test_replicates_are_asked_for_fetched_verified_and_combined(
     assert isinstance(attested.origin, Derived)
     assert attested.origin.derivation.replicates == 10
     ages = pq.read_table(file).to_pandas().groupby("_replicate")["age"]
-    combined = combine(Estimate(float(a.mean()), float(a.var() / len(a))) for _, a in ages)
+    combined = combine(
+        (Estimate(float(a.mean()), float(a.var() / len(a))) for _, a in ages), rows_ratio=rows_ratio(attested)
+    )
     assert combined.replicates == 10
     low, high = combined.interval(0.9)
     assert low < combined.value < high
+
+    for release, words in ((source.id, "passed the rules of policy"), (found["id"], f"model of release {source.id}")):
+        out = tmp_path / f"{release}.html"
+        given = ["--state", str(served.state), "--role", "analyst", "release", "summary", release, "-o", str(out)]
+        made = CliRunner().invoke(app, given)
+        assert made.exit_code == 0, made.output
+        assert words in out.read_text()
 
     csv = served.analyst.download(found["id"], tmp_path / "replicates.csv").read_text().splitlines()
     assert csv[0].startswith('"_replicate","age"')

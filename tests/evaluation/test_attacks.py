@@ -75,7 +75,15 @@ def test_a_tally_by_hand() -> None:
     score = Tally(attacks=80, main=56, control=48, naive=60).score("risk.linkability", remarks=("by hand", ""))
     assert score.value == pytest.approx(0.1)
     assert score.low < 0.1 < score.high
-    for words in ("80 attacks", "56 on trained", "48 on control", "60 by naive", "uninformative", "by hand", "ratio"):
+    for words in (
+        "80 attacks",
+        "about 60 on trained",
+        "about 50 on control",
+        "about 60 by",
+        "uninformative",
+        "by hand",
+        "ratio",
+    ):
         assert words in score.note
 
 
@@ -162,10 +170,10 @@ def test_a_numeric_guess_is_right_within_five_per_cent_of_the_released_spread() 
         )
     )
     private = pd.DataFrame({"key": np.linspace(0, 1, 60), "secret": 2.0 * np.arange(60)})
-    for off, expected in ((2.9, 60), (3.1, 0)):
+    for off, expected in ((2.9, "all but fewer than 10"), (3.1, "fewer than 10")):
         sample = private.assign(secret=private["secret"] + off)
         (score,) = _scores(Inference(), domain, private, private, sample)
-        assert f"{expected} on trained units" in score.note
+        assert f"successes: {expected} on trained units" in score.note
 
 
 def test_what_lacks_columns_or_units_is_told_as_inconclusive() -> None:

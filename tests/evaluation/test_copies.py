@@ -59,7 +59,10 @@ def test_copies_by_hand() -> None:
     sample = pd.concat([train.iloc[60:70], holdout.iloc[60:62], train.iloc[:4], _floats(3984, 3)], ignore_index=True)
     score = _score(FLOATS, train, shared, sample)
     assert score.value == pytest.approx(0.002)
-    assert "exposure: 12 released rows of trained units, 4 of held-out ones (by distinct rows" in score.note
+    assert (
+        "exposure: about 10 released rows of trained units, fewer than 10 of held-out ones (by distinct rows"
+        in score.note
+    )
     variance = 10 + 2 + 8 * 0.5**2
     half = 1.645**2 / 2 + 1.645 * (variance + 1.645**2 / 4) ** 0.5
     assert score.high == pytest.approx(0.002 + half / 4000, abs=1e-6)
@@ -103,7 +106,7 @@ def test_a_row_that_a_unit_has_twice_is_one_of_its_rows() -> None:
     train, holdout = (_floats(size, seed).loc[np.repeat(np.arange(size), 2)] for size, seed in ((800, 1), (200, 2)))
     score = _score(FLOATS, train, holdout, _copied(_floats(2000, 3), train.iloc[::2], 160), units=units)
     assert score.value == pytest.approx(160 / 1600)
-    assert "exposure: 160 released" in score.note
+    assert "exposure: about 160 released" in score.note
 
 
 def test_few_rows_released_often_are_told_by_rows() -> None:

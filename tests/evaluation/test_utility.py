@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from evaluation.base import Comparison
 from evaluation.groups import choose_groups
+from evaluation.held_back import MIN_CELL
 from evaluation.tables import MISSING, codes
 from evaluation.utility.association import Association, strength
 from evaluation.utility.marginals import Marginals
-from evaluation.utility.shares import MIN_CELL, shares
+from evaluation.utility.shares import parts, shares
 from evaluation.utility.tstr import TrainOnSynthetic
 from synthgate.domain import Column, Domain, Kind
 
@@ -39,7 +40,7 @@ def test_total_variation_of_a_two_by_two_table() -> None:
     assert found["utility.tv2_excess"].value == pytest.approx(0.10)
     assert not found["utility.tv3"].conclusive
     assert found["details"]["tv2"] == [["a", "b", 0.3]]
-    assert "worst 0.3000 for a, b" in found["utility.tv2"].note
+    assert "worst 0.3 for a, b" in found["utility.tv2"].note
 
 
 def test_groups_are_all_or_a_keyed_choice() -> None:
@@ -112,30 +113,52 @@ def test_without_a_target_there_is_no_score() -> None:
 
 
 NUMBER = Column(name="n", kind=Kind.INTEGER, low=0, high=7, nullable=True)
+FINER = Column(name="n", kind=Kind.INTEGER, low=0, high=11, nullable=True)
 WORD = Column(name="w", kind=Kind.CATEGORICAL, categories=tuple("abcdefg"), nullable=True)
 
 
-@pytest.mark.parametrize("column", [NUMBER, WORD], ids=lambda c: c.kind)
-@given(counts=st.lists(st.integers(0, 25), min_size=8, max_size=9))
+@pytest.mark.parametrize("column", [NUMBER, FINER, WORD], ids=["bins", "many bins", "categories"])
+@given(counts=st.lists(st.integers(0, 25), min_size=13, max_size=13))
 def test_no_shown_cell_holds_fewer_than_ten_people(column: Column, counts: list[int]) -> None:
-    size = 9 if column is NUMBER else 8
-    counts = [*counts, 0][:size]
+    size = {NUMBER: 9, FINER: 13, WORD: 8}[column]
+    counts = counts[:size]
     train = np.repeat(np.arange(size), counts)
     shown = shares(column, np.arange(size), train)
-    people = [round(s * len(train)) for s in shown["train"]]
-    assert all(n >= MIN_CELL for n in people)
-    assert sum(people) == (len(train) if people else 0)
-    assert bool(people) == (len(train) >= MIN_CELL)
-    assert len(shown["labels"]) == len(shown["sample"]) == len(people) == len(set(shown["labels"]))
+    cells = parts(column, train)
+    people = [sum(counts[i] for i in cell) for cell in cells]
+    assert sorted(i for cell in cells for i in cell) == list(range(size))
+    assert len(shown["labels"]) == len(set(shown["labels"])) == sum(n >= MIN_CELL for n in people)
+    assert len(shown["labels"]) == len(shown["sample"]) == len(shown["train"])
+    assert all(value > 0 for value in shown["train"])
+    assert (shown["distance"] is None) == (max(people) < MIN_CELL)
 
 
 def test_shares_by_hand() -> None:
-    """10, 3, 12 and 9 people, 4 without a value: the 3 join the 12; the 9 and the 4 join them."""
+    """Of 100, 30, 62 and 8 people and 4 without a value the 8 and the 4 are held back; the others are 192, rounded on
+    a grid of ten of all 204."""
     column = Column(name="n", kind=Kind.INTEGER, low=0, high=3, nullable=True)
-    shown = shares(column, np.arange(5), np.repeat(np.arange(5), [10, 3, 12, 9, 4]))
-    assert shown["labels"] == ["0", "1 to 3 or missing"]
-    assert shown["train"] == [round(10 / 38, 6), round(28 / 38, 6)]
-    assert shown["sample"] == [0.2, 0.8]
+    shown = shares(column, np.arange(5), np.repeat(np.arange(5), [100, 30, 62, 8, 4]))
+    assert shown["labels"] == ["0", "1", "2"]
+    assert shown["train"] == [round(n * 10 / 204, 6) for n in (11, 3, 7)]
+    assert shown["sample"] == [0.2, 0.2, 0.2]
+    assert shown["held_back"] == pytest.approx(0.4)
+
+
+def test_neighbours_are_merged_where_there_are_many_bins() -> None:
+    """4 and 9 people make one cell, 12 another, and the last 5 are held back."""
+    shown = shares(FINER, np.arange(13), np.repeat(np.arange(13), [4, 9, 12, *([0] * 8), 5, 0]))
+    assert shown["labels"] == ["0 to 1", "2"]
+    assert shown["held_back"] == pytest.approx(10 / 13)
+
+
+def test_a_rare_value_that_is_released_often_shows() -> None:
+    """Training rows hold three, of which nothing is told; the release is half away, less what two such cells
+    (no value is one) may hold."""
+    column = Column(name="ill", kind=Kind.BOOLEAN)
+    released = np.repeat([0, 1], [500, 500])
+    for rare in (0, 3, 9):
+        shown = shares(column, released, np.repeat([0, 1], [1_000 - rare, rare]))
+        assert (shown["labels"], shown["train"], shown["distance"]) == (["false"], [1.0], 0.48), rare
 
 
 def test_codes_follow_the_declared_bins() -> None:

@@ -114,7 +114,7 @@ def test_ends_are_shown_and_the_rule_reads_the_value(report: Report, name: str) 
     assert score.low == score.value == score.high == score.pessimistic
     line = next(line for group in document(report).groups for line in group.lines if line.name == name)
     low, high = (float(end.replace("−", "-")) for end in line.interval.split(" to "))
-    assert low <= round(score.value, 4) <= high
+    assert low <= score.as_shown().value <= high
     assert low < high
     assert "a rule reads the value" in line.note
 

@@ -1,22 +1,28 @@
 """Combining replicates: the published rules in numbers that one can check by hand, and what is no estimate."""
 
+import hashlib
 import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_verify import ATTESTATION, DERIVED, KEY, sealed
 
+from synthgate.attestation import Attestation, Derived
+from synthgate.dataset import PublicSizes
+from synthgate.derivation import Derivation
 from synthgate.errors import InvalidArgument
-from synthgate.inference import Estimate, combine
+from synthgate.inference import Estimate, combine, rows_ratio
 
 
 def test_the_rules_by_hand() -> None:
     """q = 1, 2, 3, 6: mean 3, b = 14/3; vbar = 0.5: T = 5/4 * 14/3 - 0.5, df = 3 (1 - 0.5 / (35/6))^2."""
-    found = combine([Estimate(q, 0.5) for q in (1.0, 2.0, 3.0, 6.0)])
+    found = combine([Estimate(q, 0.5) for q in (1.0, 2.0, 3.0, 6.0)], rows_ratio=1.25)
     assert (found.value, found.replicates, found.floored) == (3.0, 4, False)
     assert (found.between, found.within) == pytest.approx((14 / 3, 0.5))
     assert found.variance == pytest.approx(35 / 6 - 0.5)
@@ -25,7 +31,7 @@ def test_the_rules_by_hand() -> None:
 
 def test_the_variance_is_never_below_what_the_rows_leave_open() -> None:
     """Replicates that hardly differ: b = 0.0002, vbar = 1, 1.25 replicate rows a trained one."""
-    found = combine([Estimate(0.0, 1.0), Estimate(0.02, 1.0)])
+    found = combine([Estimate(0.0, 1.0), Estimate(0.02, 1.0)], rows_ratio=1.25)
     assert found.floored
     assert (found.variance, found.degrees) == pytest.approx((1.25 + 0.0001, 1.0))
     assert combine([Estimate(0.0, 1.0), Estimate(0.02, 1.0)], rows_ratio=2.0).variance == pytest.approx(2.0001)
@@ -56,13 +62,13 @@ def test_intervals_use_students_t(degrees: float, level: float, quantile: float)
 )
 def test_what_is_no_estimate_is_refused(given: list[Estimate], words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
-        combine(given)
+        combine(given, rows_ratio=1.25)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 90.0, math.nan])
 def test_a_level_is_a_share(level: float) -> None:
     with pytest.raises(InvalidArgument, match="between 0 and 1"):
-        combine([Estimate(1.0, 1.0)] * 2).interval(level)
+        combine([Estimate(1.0, 1.0)] * 2, rows_ratio=1.25).interval(level)
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
@@ -71,11 +77,47 @@ def test_a_ratio_is_positive(ratio: float) -> None:
         combine([Estimate(1.0, 1.0)] * 2, rows_ratio=ratio)
 
 
+def _replicates(sizes: PublicSizes, rows: int, data: bytes = b"") -> Attestation:
+    asked = Derivation(source="r-1", rows=rows, replicates=2)
+    return replace(
+        ATTESTATION,
+        sha256=hashlib.sha256(data).hexdigest(),
+        statement=replace(ATTESTATION.statement, sizes=sizes),
+        origin=Derived(derivation=asked, attestation="e" * 64, sampling="from noisy tables"),
+        approvals=(),
+    )
+
+
+@pytest.mark.parametrize("public", [200, 500, 900, 1_000, 5_000])
+def test_the_ratio_is_that_of_the_table_and_of_what_was_asked(public: int) -> None:
+    """A release has at least 1,000 rows: of 200 public rows 160 are trained on, and a replicate has 6.25 times them."""
+    sizes = PublicSizes(rows=public, units=public)
+    assert rows_ratio(_replicates(sizes, sizes.sample_rows)) == sizes.sample_rows / (0.8 * public)
+    assert rows_ratio(_replicates(sizes, 40)) == 50 / public
+    if public < 1_000:
+        assert rows_ratio(_replicates(sizes, sizes.sample_rows)) > 1.25
+
+
+@pytest.mark.parametrize("of", [ATTESTATION, replace(DERIVED, approvals=())])
+def test_what_has_no_replicates_has_no_ratio(of: Attestation) -> None:
+    with pytest.raises(InvalidArgument, match="no attestation of replicates"):
+        rows_ratio(of)
+
+
+def test_nobody_combines_without_the_ratio() -> None:
+    """A default was 1.25 for tables whose replicates have 6.25 times the rows: intervals five times too bold."""
+    with pytest.raises(TypeError, match="rows_ratio"):
+        combine([Estimate(1.0, 1.0)] * 2)  # type: ignore[call-arg]
+
+
 def test_the_guide_combines_what_a_replicates_file_holds(tmp_path: Path) -> None:
     guide = Path(__file__).parents[2] / "docs" / "replicates.md"
     (block,) = re.findall(r"^```python\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     rows = {"_replicate": [1] * 4 + [2] * 4, "age": [1, 2, 3, 4, 3, 4, 5, 6]}
     pq.write_table(pa.table(rows), tmp_path / "replicates.parquet")
+    data = (tmp_path / "replicates.parquet").read_bytes()
+    attested = _replicates(PublicSizes(rows=10, units=10), 4, data)
+    (tmp_path / "attestation.json").write_bytes(sealed(attested.to_statement_bytes()))
+    (tmp_path / "gateway.pub").write_bytes(KEY)
     done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("3.5 (")

@@ -32,7 +32,7 @@ COMMANDS = {
     "dataset link",
     "release create", "release quote", "release watch", "release show", "release list", "release cancel",
     "release download", "release report", "release attestation", "release approve", "release reject", "release revoke",
-    "release rehearse",
+    "release rehearse", "release summary",
     "revocations export",
     "ledger open", "ledger amend", "ledger show", "ledger list", "ledger export", "ledger check",
     "audit list", "audit export", "audit checkpoint", "audit verify", "audit accept",
