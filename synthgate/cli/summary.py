@@ -30,7 +30,7 @@ def summary(
     import pyarrow.parquet as pq
 
     from synthgate.summary import summarise
-    from synthgate.summary_page import page
+    from synthgate.summary.page import page
     from synthgate.verify import verify
 
     if out.suffix not in (".html", ".json"):

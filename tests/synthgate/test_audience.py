@@ -91,7 +91,7 @@ def test_faulty_policies_say_what_to_do(document, words):
     [
         ({"audience": "world", "rules": DEFAULT_POLICY.to_dict()["rules"]}, "0.05"),
         (
-            {"audience": "internal", "verdict": "exact", "rules": [{"score": "risk.linkability", "at_least": 0.1}]},
+            {"audience": "internal", "verdict": "exact", "rules": [{"score": "risk.linkability", "at_most": 0.16}]},
             "0.15",
         ),
         ({"audience": "controlled", "rules": [{"score": "risk.inference.*", "at_most": 0.0901}]}, "0.09"),

@@ -14,7 +14,7 @@ from synthgate.derivation import Derivation
 from synthgate.plain import inert
 from synthgate.statement import Scope
 from synthgate.summary import MAX_BARS, Shown, summarise
-from synthgate.summary_page import page
+from synthgate.summary.page import page
 
 EVIL = "<script>alert(1)</script>\u202e"
 TABLE = pa.table(
