@@ -5,12 +5,12 @@ metric ran out of memory or a page could not be drawn, then rows could bring tha
 told by something that nobody paid for. So where the margin was written down it decides, without the scores that are
 missing; where no page can be drawn, a plain one says so. An exact verdict reads those scores, and doubt refuses.
 
-What was killed from outside is repeated first, as ever (`server.replays`).
+What was killed from outside is repeated first where it can be (`server.replays`).
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ import structlog
 from server.catalog.base import ReleaseRecord
 from server.jobs import runner
 from server.jobs.runner import Reason
-from server.replays import REPLAYS
 from synthgate.policy import MARGIN
 from synthgate.report import BANNER, Report, Score
 
@@ -31,11 +30,13 @@ UNDRAWN = "The report could not be rendered. The verdict was decided before that
 log = structlog.get_logger()
 
 
-def decided_before(failure: runner.JobFailed, folder: Path, record: ReleaseRecord) -> Mapping[str, Any]:
+def decided_before(
+    failure: runner.JobFailed, folder: Path, record: ReleaseRecord, *, again: Callable[[], bool]
+) -> Mapping[str, Any]:
     """The ``sample_sha256`` of an evaluation that ended with ``failure`` after its margin was written down; the report
     in ``folder`` then holds the margin alone. Raises ``failure`` where it decides: there is no margin, the release is
-    not wanted any more, or it will be repeated."""
-    if not record.accounted or _goes_on(failure, record):
+    not wanted any more, or the attempt is repeated, which ``again`` tells (`server.replays.repeatable`)."""
+    if not record.accounted or _goes_on(failure, again):
         raise failure
     try:
         found = json.loads((folder / VERDICT).read_bytes())
@@ -51,11 +52,18 @@ def decided_before(failure: runner.JobFailed, folder: Path, record: ReleaseRecor
     return judged
 
 
-def plain(failure: runner.JobFailed, folder: Path, record: ReleaseRecord, spec: Mapping[str, Any]) -> None:
+def plain(
+    failure: runner.JobFailed,
+    folder: Path,
+    record: ReleaseRecord,
+    spec: Mapping[str, Any],
+    *,
+    again: Callable[[], bool],
+) -> None:
     """Write forms of a report that say that it could not be rendered, of public facts and the margin alone. Raises
     ``failure`` where it decides."""
     margin = record.release.margin
-    if not record.accounted or margin is None or _goes_on(failure, record):
+    if not record.accounted or margin is None or _goes_on(failure, again):
         raise failure
     reach = margin.pessimistic - margin.value
     score = {"name": MARGIN, "value": margin.value, "low": margin.value - reach, "high": margin.pessimistic,
@@ -74,10 +82,10 @@ def plain(failure: runner.JobFailed, folder: Path, record: ReleaseRecord, spec: 
     log.warning("report could not be rendered", release=record.release.id, why=str(failure.reason))
 
 
-def _goes_on(failure: runner.JobFailed, record: ReleaseRecord) -> bool:
+def _goes_on(failure: runner.JobFailed, again: Callable[[], bool]) -> bool:
     """Whether something else than the margin says what becomes of the release."""
     if failure.reason is Reason.INTERRUPTED:
-        return record.replays < REPLAYS
+        return again()
     return failure.reason is Reason.CANCELLED
 
 

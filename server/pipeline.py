@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from server.jobs import runner
 from server.policy import decide, verdicts_allowed
 from server.publication import publish
 from server.releases import move
-from server.replays import seal, unsealed
+from server.replays import repeatable, seal, unsealed
 from server.sealed import VERDICT
 from server.store import Transaction
 from synthgate.accounted import NoisyMargin
@@ -146,7 +147,8 @@ def _evaluate(
     try:
         judged = run("evaluate", spec, gateway.settings.evaluate_timeout_s)
     except runner.JobFailed as failure:
-        judged = decided_before(failure, folder, record)
+        again = partial(repeatable, gateway, record, dataset)
+        judged = decided_before(failure, folder, record, again=again)
     if judged["sample_sha256"] != sha256:
         raise runner.JobFailed(runner.Reason.CRASHED)
     return Report.from_dict(json.loads((folder / REPORT).read_bytes()))
@@ -201,7 +203,7 @@ def _keep_report(
     try:
         run("render", spec, gateway.settings.evaluate_timeout_s)
     except runner.JobFailed as failure:
-        plain(failure, work / "render", record, spec)
+        plain(failure, work / "render", record, spec, again=partial(repeatable, gateway, record, dataset))
     with gateway.store.begin() as tx:
         check_wanted(gateway, tx, record)
     stored = gateway.artifacts.put(work / "render" / "report.json")

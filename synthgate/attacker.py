@@ -28,7 +28,7 @@ class Attacker:
     def __post_init__(self) -> None:
         for key in NAMED:
             names = getattr(self, key)
-            if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
+            if not all(isinstance(n, str) and n for n in names) or len(set(names)) != len(names):
                 raise InvalidPolicy(f"attacker: {key} is a list of column names, each of them once")
         joins = self.also_joins
         if not all(type(n) is int and 2 <= n <= MOST_JOINED for n in joins) or len(set(joins)) != len(joins):

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from synthgate.attestation import NO_VERDICT, Attestation, Derived, Judged
 from synthgate.derivation import REPLICATE
@@ -76,6 +78,7 @@ def summarise(table: pa.Table, attested: Attestation) -> Summary:
     """The summary of a released table."""
     statement, nothing = attested.statement, attested.statement.scope is Scope.NONE
     origin, released = attested.origin, attested.released_at.isoformat(sep=" ", timespec="seconds")
+    numbers = REPLICATE if isinstance(origin, Derived) and origin.derivation.replicates else None
     facts = {
         "release": attested.release,
         "dataset": attested.dataset,
@@ -95,7 +98,7 @@ def summarise(table: pa.Table, attested: Attestation) -> Summary:
         passed=_passed(attested),
         facts=facts,
         beliefs=() if nothing else tuple((p, belief(statement.epsilon, p)) for p in PRIORS),
-        columns=tuple(_column(name, table.column(name)) for name in table.column_names if name != REPLICATE),
+        columns=tuple(_column(name, table.column(name)) for name in table.column_names if name != numbers),
         rules=tuple(rule.name for rule in origin.policy.rules) if isinstance(origin, Judged) else (),
         not_covered=statement.not_covered,
         weakened_by=statement.weakened_by,
@@ -156,6 +159,8 @@ def _column(name: str, cells: pa.ChunkedArray) -> Shown:
     rows = max(len(cells), 1)
     if pa.types.is_dictionary(cells.type):
         cells = cells.cast(cells.type.value_type)
+    if pa.types.is_floating(cells.type):
+        cells = pc.add(cells, 0.0)  # no zero has a sign
     present = cells.drop_null()
     numeric = _is_number(cells.type)
     counted = sorted(_counts(present), key=lambda pair: (-pair[1], str(pair[0])))
@@ -180,26 +185,32 @@ def _counts(present: pa.ChunkedArray) -> Iterator[tuple[Any, int]]:
 
 def _ranges(present: pa.ChunkedArray) -> list[tuple[str, int]]:
     """Equal ranges from the least to the largest released value, with the rows in each."""
+    if pa.types.is_floating(present.type):
+        return _of_floats(present.cast(pa.float64()).to_numpy())
     moments = pa.types.is_timestamp(present.type)
-    numbers = pc.cast(pc.cast(present, pa.int64()) if moments else present, pa.float64(), safe=False)
-    ends = pc.min_max(numbers).as_py()
-    low, wide = ends["min"], (ends["max"] - ends["min"]) / MAX_BARS or 1.0
-    whole = pa.types.is_integer(present.type)
-    if whole:
-        wide = float(-(-(ends["max"] - ends["min"] + 1) // MAX_BARS))
-    places = pc.min_element_wise(pc.floor(pc.divide(pc.subtract(numbers, low), wide)), float(MAX_BARS - 1))
-    counts = {int(place): count for place, count in _counts(places)}
-    edges = [low + i * wide for i in range(MAX_BARS + 1)]
+    numbers = present.cast(pa.int64()).to_numpy()
+    low, high = int(numbers.min()), int(numbers.max())
+    wide = -(-(high - low + 1) // MAX_BARS)
+    places = (numbers.view(np.uint64) - np.array(low, np.int64).view(np.uint64)) // np.uint64(wide)  # wraps, as it must
+    counts = np.bincount(places.astype(np.int64))
+    firsts = range(low, high + 1, wide)
+    pairs = [(first, min(first + wide - 1, high)) for first in firsts]
     if moments:
-        points = pa.array([round(edge) for edge in edges], pa.int64()).cast(present.type).to_pylist()
-        texts = [str(point.date()) for point in points]
+        days = [pa.array(pair, pa.int64()).cast(present.type).to_pylist() for pair in pairs]
+        labels = [f"{first.date()} to {last.date()}" for first, last in days]
     else:
-        texts = [f"{edge:.4g}" for edge in edges]
-    if whole:
-        pairs = [(low + i * wide, low + (i + 1) * wide - 1) for i in range(MAX_BARS) if low + i * wide <= ends["max"]]
-        labels = [f"{a:.10g} to {min(b, ends['max']):.10g}" if b > a else f"{a:.10g}" for a, b in pairs]
-        return [(label, counts.get(i, 0)) for i, label in enumerate(labels)]
-    return [(f"{texts[i]} to {texts[i + 1]}", counts.get(i, 0)) for i in range(MAX_BARS)]
+        labels = [f"{first} to {last}" if last > first else f"{first}" for first, last in pairs]
+    return list(zip(labels, counts.tolist(), strict=True))
+
+
+def _of_floats(numbers: NDArray[np.float64]) -> list[tuple[str, int]]:
+    half = numbers / 2  # the distance of the two largest floats is none
+    low, wide = half.min(), (half.max() - half.min()) / MAX_BARS
+    if wide == 0:  # closer to each other than any part of their distance
+        return [(f"{2 * low:.4g}", len(numbers))]
+    counts = np.bincount(np.minimum((half - low) / wide, MAX_BARS - 1).astype(np.int64), minlength=MAX_BARS)
+    edges = [2 * (low + wide * i) for i in range(MAX_BARS)] + [numbers.max()]
+    return [(f"{edges[i]:.4g} to {edges[i + 1]:.4g}", int(count)) for i, count in enumerate(counts)]
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -129,19 +129,33 @@ def test_a_verdict_that_is_killed_for_the_last_time_is_not_lost(gateway: Gateway
     assert states == [ReleaseState.PENDING, ReleaseState.PENDING, ReleaseState.RELEASED]
 
 
+@pytest.mark.parametrize(
+    "jobs", [Jobs(dies=Reason.INTERRUPTED), Jobs(undrawn=Reason.INTERRUPTED)], ids=["judged", "drawn"]
+)
+def test_what_is_killed_and_cannot_be_repeated_is_decided_at_once(
+    gateway: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch, jobs: Jobs
+) -> None:
+    """As with a plug-in, or an engine in an environment of its own."""
+    monkeypatch.setattr("server.replays.BUILT_IN_ENGINES", ())
+    gateway = prepared(gateway, clock, jobs)
+    release = asked(gateway)
+    run(gateway, release)
+    assert record_of(gateway, release).release.state is ReleaseState.RELEASED
+
+
 @pytest.mark.parametrize("reason", [*DEATHS, Reason.INTERRUPTED])
 def test_what_dies_before_its_margin_or_for_an_exact_verdict_fails(
     gateway: Gateway, clock: Clock, tmp_path: Path, reason: Reason
 ) -> None:
     record = record_of(prepared(gateway, clock, Jobs()), asked(gateway))
     with pytest.raises(JobFailed):
-        after_verdict.decided_before(JobFailed(reason), tmp_path, record)
+        after_verdict.decided_before(JobFailed(reason), tmp_path, record, again=bool)
     exact = replace(record, policy=EXACT_POLICY)
     assert not exact.accounted
     with pytest.raises(JobFailed):
-        after_verdict.plain(JobFailed(reason), tmp_path, exact, {})
+        after_verdict.plain(JobFailed(reason), tmp_path, exact, {}, again=bool)
     with pytest.raises(JobFailed):
-        after_verdict.plain(JobFailed(Reason.CANCELLED), tmp_path, record, {})
+        after_verdict.plain(JobFailed(Reason.CANCELLED), tmp_path, record, {}, again=bool)
     assert POLICY.verdict is record.policy.verdict
 
 
@@ -151,7 +165,7 @@ def test_a_death_that_decided_is_convicted(
 ) -> None:
     """Planted: what fails after the margin closes the release, whatever the margin said."""
 
-    def raising(failure: JobFailed, *_: Any) -> None:
+    def raising(failure: JobFailed, *_: Any, **_again: Any) -> None:
         raise failure
 
     monkeypatch.setattr("server.pipeline.decided_before", raising)

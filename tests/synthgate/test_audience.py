@@ -187,6 +187,13 @@ def test_questions_join_two_to_ten_columns(joins):
         Policy.from_dict({"attacker": {"also_joins": joins}})
 
 
+@pytest.mark.parametrize("names", [[["age"]], [{}], [1], [""], ["age", "age"]])
+@pytest.mark.parametrize("key", ["also_knows", "also_secret"])
+def test_attackers_know_and_look_for_columns_by_name(key, names):
+    with pytest.raises(InvalidPolicy, match="attacker: "):
+        Policy.from_dict({"attacker": {key: names}})
+
+
 def test_no_more_columns_are_joined_than_are_released():
     check(Policy.from_dict({"attacker": {"also_joins": [5]}}), DOMAIN)
     with pytest.raises(InvalidPolicy, match="asks for 6 columns together, and 5 are released"):

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from test_verify import ATTESTATION, DERIVED
@@ -45,6 +46,41 @@ def test_shares_are_those_of_the_released_rows() -> None:
     assert town.rest == pytest.approx(1 - MAX_BARS / 20)
     assert sum(b.share for b in shown("since").bars) == pytest.approx(1.0)
     assert (shown("none").bars, shown("none").missing) == ((), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "last"),
+    [
+        ([-1.7e308, *[float(i) for i in range(20)], 1.7e308], "-1.7e+308 to -1.417e+308", "1.417e+308 to 1.7e+308"),
+        ([2**53 + i for i in range(20)], f"{2**53} to {2**53 + 1}", f"{2**53 + 18} to {2**53 + 19}"),
+        ([-(2**63), *range(18), 2**63 - 1], f"{-(2**63)} to ", f" to {2**63 - 1}"),
+        ([*range(0, 21)], "0 to 1", "20"),
+        ([*range(0, 31, 2), 50], "0 to 4", "50"),
+    ],
+)
+def test_ranges_of_extreme_numbers_have_ends(values: list[float], first: str, last: str) -> None:
+    column = summarise(pa.table({"x": values}), ATTESTATION).columns[0]
+    labels = [b.label for b in column.bars]
+    assert labels[0].startswith(first) and labels[-1].endswith(last)
+    assert len(set(labels)) == len(labels) <= MAX_BARS
+    assert sum(b.share for b in column.bars) == pytest.approx(1.0)
+    assert not any(word in label for label in labels for word in ("nan", "inf"))
+
+
+def test_floats_that_differ_by_next_to_nothing_are_one_range() -> None:
+    values = (np.arange(20) * 5e-324).tolist()
+    column = summarise(pa.table({"x": values}), ATTESTATION).columns[0]
+    assert sum(b.share for b in column.bars) == pytest.approx(1.0)
+
+
+def test_zero_has_no_sign() -> None:
+    column = summarise(pa.table({"x": [0.0, -0.0, 1.0]}), ATTESTATION).columns[0]
+    assert [b.label for b in column.bars] == ["0", "1"]
+
+
+def test_a_column_that_is_named_as_replicates_are_numbered_is_a_column() -> None:
+    made = summarise(pa.table({"_replicate": [1, 2]}), ATTESTATION)
+    assert [c.name for c in made.columns] == ["_replicate"]
 
 
 def test_an_empty_table_has_a_summary() -> None:
