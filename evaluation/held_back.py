@@ -19,6 +19,10 @@ from synthgate.report import DECIMALS
 
 MIN_CELL = 10
 
+MIN_COLUMNS = 5
+"""With fewer columns what models show follows from a few counts, and so would these from it: areas are shown with as
+many decimals as ten rows leave, and of the propensity no ratio."""
+
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
