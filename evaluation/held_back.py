@@ -82,6 +82,13 @@ def of_tens(hits: float, rows: int) -> float:
     return round(min(tens(round(hits)) / rows, 1.0), DECIMALS)
 
 
+def part(hits: int, rows: int) -> float:
+    """`of_tens` where ``rows`` is no public number: rounded to ten as well."""
+    return (
+        of_tens(hits, rows) if min(hits, rows - hits) < MIN_CELL else round(min(tens(hits) / tens(rows), 1.0), DECIMALS)
+    )
+
+
 def beside(ours: Counts, theirs: Counts, *, rows: int) -> Beside | None:
     """Released rows ``ours`` and training rows ``theirs``, counted over the same cells, shape (cells,), of the
     ``rows`` training rows that there are. None where every cell is held back."""
