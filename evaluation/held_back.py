@@ -19,6 +19,10 @@ from synthgate.report import DECIMALS
 
 MIN_CELL = 10
 
+MIN_COLUMNS = 5
+"""With fewer columns what models show follows from a few counts, and so would these from it: areas are shown with as
+many decimals as ten rows leave, and of the propensity no ratio."""
+
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +80,13 @@ def of_tens(hits: float, rows: int) -> float:
     if hits < MIN_CELL or rows - hits < MIN_CELL:
         return 0.0 if hits < MIN_CELL else 1.0
     return round(min(tens(round(hits)) / rows, 1.0), DECIMALS)
+
+
+def part(hits: int, rows: int) -> float:
+    """`of_tens` where ``rows`` is no public number: rounded to ten as well."""
+    return (
+        of_tens(hits, rows) if min(hits, rows - hits) < MIN_CELL else round(min(tens(hits) / tens(rows), 1.0), DECIMALS)
+    )
 
 
 def beside(ours: Counts, theirs: Counts, *, rows: int) -> Beside | None:

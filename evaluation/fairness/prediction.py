@@ -31,12 +31,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.fairness.groups import Grouping, groupings
-from evaluation.held_back import coarse, of_tens
+from evaluation.held_back import coarse, part
 from evaluation.risk.attack import untold
 from evaluation.utility.learners import Tasks, boosted, limited, tasks
 from evaluation.utility.shown import as_shown
 from synthgate.domain import Kind
-from synthgate.report import Score
+from synthgate.report import DECIMALS, Score
 
 MIN_GROUP = 100
 MIN_FAVOURED = 50
@@ -52,19 +52,21 @@ Codes = npt.NDArray[np.int64]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """One score of one target by one grouping, for tested rows in large groups: who has the favourable class and who is
-    predicted it by either model, or the losses of both; ``excess`` is what counting found, of ``group`` or between all.
+    predicted it by either model, or the losses of both; ``excess`` is what counting found, of ``group`` or between all,
+    ``shown`` the same of counts rounded to ten.
     """
 
     what: str
     excess: float
+    shown: float
     places: Codes
     models: tuple[Any, Any]
     truth: Any = None
     group: int = 0
 
 
-Looks = dict[str, tuple[int, Look]]
-"""By name of score: how many looks there were, and the worst."""
+Looks = dict[str, list[Look]]
+"""By name of score: whatever was looked at. The worst counts, and the worst of what is shown is shown."""
 
 
 class GroupPrediction:
@@ -92,8 +94,8 @@ class GroupPrediction:
                 ours, theirs = (boosted(told, side) for side in (told.sample, told.train))
             grouped = groupings(domain, (frames[2],), without=target)
             models += [_compare(told, (ours, theirs), grouping, looks) for grouping in grouped]
-        scores = tuple(_score(name, looks.get(name), shortage) for name in NAMES)
-        shown = {score.name: round(score.value, 2) if score.usable else None for score in scores}
+        scores = tuple(_score(name, looks.get(name, []), shortage) for name in NAMES)
+        shown = {s.name: max(look.shown for look in looks[s.name]) if s.usable else None for s in scores}
         return Findings(scores=as_shown(scores, shown), details={"models": models})
 
 
@@ -106,48 +108,64 @@ def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, 
         inside = np.isin(places, large)
         losses = tuple(_losses(told, p)[inside] for p in predicted)
         means = [rates(loss, places[inside]) for loss in losses]
-        rounded = [_rounded(told, mean, places[inside]) for mean in means]
+        rounded = [_rounded(mean, places[inside], counted=told.classify) for mean in means]
         entry["groups"] = [[grouping.labels[g], rounded[0][g], rounded[1][g]] for g in means[0]]
         worst = max(means[0], key=lambda g: means[0][g] - means[1][g])
-        what = f"{told.target.name} of {grouping.labels[worst]}"
         gap = means[0][worst] - means[1][worst]
-        look = Look(what=what, excess=gap, places=places[inside], models=(losses[0], losses[1]), group=worst)
-        _keep(looks, GAP, look)
+        seen = {g: rounded[0][g] - rounded[1][g] for g in means[0]}
+        told_worst = max(seen, key=lambda g: seen[g])
+        what = f"{told.target.name} of {grouping.labels[told_worst]}"
+        look = Look(
+            what=what,
+            excess=gap,
+            shown=seen[told_worst],
+            places=places[inside],
+            models=(losses[0], losses[1]),
+            group=worst,
+        )
+        looks.setdefault(GAP, []).append(look)
     what = f"{told.target.name} by {', '.join(grouping.columns)}"
     for name in (PARITY, OPPORTUNITY):
         found = [_differ(name, what, truth, pair, places) for truth, pair in _favoured(told, predicted)]
         told_of = [f for f in found if f is not None]
         if told_of:
-            look, ours, theirs = max(told_of, key=lambda f: f[0].excess)
-            _keep(looks, name, look)
-            entry[name.partition(".")[2]] = [round(ours, 2), round(theirs, 2)]
+            looks.setdefault(name, []).extend(look for look, _, _ in told_of)
+            _, ours, theirs = max(told_of, key=lambda f: f[0].shown)
+            entry[name.partition(".")[2]] = [ours, theirs]
     return entry
 
 
 def _differ(
     name: str, what: str, truth: Codes, predicted: tuple[Codes, Codes], places: Codes
 ) -> tuple[Look, float, float] | None:
-    """The largest difference of rates under both models, among those who count; None with fewer than two groups."""
+    """A look, and the largest difference of rates under both models as it is shown, among those who count; None with
+    fewer than two groups."""
     counted = truth == 1 if name == OPPORTUNITY else np.ones(len(truth), dtype=bool)
     large = _large(places[counted], MIN_FAVOURED if name == OPPORTUNITY else MIN_GROUP)
     if len(large) < 2:
         return None
     inside = np.isin(places, large)
     chosen = inside & counted
-    ours, theirs = (spread(rates(p[chosen].astype(np.float64), places[chosen])) for p in predicted)
+    means = [rates(p[chosen].astype(np.float64), places[chosen]) for p in predicted]
+    ours, theirs = (spread(mean) for mean in means)
+    seen = [round(spread(_rounded(mean, places[chosen])), DECIMALS) for mean in means]
     models = (predicted[0][inside], predicted[1][inside])
-    return (
-        Look(what=what, excess=ours - theirs, places=places[inside], models=models, truth=truth[inside]),
-        ours,
-        theirs,
+    look = Look(
+        what=what,
+        excess=ours - theirs,
+        shown=seen[0] - seen[1],
+        places=places[inside],
+        models=models,
+        truth=truth[inside],
     )
+    return look, seen[0], seen[1]
 
 
-def _rounded(told: Tasks, means: dict[int, float], places: Codes) -> dict[int, float]:
-    """Losses of groups as they are shown: of counts rounded to ten where they are shares of wrong answers."""
+def _rounded(means: dict[int, float], places: Codes, *, counted: bool = True) -> dict[int, float]:
+    """Rates of groups as they are shown: of counts and sizes rounded to ten, or means of what is not ``counted``."""
     sizes = dict(zip(*(found.tolist() for found in np.unique(places, return_counts=True)), strict=True))
     return {
-        group: of_tens(mean * sizes[group], sizes[group]) if told.classify else coarse(mean, sizes[group])
+        group: part(round(mean * sizes[group]), sizes[group]) if counted else coarse(mean, sizes[group])
         for group, mean in means.items()
     }
 
@@ -208,13 +226,8 @@ def _mean(losses: Floats, _: Floats) -> float:
     return float(np.mean(losses))
 
 
-def _keep(looks: Looks, name: str, look: Look) -> None:
-    count, worst = looks.get(name, (0, look))
-    looks[name] = (count + 1, max(worst, look, key=lambda each: each.excess))
-
-
-def _score(name: str, found: tuple[int, Look] | None, shortage: str) -> Score:
-    if shortage or found is None:
+def _score(name: str, found: list[Look], shortage: str) -> Score:
+    if shortage or not found:
         return untold(name, shortage or "too few protected groups are large enough in the holdout")
-    count, worst = found
-    return exact(name, told_by_fairlearn(name, worst), note=f"the worst of {count}: {worst.what}")
+    worst, seen = max(found, key=lambda look: look.excess), max(found, key=lambda look: look.shown)
+    return exact(name, told_by_fairlearn(name, worst), note=f"the worst of {len(found)}: {seen.what}")

@@ -8,35 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from synthgate.report import DECIMALS, Report, Score
-
-INTERVALS = "intervals"
-"""Where a metric's details tell ends beside a score."""
+from synthgate.report import DECIMALS, Report
 
 
 def shown(report: Report) -> Report:
     """The report with its figures as they are shown."""
-    moved = {score.name: _moved(score) for score in report.scores if score.shown is not None}
-    details = {name: _around(found, moved) for name, found in report.details.items()}
-    return replace(report, scores=tuple(score.as_shown() for score in report.scores), details=_rounded(details))
-
-
-def _moved(score: Score) -> float | None:
-    """By how much the value that is shown lies above the exact one; None where none is shown."""
-    told = score.as_shown()
-    return told.value - score.value if told.usable and score.usable else None
-
-
-def _around(found: Any, moved: Mapping[str, float | None]) -> Any:
-    """A metric's details with its intervals around what is shown."""
-    if not isinstance(found, Mapping) or not isinstance(found.get(INTERVALS), Mapping):
-        return found
-    told: dict[str, Any] = {}
-    for name, ends in found[INTERVALS].items():
-        by = moved.get(name, 0.0)
-        if by is not None and isinstance(ends, (list, tuple)):
-            told[name] = [end + by if isinstance(end, float) else end for end in ends]
-    return {**found, INTERVALS: told}
+    scores = tuple(score.as_shown() for score in report.scores)
+    return replace(report, scores=scores, details=_rounded(report.details))
 
 
 def _rounded(value: Any) -> Any:

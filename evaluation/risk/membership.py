@@ -18,7 +18,7 @@ best stands in `evaluation.risk.ceiling`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
+from math import ceil, floor, inf
 from typing import Any
 
 import numba
@@ -27,13 +27,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
-from evaluation.held_back import about
+from evaluation.held_back import about, coarse, places, tens
 from evaluation.risk.attack import MIN_TARGETS, Targets, candidates, one_row_each, shortage, untold
 from evaluation.risk.neighbours import BLOCK, encode
 from evaluation.risk.ranking import auc, auc_ends, hits
 from evaluation.tables import Floats
 from synthgate.dataset import MAX_ATTACK_TARGETS
-from synthgate.report import DECIMALS, Better, Score
+from synthgate.report import Better, Score
 
 WIDTH = 0.1
 """h of the kernel, in ranges of a column: a category that differs weighs e^-10."""
@@ -53,15 +53,33 @@ MIN_OUTLIERS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One attack's figures, higher for rows that look trained on, shape (units,) each."""
+    """One attack's figures, higher for rows that look trained on, shape (units,) each. How many units there are may be
+    told where that is ``public``, else rounded to ten."""
 
     name: str
     members: Floats
     others: Floats
+    public: bool = True
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many units either side has, as it is shown."""
+        found = len(self.members), len(self.others)
+        return found if self.public else (tens(found[0]), tens(found[1]))
+
+    @property
+    def area(self) -> float:
+        """The area under the curve as it is shown."""
+        return coarse(auc(self.members, self.others), min(self.sizes))
+
+    @property
+    def rate(self) -> float:
+        """The hits at few false alarms as they are shown."""
+        return coarse(hits(self.members, self.others, FALSE_ALARMS).seen.rate, min(self.sizes))
 
     def of(self, kept: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]) -> "Figures":
         """The figures of some of the units."""
-        return Figures(name=self.name, members=self.members[kept[0]], others=self.others[kept[1]])
+        return Figures(name=self.name, members=self.members[kept[0]], others=self.others[kept[1]], public=False)
 
 
 class Membership:
@@ -145,29 +163,27 @@ def _scores(
     attack: Figures, rarity: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], remark: str
 ) -> Iterator[tuple[Score, dict[str, Any]]]:
     name = f"{Membership.name}.{attack.name}"
-    yield _area(name, attack, remark), {"auc": _rounded(auc(attack.members, attack.others))}
-    rate = hits(attack.members, attack.others, FALSE_ALARMS).seen.rate
-    yield _hits(f"{name}_tpr", attack, remark), {"tpr": _rounded(rate)}
+    yield _area(name, attack, remark), {"auc": attack.area}
+    yield _hits(f"{name}_tpr", attack, remark), {"tpr": attack.rate}
     some = attack.of(rarity)
     if min(len(some.members), len(some.others)) < MIN_OUTLIERS:
         yield untold(f"{name}_outliers", f"fewer than {MIN_OUTLIERS} outliers among trained or held-out units"), {}
         return
     told = {
-        "outliers_auc": _rounded(auc(some.members, some.others)),
-        "outliers_tpr": _rounded(hits(some.members, some.others, FALSE_ALARMS).seen.rate),
-        "outliers_attacked": [len(some.members), len(some.others)],
+        "outliers_auc": some.area,
+        "outliers_tpr": some.rate,
+        "outliers_attacked": [about(len(some.members)), about(len(some.others))],
     }
     yield _area(f"{name}_outliers", some, remark), told
-
-
-def _rounded(value: float) -> float:
-    return round(value, DECIMALS)
 
 
 def _area(name: str, attack: Figures, remark: str) -> Score:
     area = auc(attack.members, attack.others)
     low, high = auc_ends(area, len(attack.members), len(attack.others))
-    words = f"AUC {area:.3f} of {len(attack.members)} trained and {len(attack.others)} held-out units, less a half"
+    seen, (trained, held) = attack.area, attack.sizes
+    step = 0.5 * 10.0 ** -places(min(attack.sizes))  # the ends of all areas that are shown as this one
+    around = auc_ends(max(seen - step, 0.0), trained, held)[0], auc_ends(min(seen + step, 1.0), trained, held)[1]
+    words = f"AUC {seen:g} of {trained} trained and {held} held-out units, less a half"
     return Score(
         name=name,
         value=area - 0.5,
@@ -175,6 +191,7 @@ def _area(name: str, attack: Figures, remark: str) -> Score:
         high=high - 0.5,
         better=Better.LOWER,
         note="; ".join(filter(None, (words, remark))),
+        shown=(seen - 0.5, around[0] - 0.5, around[1] - 0.5),
     )
 
 
@@ -186,7 +203,9 @@ def _hits(name: str, attack: Figures, remark: str) -> Score:
         f"{about(found.alarms)} of {found.others} held-out ones pass ({FALSE_ALARMS:.0%} may)"
     )
     note = "; ".join(filter(None, (words, remark)))
-    shown = (found.seen.rate, *found.seen.ends)
+    grid = 10.0 ** places(min(attack.sizes))
+    around = floor(found.seen.ends[0] * grid) / grid, ceil(found.seen.ends[1] * grid) / grid
+    shown = (attack.rate, *around)
     return Score(name=name, value=found.rate, low=low, high=high, better=Better.LOWER, note=note, shown=shown)
 
 

@@ -1,4 +1,4 @@
-"""Ends of figures of use: how far a figure would move with other rows of the same kind, one-sided 95 % each.
+"""Ends of areas and of what they lack: how far they would move with other rows of the same kind, one-sided 95 % each.
 
 They stand in a metric's details under ``intervals`` and are shown. No rule reads them: a rule on a figure of use reads
 its value. Each comes of the influence that one row has on the figure (the infinitesimal jackknife; for an area under
@@ -10,32 +10,32 @@ Where no influence differs from 0 (a model that is never wrong), nothing is told
 """
 
 from collections.abc import Mapping
-from math import inf, sqrt
+from math import ceil, floor, inf, sqrt
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
 from evaluation.base import Units
+from evaluation.held_back import places
 from evaluation.risk.intervals import ONE_SIDED, Interval
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Told = dict[str, list[float]]
 
 LEAST = 1e-9
 """A spread that counts as none."""
 
 
-def ends(
-    value: float, *parts: tuple[Floats, Units], least: float = -inf, most: float = inf, z: float = ONE_SIDED
-) -> Interval | None:
+def ends(value: float, *parts: tuple[Floats, Units], z: float = ONE_SIDED) -> Interval | None:
     """Both ends of a figure. Each part is one independent table: the influence of its rows, shape (rows,), and their
     units, shape (rows,); the figure moves by the sum of means over tables. None where nothing moves it."""
     variance = sum(_variance(influence, units) for influence, units in parts)
     reach = z * sqrt(variance)
     if reach < LEAST:
         return None
-    return max(least, value - reach), min(most, value + reach)
+    return value - reach, value + reach
 
 
 def _variance(influence: Floats, units: Units) -> float:
@@ -78,6 +78,12 @@ def fit_influence(target: Floats, predicted: Floats) -> Floats:
                       / spread.mean(), dtype=np.float64)  # fmt: skip
 
 
-def told(found: Mapping[str, Interval | None]) -> dict[str, list[float]]:
-    """The intervals of a metric for its details, those that there are."""
-    return {name: [round(end, 6) for end in pair] for name, pair in found.items() if pair is not None}
+def told(found: Mapping[str, Interval | None], *, rows: int, least: float = -inf, most: float = inf) -> Told:
+    """The intervals of a metric for its details, those that there are, rounded outward to what ``rows`` leave of two
+    decimals. They are of the exact figure, so that what is shown, which is rounded alike or finer, lies between."""
+    grid = 10.0 ** min(2, places(rows))
+    return {
+        name: [max(least, floor(pair[0] * grid + 1e-9) / grid), min(most, ceil(pair[1] * grid - 1e-9) / grid)]
+        for name, pair in found.items()
+        if pair is not None
+    }

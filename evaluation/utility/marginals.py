@@ -6,9 +6,6 @@ the holdout, real people whom nobody trained on, shows against the same training
 
 The details hold distances of pairs under ``tv2``, and under ``shares`` those of cells that ten training rows have
 (`evaluation.utility.shares`); a report shows the scores over such cells too (`evaluation.utility.shown`).
-``intervals`` are of the means and the excess: what other samples as large of the same model, and other people in the
-holdout, would show beside the same training rows (`evaluation.utility.ends`). A cell in which both tables are about
-equal moves less than its influence says, so that the ends are rather wide.
 """
 
 from math import nan
@@ -20,9 +17,7 @@ from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
 from evaluation.groups import Group, choose_groups
 from evaluation.risk.attack import untold
-from evaluation.risk.intervals import Interval
-from evaluation.utility import ends
-from evaluation.utility.coded import Codes, Floats, cells, coded, distance, share
+from evaluation.utility.coded import Codes, cells, coded, distance, share
 from evaluation.utility.shares import shares
 from evaluation.utility.shown import Shown, as_shown
 from synthgate.report import Score
@@ -46,8 +41,6 @@ class Marginals:
             return Findings(scores=(*empty, untold("utility.tv2_excess", "there is nothing to compare")))
         scores: list[Score] = []
         pairs: dict[Group, float] = {}
-        ours, alone = np.zeros(0), np.arange(len(comparison.sample), dtype=np.int64)
-        around: dict[str, Interval | None] = {}
         columns = comparison.domain.modelled
         drawn = [shares(c, sample[i], train[i]) for i, c in enumerate(columns)]
         shown, told = Shown.of(comparison, tables), dict[str, float | None]()
@@ -55,23 +48,20 @@ class Marginals:
         near: dict[Group, float | None] = {}
         for way, most in ((1, len(names)), (2, MAX_PAIRS), (3, MAX_TRIPLES), (4, MAX_FOURS)):
             groups = choose_groups(len(names), way, most, generator=generator) if len(names) >= way else []
-            found, moves = _distances(sample, train, tables.sizes, groups)
+            found = _distances(sample, train, tables.sizes, groups)
             seen = shown.distances(found, sample) if way > 1 else alone_shown
             scores.append(_score(way, found, seen, names))
             if groups:
-                around[f"utility.tv{way}"] = ends.ends(scores[-1].value, (moves, alone), least=0.0, most=1.0)
                 told[f"utility.tv{way}"] = shown.mean(list(seen.values()))
-            pairs, ours, near = (found, moves, seen) if way == 2 else (pairs, ours, near)
-        real, theirs = _distances(tables.holdout, train, tables.sizes, list(pairs))
-        base = shown.mean(list(shown.distances(real, tables.holdout).values()))
+            pairs, near = (found, seen) if way == 2 else (pairs, near)
+        real = _distances(tables.holdout, train, tables.sizes, list(pairs))
+        base = shown.mean(list(Shown.of_holdout(comparison, tables).distances(real, tables.holdout).values()))
         scores.append(_excess(list(pairs.values()), list(real.values()), comparison, base))
         if scores[-1].usable:
-            around[scores[-1].name] = ends.ends(scores[-1].value, (ours, alone), (theirs, comparison.holdout_units))
             told[scores[-1].name] = shown.less(told["utility.tv2"], base)
         details: dict[str, Any] = {
             "tv2": [[names[a], names[b], tv] for (a, b), tv in near.items() if tv is not None],
             "shares": drawn,
-            "intervals": ends.told(around),
         }
         return Findings(scores=as_shown(scores, told), details=details)
 
@@ -84,21 +74,9 @@ def total_variation(left: list[Codes], right: list[Codes], sizes: list[int], gro
     return distance(share(ours, width), share(theirs, width))
 
 
-def _distances(
-    left: list[Codes], right: list[Codes], sizes: list[int], groups: list[Group]
-) -> tuple[dict[Group, float], Floats]:
-    """The total variation of every group, and what each row of the left table adds to their mean, shape (rows,)."""
-    found, moves = {}, np.zeros(len(left[0]) if left else 0)
-    for group in groups:
-        if 0 in (len(left[0]), len(right[0])):
-            found[group] = nan
-            continue
-        (ours, theirs), width = cells([left, right], sizes, group)
-        shares_left, shares_right = share(ours, width), share(theirs, width)
-        found[group] = distance(shares_left, shares_right)
-        side = np.sign(shares_left - shares_right) / 2
-        moves += side[ours] - float(side @ shares_left)
-    return found, moves / max(len(groups), 1)
+def _distances(left: list[Codes], right: list[Codes], sizes: list[int], groups: list[Group]) -> dict[Group, float]:
+    """The total variation of every group."""
+    return {group: total_variation(left, right, sizes, group) for group in groups}
 
 
 def _score(way: int, distances: dict[Group, float], seen: dict[Group, float | None], names: list[str]) -> Score:

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
-from evaluation.held_back import coarse
+from evaluation.held_back import MIN_COLUMNS, coarse
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
@@ -40,10 +40,6 @@ ROUNDS = 40
 MAX_PRODUCTS = 150
 """Pairs of columns whose product the linear model knows, at most, by keyed choice."""
 
-MIN_COLUMNS = 5
-"""With fewer columns both scores follow from a few counts, and so would these from them: a report shows the area
-coarser, and no ratio."""
-
 NAMES = ("utility.propensity_auc", "utility.pmse_ratio")
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +53,7 @@ class Propensity:
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Exact for the rows that were chosen. Of units of one row the details hold ``intervals`` of the area
-        (`evaluation.utility.ends`); the ratio's note says how far fresh rows stray."""
+        (`evaluation.utility.ends`). The rank stands in no note: it tells which values occur."""
         sides = (comparison.sample, comparison.train)
         if min(map(len, sides)) < MIN_TARGETS:
             reason = f"fewer than {MIN_TARGETS} rows in the sample or the training table"
@@ -68,11 +64,11 @@ class Propensity:
         labels = np.repeat([1.0, 0.0], [len(frame) for frame in frames])
         with threadpool_limits(limits=1):
             area, chances = _cross_fitted(features, labels, _folds(frames, generator))
-            ratio, rank = pmse_ratio(_products(columns, features, generator), labels)
+            ratio, _ = pmse_ratio(_products(columns, features, generator), labels)
         rows = f"{len(frames[0]):,} released and {len(frames[1]):,} training rows"
         scores = (
             exact(NAMES[0], area, note=f"{rows}, {FOLDS} folds"),
-            exact(NAMES[1], ratio, note=f"{rows}, rank {rank}; fresh rows show 1 ± {np.sqrt(2 / max(rank, 1)):.2f}"),
+            exact(NAMES[1], ratio, note=f"{rows}; fresh rows show about 1"),
         )
         alone = comparison.units[0] == len(comparison.train)
         around = _around(area, labels > 0, chances) if alone else None
@@ -81,13 +77,14 @@ class Propensity:
             NAMES[0]: coarse(area, len(comparison.train)) if few else area,
             NAMES[1]: None if few else float(f"{ratio:.2g}"),
         }
-        return Findings(scores=as_shown(scores, shown), details={"intervals": ends.told({NAMES[0]: around})})
+        told = ends.told({NAMES[0]: around}, rows=min(map(len, frames)), least=0.0, most=1.0)
+        return Findings(scores=as_shown(scores, shown), details={"intervals": told})
 
 
 def _around(area: float, released: npt.NDArray[np.bool_], chances: Floats) -> Interval | None:
     """What other released and training rows would show of the same models."""
     moves = ends.area_influence(released, chances)
-    return ends.ends(area, (moves, np.arange(len(moves), dtype=np.int64)), least=0.0, most=1.0)
+    return ends.ends(area, (moves, np.arange(len(moves), dtype=np.int64)))
 
 
 def pmse_ratio(features: Floats, labels: Floats) -> tuple[float, int]:

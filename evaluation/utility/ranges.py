@@ -31,7 +31,7 @@ class Ranges:
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
         """Exact for these queries. The details give quantiles of the error under ``quantiles`` and ``errors``, of
-        training counts rounded to ten."""
+        counts rounded to ten."""
         frames = (comparison.sample, comparison.train, comparison.holdout)
         if 0 in (len(comparison.sample), len(comparison.train)):
             return Findings(scores=(untold(self.name, "the sample or the training table is empty"),))
@@ -46,16 +46,22 @@ class Ranges:
                 matched = np.logical_and.reduce([_match(table[i], a) for i, a in zip(chosen, asked, strict=True)])
                 answers[query, side] = matched.mean() if len(matched) else np.nan
         errors = np.abs(answers[:, 0] - answers[:, 1])
-        mean, real = float(errors.mean()), float(np.abs(answers[:, 2] - answers[:, 1]).mean())
-        rows = len(comparison.train)
-        rounded = np.abs(answers[:, 0] - [of_tens(share * rows, rows) for share in answers[:, 1]])
+        mean, rows, others = float(errors.mean()), len(comparison.train), len(comparison.holdout)
+        trained = _rounded(answers[:, 1], rows)
+        rounded = np.abs(answers[:, 0] - trained)
         note = f"mean of {QUERIES:,} queries; largest {coarse(rounded.max(), rows):g}"
-        if len(comparison.holdout):
-            note += f"; {coarse(real, rows):g} between holdout and training"
+        if others:
+            real = np.abs(_rounded(answers[:, 2], others) - trained).mean()
+            note += f"; {coarse(real, min(rows, others)):g} between holdout and training"
         points = (0.5, 0.9, 0.99)
         details = {"quantiles": list(points), "errors": [coarse(q, rows) for q in np.quantile(rounded, points)]}
         scores = as_shown((exact(self.name, mean, note=note),), {self.name: float(rounded.mean())})
         return Findings(scores=scores, details=details)
+
+
+def _rounded(answers: Floats, rows: int) -> Floats:
+    """Shares of so many rows, of counts rounded to ten."""
+    return np.array([of_tens(round(share * rows), rows) for share in answers.tolist()])
 
 
 def _cells(frame: pd.DataFrame, column: Column) -> Floats:

@@ -21,12 +21,13 @@ Codes = npt.NDArray[np.int64]
 Cells = list[tuple[int, ...]]
 
 
-def parts(column: Column, train: Codes) -> Cells:
-    """All codes of a column (as in `evaluation.tables.codes`) in cells; the last code, no value, is one by itself."""
+def parts(column: Column, *tables: Codes) -> Cells:
+    """All codes of a column (as in `evaluation.tables.codes`) in cells; the last code, no value, is one by itself.
+    Bins are merged until ten rows of every table are in each."""
     size = _size(column)
     if column.kind not in NUMERIC or size - 1 <= FEW:
         return [(i,) for i in range(size)]
-    counts = np.bincount(train, minlength=size)
+    counts = np.min([np.bincount(table, minlength=size) for table in tables], axis=0)
     cells: Cells = []
     open_: tuple[int, ...] = ()
     for i in range(size - 1):
@@ -49,12 +50,12 @@ def compared(column: Column, sample: Codes, train: Codes) -> tuple[Cells, Beside
     return cells, held_back.beside(counted(sample, cells), counted(train, cells), rows=len(train))
 
 
-def kept(column: Column, train: Codes) -> npt.NDArray[np.bool_]:
-    """Which codes lie in cells that are shown, shape (size,)."""
-    cells = parts(column, train)
+def kept(column: Column, *tables: Codes) -> npt.NDArray[np.bool_]:
+    """Which codes lie in cells that ten rows of every table have, shape (size,)."""
+    cells = parts(column, *tables)
     out = np.zeros(_size(column), dtype=bool)
-    for cell, count in zip(cells, counted(train, cells), strict=True):
-        out[list(cell)] = count >= held_back.MIN_CELL
+    for cell, *counts in zip(cells, *(counted(table, cells) for table in tables), strict=True):
+        out[list(cell)] = min(counts) >= held_back.MIN_CELL
     return out
 
 

@@ -27,7 +27,8 @@ Truth = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The training rows ``train`` as codes, and which codes of each column lie in a cell that is shown."""
+    """The training rows ``train`` as codes, which codes of each column lie in a cell that is shown, and by how many
+    ``rows`` a distance is rounded."""
 
     rows: int
     train: list[Codes]
@@ -40,6 +41,14 @@ class Shown:
         columns = comparison.domain.modelled
         found = [kept(c, codes) for c, codes in zip(columns, tables.train, strict=True)]
         return cls(rows=len(comparison.train), train=tables.train, sizes=tables.sizes, kept=found)
+
+    @classmethod
+    def of_holdout(cls, comparison: Comparison, tables: Coded) -> "Shown":
+        """For distances of the holdout: over cells that ten of its rows have too, by the smaller table's decimals."""
+        sides = zip(comparison.domain.modelled, tables.train, tables.holdout, strict=True)
+        found = [kept(c, ours, theirs) for c, ours, theirs in sides]
+        rows = min(len(comparison.train), len(comparison.holdout))
+        return cls(rows=rows, train=tables.train, sizes=tables.sizes, kept=found)
 
     def distances(self, exact: dict[Group, float], side: list[Codes]) -> dict[Group, float | None]:
         """The distance of every group of columns between ``side`` and the training rows; ``exact`` has the exact ones.

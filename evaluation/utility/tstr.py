@@ -12,7 +12,6 @@ holdout. They also hold ``target``, ``measure``, ``synthetic`` and ``real`` of t
 under ``models`` the same of every target and learner.
 """
 
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings, Units
 from evaluation.exact import exact
-from evaluation.held_back import MIN_CELL
+from evaluation.held_back import MIN_CELL, MIN_COLUMNS, places
 from evaluation.risk.attack import untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
@@ -31,8 +30,8 @@ from synthgate.report import DECIMALS, Better, Score
 
 WORST = "utility.tstr_gap_worst"
 FEWER = 2
-"""Decimals that are shown where fewer than ten rows of the holdout have one of the classes; an area's digits, and the
-width of its interval, tell how many. There is no interval then."""
+"""Decimals that are shown where fewer than ten rows of holdout or training have one of the classes; an area's digits,
+and the width of its interval, tell how many. There is no interval then."""
 
 
 class TrainOnSynthetic:
@@ -51,7 +50,7 @@ class TrainOnSynthetic:
         models: list[dict[str, Any]] = []
         shortages: dict[str, str] = {}
         intervals: dict[str, Interval | None] = {}
-        units = _units(comparison, frames[2])
+        units, smaller = _units(comparison, frames[2]), min(len(frame) for frame in frames[1:])
         with threadpool_limits(limits=1):  # on a busy machine OpenMP's threads wait for each other, not for work
             for target in domain.targets:
                 told = tasks(domain, target, frames)
@@ -70,7 +69,9 @@ class TrainOnSynthetic:
         least = min((m["decimals"] for m in models), default=DECIMALS)
         told_of = [_shown(m) for m in models]
         first = next((m for m in told_of if m["target"] == domain.target), None)
-        details = {} if first is None else {**first, "models": told_of, "intervals": ends.told(intervals)}
+        qualities = {name: pair for name, pair in intervals.items() if not name.endswith("_gap")}
+        reach = ends.told(intervals, rows=smaller) | ends.told(qualities, rows=smaller, most=1.0)
+        details = {} if first is None else {**first, "models": told_of, "intervals": reach}
         coarser = {s.name: round(s.value, least) for s in scores if s.usable and least < DECIMALS}
         return Findings(scores=as_shown(scores, coarser), details=details)
 
@@ -95,14 +96,18 @@ def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str,
     predicted = [LEARNERS[learner](told, side) for side in (told.sample, told.train)]
     synthetic, real = (quality(told, p) for p in predicted)
     found: dict[str, Any] = {"target": told.target.name, "learner": learner, "measure": told.measure}
-    few = told.classify and np.unique(told.holdout.target, return_counts=True)[1].min() < MIN_CELL
-    found |= {"synthetic": synthetic, "real": real, "decimals": FEWER if few else DECIMALS}
+    sides = (told.train.target, told.holdout.target)
+    few = told.classify and any(np.unique(side, return_counts=True)[1].min() < MIN_CELL for side in sides)
+    decimals = FEWER if few else DECIMALS
+    if len(told.columns) + 1 < MIN_COLUMNS:
+        decimals = min(decimals, places(min(map(len, sides))))
+    found |= {"synthetic": synthetic, "real": real, "decimals": decimals}
     if units is None or few:
         return found, {}
     name, units = _name(learner), units[told.holdout.places]
     ours, theirs = (influence(told, p) for p in predicted)
     around = {
-        name: ends.ends(synthetic, (ours, units), least=0.0 if told.classify else -inf, most=1.0),
+        name: ends.ends(synthetic, (ours, units)),
         f"{name}_gap": ends.ends(real - synthetic, (theirs - ours, units)),
     }
     return found, around

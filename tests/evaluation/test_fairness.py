@@ -142,7 +142,7 @@ def test_counting_and_fairlearn_agree(seed: int) -> None:
             pair, chosen = (models[0], models[1]), truth == 1 if name == prediction.OPPORTUNITY else truth >= 0
             ours, theirs = (prediction.rates(m[chosen].astype(float), places[chosen]) for m in models)
             expected = prediction.spread(ours) - prediction.spread(theirs)
-        look = prediction.Look(what="", excess=0.0, places=places, models=pair, truth=truth, group=2)
+        look = prediction.Look(what="", excess=0.0, shown=0.0, places=places, models=pair, truth=truth, group=2)
         assert prediction.told_by_fairlearn(name, look) == pytest.approx(expected)
 
 
