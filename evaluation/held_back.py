@@ -21,7 +21,7 @@ MIN_CELL = 10
 
 MIN_COLUMNS = 5
 """With fewer columns what models show follows from a few counts, and so would these from it: areas are shown with as
-many decimals as ten rows leave, and of the propensity no ratio."""
+many decimals as ten rows leave and without ends (a model without errors has none), and of the propensity no ratio."""
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -82,11 +82,11 @@ def of_tens(hits: float, rows: int) -> float:
     return round(min(tens(round(hits)) / rows, 1.0), DECIMALS)
 
 
-def part(hits: int, rows: int) -> float:
-    """`of_tens` where ``rows`` is no public number: rounded to ten as well."""
-    return (
-        of_tens(hits, rows) if min(hits, rows - hits) < MIN_CELL else round(min(tens(hits) / tens(rows), 1.0), DECIMALS)
-    )
+def part(hits: int, rows: int, *, of: int) -> float:
+    """`of_tens` where ``rows``, some among ``of``, is no public number: it is taken as `held` tells it."""
+    if min(hits, rows - hits) < MIN_CELL:
+        return of_tens(hits, rows)
+    return round(min(tens(hits) / held(rows, of), 1.0), DECIMALS)
 
 
 def beside(ours: Counts, theirs: Counts, *, rows: int) -> Beside | None:

@@ -108,7 +108,7 @@ def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, 
         inside = np.isin(places, large)
         losses = tuple(_losses(told, p)[inside] for p in predicted)
         means = [rates(loss, places[inside]) for loss in losses]
-        rounded = [_rounded(mean, places[inside], counted=told.classify) for mean in means]
+        rounded = [_rounded(mean, places[inside], of=len(places), counted=told.classify) for mean in means]
         entry["groups"] = [[grouping.labels[g], rounded[0][g], rounded[1][g]] for g in means[0]]
         worst = max(means[0], key=lambda g: means[0][g] - means[1][g])
         gap = means[0][worst] - means[1][worst]
@@ -148,7 +148,7 @@ def _differ(
     chosen = inside & counted
     means = [rates(p[chosen].astype(np.float64), places[chosen]) for p in predicted]
     ours, theirs = (spread(mean) for mean in means)
-    seen = [round(spread(_rounded(mean, places[chosen])), DECIMALS) for mean in means]
+    seen = [round(spread(_rounded(mean, places[chosen], of=int(counted.sum()))), DECIMALS) for mean in means]
     models = (predicted[0][inside], predicted[1][inside])
     look = Look(
         what=what,
@@ -161,11 +161,12 @@ def _differ(
     return look, seen[0], seen[1]
 
 
-def _rounded(means: dict[int, float], places: Codes, *, counted: bool = True) -> dict[int, float]:
-    """Rates of groups as they are shown: of counts and sizes rounded to ten, or means of what is not ``counted``."""
+def _rounded(means: dict[int, float], places: Codes, *, of: int, counted: bool = True) -> dict[int, float]:
+    """Rates of groups as they are shown: of counts and sizes (among ``of``) rounded to ten, or means
+    of what is not ``counted``."""
     sizes = dict(zip(*(found.tolist() for found in np.unique(places, return_counts=True)), strict=True))
     return {
-        group: part(round(mean * sizes[group]), sizes[group]) if counted else coarse(mean, sizes[group])
+        group: part(round(mean * sizes[group]), sizes[group], of=of) if counted else coarse(mean, sizes[group])
         for group, mean in means.items()
     }
 

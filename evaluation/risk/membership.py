@@ -27,13 +27,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
-from evaluation.held_back import about, coarse, places, tens
+from evaluation.held_back import about, places, tens
 from evaluation.risk.attack import MIN_TARGETS, Targets, candidates, one_row_each, shortage, untold
 from evaluation.risk.neighbours import BLOCK, encode
 from evaluation.risk.ranking import auc, auc_ends, hits
 from evaluation.tables import Floats
 from synthgate.dataset import MAX_ATTACK_TARGETS
-from synthgate.report import Better, Score
+from synthgate.report import DECIMALS, Better, Score
 
 WIDTH = 0.1
 """h of the kernel, in ranges of a column: a category that differs weighs e^-10."""
@@ -70,12 +70,22 @@ class Figures:
     @property
     def area(self) -> float:
         """The area under the curve as it is shown."""
-        return coarse(auc(self.members, self.others), min(self.sizes))
+        return self.rounded(auc(self.members, self.others))
 
     @property
     def rate(self) -> float:
         """The hits at few false alarms as they are shown."""
-        return coarse(hits(self.members, self.others, FALSE_ALARMS).seen.rate, min(self.sizes))
+        return self.rounded(hits(self.members, self.others, FALSE_ALARMS).seen.rate)
+
+    @property
+    def step(self) -> float:
+        """What ten units of the smaller side are, or a little less: 0.01, 0.1, of few units 0.2 and 0.5."""
+        few = min(self.sizes)
+        return 10.0 ** -places(few) if few >= 100 else 0.2 if few >= 50 else 0.5
+
+    def rounded(self, value: float) -> float:
+        """A share of either side's units as it is shown."""
+        return round(round(value / self.step) * self.step, DECIMALS)
 
     def of(self, kept: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]) -> "Figures":
         """The figures of some of the units."""
@@ -181,8 +191,8 @@ def _area(name: str, attack: Figures, remark: str) -> Score:
     area = auc(attack.members, attack.others)
     low, high = auc_ends(area, len(attack.members), len(attack.others))
     seen, (trained, held) = attack.area, attack.sizes
-    step = 0.5 * 10.0 ** -places(min(attack.sizes))  # the ends of all areas that are shown as this one
-    around = auc_ends(max(seen - step, 0.0), trained, held)[0], auc_ends(min(seen + step, 1.0), trained, held)[1]
+    half = attack.step / 2  # these are the ends of all areas that are shown as this one
+    around = auc_ends(max(seen - half, 0.0), trained, held)[0], auc_ends(min(seen + half, 1.0), trained, held)[1]
     words = f"AUC {seen:g} of {trained} trained and {held} held-out units, less a half"
     return Score(
         name=name,
@@ -203,9 +213,8 @@ def _hits(name: str, attack: Figures, remark: str) -> Score:
         f"{about(found.alarms)} of {found.others} held-out ones pass ({FALSE_ALARMS:.0%} may)"
     )
     note = "; ".join(filter(None, (words, remark)))
-    grid = 10.0 ** places(min(attack.sizes))
-    around = floor(found.seen.ends[0] * grid) / grid, ceil(found.seen.ends[1] * grid) / grid
-    shown = (attack.rate, *around)
+    low_seen, high_seen = found.seen.ends
+    shown = (attack.rate, floor(low_seen / attack.step) * attack.step, ceil(high_seen / attack.step) * attack.step)
     return Score(name=name, value=found.rate, low=low, high=high, better=Better.LOWER, note=note, shown=shown)
 
 

@@ -71,8 +71,8 @@ class Propensity:
             exact(NAMES[1], ratio, note=f"{rows}; fresh rows show about 1"),
         )
         alone = comparison.units[0] == len(comparison.train)
-        around = _around(area, labels > 0, chances) if alone else None
         few = len(columns) < MIN_COLUMNS
+        around = _around(area, labels > 0, chances) if alone and not few else None
         shown = {
             NAMES[0]: coarse(area, len(comparison.train)) if few else area,
             NAMES[1]: None if few else float(f"{ratio:.2g}"),

@@ -99,10 +99,11 @@ def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str,
     sides = (told.train.target, told.holdout.target)
     few = told.classify and any(np.unique(side, return_counts=True)[1].min() < MIN_CELL for side in sides)
     decimals = FEWER if few else DECIMALS
-    if len(told.columns) + 1 < MIN_COLUMNS:
+    small = len(told.columns) + 1 < MIN_COLUMNS
+    if small:
         decimals = min(decimals, places(min(map(len, sides))))
     found |= {"synthetic": synthetic, "real": real, "decimals": decimals}
-    if units is None or few:
+    if units is None or few or small:
         return found, {}
     name, units = _name(learner), units[told.holdout.places]
     ours, theirs = (influence(told, p) for p in predicted)

@@ -1,16 +1,22 @@
 """Ends of figures of use: they hold what they say, they are shown, and no rule reads them."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from report_cases import DOMAIN, document, evaluated, rows
 from sklearn.metrics import r2_score, roc_auc_score
 
 from evaluation.base import Comparison
 from evaluation.risk.ranking import auc
+from evaluation.run import compare
 from evaluation.utility.ends import area_influence, areas_influence, ends, fit_influence, told
 from evaluation.utility.propensity import Propensity
+from synthgate.domain import Column, Kind
 from synthgate.report import Report
 
+WIDE = replace(DOMAIN, columns=(*DOMAIN.columns, Column(name="more", kind=Kind.INTEGER, low=0, high=9)))
 ALONE = np.arange(400, dtype=np.int64)
 
 
@@ -81,7 +87,18 @@ def test_what_nothing_moves_has_no_ends() -> None:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return evaluated(400, 300, 400)
+    tables = {"train": (400, 1), "holdout": (300, 2), "sample": (400, 3)}
+    frames = {side: _wide(*how) for side, how in tables.items()}
+    return compare(Comparison(domain=WIDE, **frames), seed=bytes(16), progress=lambda _: None)
+
+
+def _wide(size: int, seed: int) -> pd.DataFrame:
+    return rows(size, seed).assign(more=np.random.default_rng(seed + 100).integers(0, 10, size).astype(float))
+
+
+def test_a_table_of_few_columns_shows_no_ends() -> None:
+    details = evaluated(400, 300, 400).details
+    assert details["utility.tstr"]["intervals"] == details["utility.propensity"]["intervals"] == {}
 
 
 SHOWN = (
@@ -133,8 +150,8 @@ def test_ends_of_a_propensity_are_a_little_narrow_and_no_more() -> None:
     of one population, where the truth is a half: 6 of 120 ends should miss it, 8 do."""
     missed = 0
     for number in range(60):
-        sides = {"train": rows(600, 1_000 + 2 * number), "sample": rows(600, 1_001 + 2 * number)}
-        made = Comparison(domain=DOMAIN, holdout=rows(100, 2), **sides)
+        sides = {"train": _wide(600, 1_000 + 2 * number), "sample": _wide(600, 1_001 + 2 * number)}
+        made = Comparison(domain=WIDE, holdout=_wide(100, 2), **sides)
         found = Propensity().measure(made, generator=np.random.default_rng(number))
         low, high = found.details["intervals"]["utility.propensity_auc"]
         missed += (low > 0.5) + (high < 0.5)
