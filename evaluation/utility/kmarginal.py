@@ -58,7 +58,7 @@ class KMarginal:
         subsamples = (1_000 * (1 - np.mean(theirs, axis=0))).tolist()
         shown = Shown.of(comparison, tables)
         near = shown.mean(shown.distances(dict(zip(groups, ours, strict=True)), tables.sample).values())
-        percent = None if near is None else float(f"{equals(1_000 * (1 - near), subsamples):.2g}")
+        percent = None if near is None or len(groups) < MANY else float(f"{equals(1_000 * (1 - near), subsamples):.2g}")
         expected = fresh_percent(len(comparison.sample), rows)
         scores = (
             exact(NAMES[0], value, better=Better.HIGHER, note=f"mean of {len(groups)} groups of {width} columns"),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
-from evaluation.held_back import coarse, of_tens
+from evaluation.held_back import MIN_COLUMNS, coarse, of_tens
 from evaluation.risk.attack import untold
 from evaluation.tables import codes
 from evaluation.utility.shown import as_shown
@@ -53,9 +53,11 @@ class Ranges:
         if others:
             real = np.abs(_rounded(answers[:, 2], others) - trained).mean()
             note += f"; {coarse(real, min(rows, others)):g} between holdout and training"
+        few = len(columns) < MIN_COLUMNS
+        seen = coarse(rounded.mean(), rows) if few else float(rounded.mean())
         points = (0.5, 0.9, 0.99)
         details = {"quantiles": list(points), "errors": [coarse(q, rows) for q in np.quantile(rounded, points)]}
-        scores = as_shown((exact(self.name, mean, note=note),), {self.name: float(rounded.mean())})
+        scores = as_shown((exact(self.name, mean, note=note),), {self.name: seen})
         return Findings(scores=scores, details=details)
 
 

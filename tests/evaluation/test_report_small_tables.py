@@ -1,11 +1,14 @@
 """Tables of two to four columns, of which a few people have a rare value: no number of the document tells how many.
 
 Whoever knows all other rows makes the document for each count under ten. A figure of several columns may have one step
-of its last decimal in between, which leaves two sets of counts, and never more. No figure is left out.
+of its last decimal in between, which leaves two sets of counts, and never more. What singling out counts
+is left out here: a question that matches one row alone tells of that row, and in a table of two columns naive questions
+ask for the rare value over and over (docs/adr/0073).
 """
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +48,9 @@ def _told(width: int, released: int, train: int, held: int) -> dict[str, str]:
     tables = {"train": (1_600, train, 1), "holdout": (400, held, 2), "sample": (2_000, released, 3)}
     frames = {name: _table(domain, *how) for name, how in tables.items()}
     report = compare(Comparison(domain=domain, **frames), seed=bytes(32), progress=lambda _: None)
-    return dict(_numbers(_document(report)))
+    document = _document(report)
+    told = dict(_numbers({part: document[part] for part in ("scores", "details")}))
+    return {place: number for place, number in told.items() if "singling_out" not in place}
 
 
 def _steps(width: int, released: int) -> Iterator[tuple[str, list[str | None]]]:
@@ -54,7 +59,7 @@ def _steps(width: int, released: int) -> Iterator[tuple[str, list[str | None]]]:
         told = [_told(width, released, *pair) for pair in pairs]
         for place in sorted(set().union(*told)):
             found = [each.get(place) for each in told]
-            if sum(left != right for left, right in zip(found, found[1:], strict=False)) > 1:
+            if sum(left != right for left, right in pairwise(found)) > 1:
                 yield place, found
 
 
