@@ -25,7 +25,7 @@ COUNTS = (0, 1, 4, 9)
 WIDER = (
     pytest.mark.slow,
     pytest.mark.xfail(
-        strict=False, reason="the propensity and counts of near copies move with any row (docs/adr/0073)"
+        strict=False, reason="some figures of several columns have two steps there (docs/adr/0073, open)"
     ),
 )
 COLUMNS = (
