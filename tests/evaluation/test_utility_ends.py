@@ -145,9 +145,10 @@ def test_a_figure_without_honest_ends_shows_none(report: Report) -> None:
 
 
 @pytest.mark.slow
-def test_ends_of_a_propensity_are_a_little_narrow_and_no_more() -> None:
+def test_ends_of_a_propensity_are_a_little_narrow_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The models learn from the rows that they are tried on, crosswise, and that is not in the ends. 60 pairs of tables
-    of one population, where the truth is a half: 6 of 120 ends should miss it, 8 do."""
+    of one population, where the truth is a half: 6 of 120 ends should miss it, 10 do."""
+    monkeypatch.setattr("evaluation.utility.ends.told", lambda found, **_: found)  # before they are rounded
     missed = 0
     for number in range(60):
         sides = {"train": _wide(600, 1_000 + 2 * number), "sample": _wide(600, 1_001 + 2 * number)}
