@@ -2,9 +2,9 @@
 
 Tables that copy 1, 5, 10 or all of the training rows, that jitter them by one bin, that copy outliers alone, or that
 leak one secret are refused; fresh people and engines at epsilon 1 are not. Draws are keyed, and engines draw from a
-seed, so that a run gives what the last one gave. Three draws by default (one of networks), 20 in `make test-slow`
-(three of networks), 300 in `make soak` (20 of networks): n of n shows a rate above 0.05^(1/n), 37 % for 3, 86 % for 20,
-99 % for 300. The engines of SmartNoise are in `test_refusals_smartnoise`, slow and soak alone.
+seed, so that a run gives what the last one gave. Three draws by default, 20 in `make test-slow`,
+300 in `make soak`: n of n shows a rate above 0.05^(1/n), 37 % for 3, 86 % for 20, 99 % for 300. The engines of SmartNoise
+are in `test_refusals_smartnoise`.
 """
 
 from collections.abc import Callable
@@ -188,12 +188,12 @@ def test_engines_of_tables_at_epsilon_1_are_not_refused_for_risk(engine: str, dr
 @pytest.mark.parametrize(
     "draws",
     [
-        1,
-        pytest.param(3, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-        pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(1_800)]),
+        pytest.param(3, marks=pytest.mark.timeout(900)),
+        pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)]),
+        pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(14_400)]),
     ],
 )
 @pytest.mark.parametrize("engine", NETWORKS)
 def test_networks_at_epsilon_1_are_not_refused_for_risk(engine: str, draws: int) -> None:
-    """Fewer draws: a fit takes about three seconds for `vae`, and ten for `gan`."""
-    assert _refused(engine, draws) == []
+    """A fit takes about three seconds for `vae`, and ten for `gan`."""
+    assert len(_refused(engine, draws)) <= draws // 100

@@ -41,12 +41,13 @@ def refused(engine: str, seeds: range, folder: Path) -> list[int]:
 @pytest.mark.parametrize(
     "draws",
     [
-        pytest.param(3, marks=[pytest.mark.slow, pytest.mark.timeout(1_800)]),
-        pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(7_200)]),
+        pytest.param(3, marks=pytest.mark.timeout(900)),
+        pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(7_200)]),
+        pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(43_200)]),
     ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
 def test_smartnoise_s_certified_engines_at_epsilon_1_are_not_refused_for_risk(
     engine: str, draws: int, tmp_path: Path
 ) -> None:
-    assert refused(engine, range(draws), tmp_path) == []
+    assert len(refused(engine, range(draws), tmp_path)) <= draws // 100
