@@ -52,7 +52,7 @@ test-slow: $(STAMP) ## Run the long tests that `make test` leaves out.
 guarantees: $(STAMP) ## Prove the promises of docs/guarantees.md; ends with the figures that this run reached.
 	$(BIN)/python -m pytest $(TESTS) -m "guarantee and not soak" --guarantee-table
 
-soak: $(STAMP) ## Prove them at their full figures: two hours.
+soak: $(STAMP) ## Prove them at their full figures: many hours (those of tests/server and tests/e2e: half an hour).
 	$(BIN)/python -m pytest $(TESTS) -m soak --guarantee-table
 
 audit: $(STAMP) ## Attack every mechanism and engine at length, planted mistakes included; ends with a table.

@@ -3,8 +3,8 @@
 Tables that copy 1, 5, 10 or all of the training rows, that jitter them by one bin, that copy outliers alone, or that
 leak one secret are refused; fresh people and engines at epsilon 1 are not. Draws are keyed, and engines draw from a
 seed, so that a run gives what the last one gave. Three draws by default, 20 in `make test-slow`,
-300 in `make soak`: n of n shows a rate above 0.05^(1/n), 37 % for 3, 86 % for 20, 99 % for 300. The engines of SmartNoise
-are in `test_refusals_smartnoise`.
+300 in `make soak`: n of n shows a rate above 0.05^(1/n), 37 % for 3, 86 % for 20, 99 % for 300. The engines of
+SmartNoise are in `test_refusals_smartnoise`.
 """
 
 from collections.abc import Callable
