@@ -5,7 +5,8 @@ Each rule gives a distance T, a whole number in privacy units and above 0 where 
 | rule | T |
 |---|---|
 | an attack | trained targets that it is right about - control ones - (t m - slack), cut |
-| copies | trained units found verbatim in the sample - control ones - max(t m, 3.29 sigma), cut |
+| copies | trained units found verbatim in the sample - control ones - max(t m, 3.29 sigma + slack), cut |
+| copies, if larger | distinct released rows of trained units - of control ones - max(t n, 3.29 sigma + chance), cut |
 | total variation of 1, 2 or 3 columns | (2 n / k)(distance - t), rounded up; n is the public number of training rows |
 | (always) | half of the targets - units there are, on each side: without them nothing was shown |
 
@@ -32,7 +33,7 @@ from evaluation.rules import by_score
 from evaluation.tables import codes
 from evaluation.utility.coded import Codes
 from evaluation.utility.marginals import MAX_PAIRS, MAX_TRIPLES
-from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets
+from synthgate.accounted import Repeats, allowed, allowed_copies, allowed_distance, allowed_rows, attack_targets
 from synthgate.dataset import PublicSizes
 from synthgate.policy import COPIES, INFERENCE, Rule
 
@@ -42,9 +43,11 @@ _MOST = {2: MAX_PAIRS, 3: MAX_TRIPLES}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """The distance of each rule by its score's name. Exact and private: it leaves with noise, or not at all."""
+    """The distance of each rule by its score's name. Exact and private: it leaves with noise, or not at all. How often
+    the sample repeats itself (``repeats``) is public."""
 
     terms: Mapping[str, int]
+    repeats: Repeats
 
     @property
     def value(self) -> int:
@@ -62,7 +65,7 @@ def margin(comparison: Comparison, rules: tuple[Rule, ...], sizes: PublicSizes, 
     half = attack_targets(sizes) // 2
     terms = {f"units.{side}": half - n for side, n in zip(("trained", "control"), counts.units, strict=True)}
     terms |= {score: _distance(rule, counts, sizes, sigma) for score, rule in by_score(rules).items()}
-    return Margin(terms=terms)
+    return Margin(terms=terms, repeats=counts.repeats)
 
 
 def _distance(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> int:
@@ -71,12 +74,19 @@ def _distance(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> i
     if rule.score in WAYS:
         return distance(counts.comparison, WAYS[rule.score], rule, sizes, seed=counts.seed)
     if rule.score == COPIES:
-        main, control = counts.copied()
-        return main - control - allowed_copies(rule, sizes, sigma)
+        return _copies(rule, counts, sizes, sigma)
     found = _attacked(rule.score, counts)
     if found is None:
         return attack_targets(sizes)
     return found[0] - found[1] - allowed(rule, sizes)
+
+
+def _copies(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> int:
+    """By as many units of both sides, which tells on any table, or by all of them, which tells more where rows are rare
+    enough that the sample hardly repeats one."""
+    (main, control), (trained, held), repeats = counts.copied(), counts.recognised(), counts.repeats
+    units = main - control - allowed_copies(rule, sizes, sigma, repeats)
+    return max(units, trained - held - allowed_rows(rule, sizes, sigma, repeats))
 
 
 def _attacked(score: str, counts: Counts) -> tuple[int, int] | None:

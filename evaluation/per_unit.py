@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
-from evaluation.base import Comparison, Units
-from evaluation.chosen import Chosen, chosen, one_of, row_digests
+from evaluation.base import Comparison
+from evaluation.chosen import Chosen, Digests, chosen, one_of, row_digests
 from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
 from evaluation.risk.guesses import tolerance
@@ -24,7 +24,7 @@ from evaluation.risk.neighbours import Places, encode, search
 from evaluation.risk.queries import MAX_COMPARISONS, plain
 from evaluation.risk.singling_out import CHUNK, COLUMN_COUNTS, Search, affordable, multivariate, univariate
 from evaluation.tables import MISSING
-from synthgate.accounted import attack_targets, copy_targets
+from synthgate.accounted import Repeats, attack_targets, copy_targets
 from synthgate.dataset import PublicSizes
 from synthgate.domain import NUMERIC, Domain
 
@@ -144,15 +144,34 @@ class Counts:
 
     def copied(self) -> tuple[int, int]:
         """Units of which the sample holds a row verbatim, among as many of both sides."""
-        c, key = self.comparison, self._key("copies")
-        released = row_digests(c.sample, c.domain, key=key)
+        released, *sides = self._digests
         most = copy_targets(self.sizes)
+        main, control = (int(np.count_nonzero(one_of(side[:most], released))) for side in sides)
+        return main, control
 
-        def found(frame: pd.DataFrame, units: Units) -> int:
-            targets = chosen(frame, units, c.domain, key=key).first(most)
-            return int(np.count_nonzero(one_of(row_digests(targets, c.domain, key=key), released)))
+    def recognised(self) -> tuple[int, int]:
+        """Distinct released rows that are those of any unit of each side. One unit adds at most one, and what many
+        people have in common counts once."""
+        released, *sides = self._digests
+        distinct = np.unique(released, axis=0)
+        main, control = (int(np.count_nonzero(one_of(distinct, side))) for side in sides)
+        return main, control
 
-        return found(c.train, c.train_units), found(c.holdout, c.holdout_units)
+    @cached_property
+    def repeats(self) -> Repeats:
+        """How often the sample repeats itself."""
+        counts = np.unique(self._digests[0], axis=0, return_counts=True)[1]
+        twice = counts[counts > 1]
+        return Repeats(released=int(counts.sum()), again=int(twice.sum()), distinct=len(twice))
+
+    @cached_property
+    def _digests(self) -> tuple[Digests, Digests, Digests]:
+        """Of the released rows, and of a keyed row of each trained and each control unit, by place."""
+        c, key = self.comparison, self._key("copies")
+        sides = ((c.train, c.train_units), (c.holdout, c.holdout_units))
+        found = (row_digests(chosen(rows, units, c.domain, key=key).rows, c.domain, key=key) for rows, units in sides)
+        main, control = found
+        return row_digests(c.sample, c.domain, key=key), main, control
 
     def _key(self, purpose: str) -> bytes:
         return keyed_bytes(self.seed, purpose)

@@ -52,10 +52,10 @@ def attack_targets(sizes: PublicSizes) -> int:
     return min(MAX_TARGETS, copy_targets(sizes))
 
 
-def slack(targets: int) -> float:
-    """What chance adds to the difference of two counts among so many units each, one-sided 95 %, at most. A constant: a
-    slack that followed the counts would move with a unit too."""
-    return Z95 * math.sqrt(targets / 2)
+def slack(targets: int, share: float = 0.5) -> float:
+    """What chance adds to the difference of two counts among so many units each, of which a public ``share`` counts;
+    one-sided 95 %, at most where the share is a half. A slack that followed the counts would move with a unit too."""
+    return Z95 * math.sqrt(2 * targets * share * (1 - share))
 
 
 def allowed(rule: Rule, sizes: PublicSizes) -> int:
@@ -64,15 +64,67 @@ def allowed(rule: Rule, sizes: PublicSizes) -> int:
     return math.floor(_bound(rule) * targets - Fraction(slack(targets)))
 
 
-def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float) -> int:
-    """How many more trained than control units may be found in the sample: never fewer than the noise hides."""
-    return math.floor(max(_bound(rule) * copy_targets(sizes), Fraction(2 * Z95 * sigma)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeats:
+    """What a sample says of chance by itself: of its ``released`` rows, ``again`` have an equal one beside them, and
+    these are ``distinct`` different rows."""
+
+    released: int
+    again: int
+    distinct: int
+
+    @property
+    def share(self) -> float:
+        """About how many of the units of whom the sample knows nothing are found in it, as a share."""
+        return self.again / max(self.released, 1)
+
+    def by_chance(self, units: int) -> int:
+        """How many distinct released rows may well be those of ``units`` units of whom the sample knows nothing.
+
+        A row that is expected l times in the sample and r l times among the units is in both with a chance of
+        (1 - exp(-l)) (1 - exp(-r l)), at most 2 max(r, 1) times that of its being released twice. The number of rows
+        released twice is taken at its upper end (Poisson, about 95 %), and all of it doubled, since a model may spread
+        what people have in common.
+        """
+        ratio = max(Fraction(units, max(self.released, 1)), Fraction(1))
+        return math.ceil(4 * ratio * Fraction(self.distinct + 1 + 2 * math.sqrt(self.distinct + 1)))
 
 
-def convictable(rules: tuple[Rule, ...], sizes: PublicSizes, sigma: float) -> str:
-    """Which share of copied training units the verdict can convict, in words; empty without a rule on copies."""
-    shares = [allowed_copies(rule, sizes, sigma) / copy_targets(sizes) for rule in rules if rule.score == COPIES]
-    return f"copies are refused from a share of {shares[0]:.2g} of the training units on" if shares else ""
+def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeats) -> int:
+    """How many more trained than control units may be found in the sample, of as many looked up: never fewer than noise
+    and chance hide."""
+    targets = copy_targets(sizes)
+    hidden = Fraction(2 * Z95 * sigma + slack(targets, repeats.share))
+    return math.floor(max(_bound(rule) * targets, hidden))
+
+
+def allowed_rows(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeats) -> int:
+    """How many more distinct released rows may be those of trained than of control units, all of them looked up: never
+    fewer than noise hides and chance may bring, against which there are too few control units."""
+    hidden = Fraction(2 * Z95 * sigma) + repeats.by_chance(sizes.train_units)
+    return math.floor(max(_bound(rule) * sizes.train_units, hidden))
+
+
+def convictable(rules: tuple[Rule, ...], sizes: PublicSizes, sigma: float, repeats: Repeats) -> str:
+    """Which shares of copied training units are refused, in words; empty without a rule on copies."""
+    rule = next((rule for rule in rules if rule.score == COPIES), None)
+    if rule is None:
+        return ""
+    found = allowed_copies(rule, sizes, sigma, repeats) / copy_targets(sizes)
+    rows = allowed_rows(rule, sizes, sigma, repeats) / sizes.train_units
+    told = []
+    if found < 1:
+        told += [f"{_up(found)} of the trained units are found in the sample beyond the share of those held out"]
+    if rows < min(found, 1):
+        told += [f"{_up(rows)} of them by a row of their own, beyond the number of those held out"]
+    if not told:
+        return "no share of copies is sure to be refused"
+    return f"at least 95 of 100 draws refuse where {' or '.join(told)}"
+
+
+def _up(share: float) -> str:
+    """A share in per cent, rounded up to a hundredth."""
+    return f"{math.ceil(share * 10_000 - 1e-9) / 100:g} %"
 
 
 def allowed_distance(rule: Rule, sizes: PublicSizes) -> Fraction:

@@ -9,7 +9,7 @@ from evaluation.report import words
 from evaluation.report.document import Attack, Criterion, Line
 from evaluation.report.judged import Judged
 from evaluation.rules import by_score
-from synthgate.accounted import allowed_copies, attack_targets, copy_targets
+from synthgate.accounted import attack_targets, copy_targets
 from synthgate.domain import Domain
 from synthgate.policy import COPIES, INFERENCE, LINKABILITY, NEAR_COPIES, Outcome, Rule, Verdict
 from synthgate.report import Report, Score
@@ -147,7 +147,9 @@ def _tried_on(score: Score, statement: PrivacyStatement) -> str:
 def _decided_on(score: Score, statement: PrivacyStatement) -> str:
     """Of an accounted verdict, which looks at other units than the figure that is shown."""
     if score.name == COPIES:
-        return f"The verdict looked {copy_targets(statement.sizes):,} units of either side up."
+        return (
+            f"The verdict looked {copy_targets(statement.sizes):,} units of either side up, and rare rows of all units."
+        )
     return f"The verdict attacked {attack_targets(statement.sizes):,} units of either side."
 
 
@@ -156,13 +158,7 @@ def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged
     if how.accounted and score.name == COPIES:
         if not math.isfinite(how.sigma):
             return ""
-        share = allowed_copies(rule, statement.sizes, how.sigma) / copy_targets(statement.sizes)
-        if share >= 1:
-            return "Its noise is so large that no share of copies is sure to be refused."
-        return (
-            f"Where {_up(share)} or more of the trained units are found in the sample, beyond the share of those held "
-            "out, at least 95 of 100 draws of its noise refuse."
-        )
+        return "The remark on the noisy margin says which shares of copied units it is sure to refuse."
     if score.name in (COPIES, NEAR_COPIES) and score.note.endswith(CONVICTS_NONE):
         return "On this table no share of copied rows is sure to be refused."
     return f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused."

@@ -79,14 +79,14 @@ def _verdict(comparison: Comparison, spec: Mapping[str, Any], *, seed: bytes, se
     plan, rules = Plan.from_json(spec["plan"]), tuple(Rule(**rule) for rule in spec["rules"])
     if plan.verdict is None:
         raise FailedPrecondition("the plan leaves nothing for an accounted verdict; ask for a new release")
-    exact = margin(comparison, rules, plan.sizes, sigma=plan.verdict.sigma, seed=seed).value
+    exact = margin(comparison, rules, plan.sizes, sigma=plan.verdict.sigma, seed=seed)
     with Journal(Path(spec["journal"]), subkey(secret, Label.VERDICT_JOURNAL)) as journal:
         noise = AttemptNoise(journal, subkey(secret, Label.VERDICT_STREAMS))
-        found = noisy(exact, plan.verdict, noise)
+        found = noisy(exact.value, plan.verdict, noise)
         noise.finish()
     if noise.event != plan.verdict.event:
         raise FailedPrecondition("the verdict drew other noise than its plan priced; it was thrown away")
-    told = convictable(rules, plan.sizes, plan.verdict.sigma)
+    told = convictable(rules, plan.sizes, plan.verdict.sigma, exact.repeats)
     return replace(found, note="; ".join(filter(None, (found.note, told))))
 
 

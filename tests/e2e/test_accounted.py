@@ -36,7 +36,7 @@ def test_an_accounted_release_is_sealed_until_it_is_at_rest_and_attested_whole(s
     assert served.approve(asked, reason="its purpose is known").state is ReleaseState.RELEASED
     assert tuple(served.analyst.watch(asked.id))[-1].margin is None
     report = served.officer.report(asked.id)
-    assert "copies are refused from a share of 0.5" in report[MARGIN].note
+    assert "at least 95 of 100 draws refuse where" in report[MARGIN].note
     assert report[MARGIN].value == waiting.margin.value
     for form in (ReportForm.HTML, ReportForm.DECISION):
         assert b"one noisy margin" in served.steward.report_file(asked.id, form=form).lower()

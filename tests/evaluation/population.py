@@ -68,16 +68,31 @@ def independent(rows: pd.DataFrame, size: int, *, seed: int) -> pd.DataFrame:
     return pd.DataFrame({name: draw.choice(rows[name].to_numpy(), size=size) for name in rows.columns})
 
 
-def jittered(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+def jittered(rows: pd.DataFrame, *, seed: int, domain: Domain = DOMAIN) -> pd.DataFrame:
     """Every number moved up or down by the width of a bin (the narrowest, where they differ), and clamped."""
     draw, out = np.random.default_rng(seed), rows.copy()
-    for column in DOMAIN.columns:
+    for column in domain.modelled:
         if column.kind in NUMERIC:
             edges = np.array(column.edges)
             step = np.diff(edges).min()
             moved = rows[column.name] + step * draw.choice([-1.0, 1.0], size=len(rows))
             out[column.name] = np.clip(moved, edges[0], edges[-1])
     return out
+
+
+def outlying(rows: pd.DataFrame) -> pd.DataFrame:
+    """The twentieth of the rows that is the farthest from all others in numbers."""
+    numbers = rows.select_dtypes("number")
+    scores = ((numbers - numbers.mean()) / numbers.std()).abs().max(axis=1)
+    return rows.iloc[np.argsort(scores.to_numpy())[-len(rows) // 20 :]]
+
+
+def leaking(rows: pd.DataFrame, secret: str, *, seed: int, domain: Domain = DOMAIN) -> pd.DataFrame:
+    """The rows, in which every number but the leaked secret is moved by a bin and other secrets are somebody else's:
+    nobody's row is copied, and one secret is told."""
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    foreign = {s: rows[s].to_numpy()[shuffled] for s in domain.secrets if s != secret}
+    return jittered(rows, seed=seed, domain=domain).assign(**{secret: rows[secret], **foreign})
 
 
 def comparison(train: pd.DataFrame, holdout: pd.DataFrame, sample: pd.DataFrame) -> Comparison:

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("statsmodels")
 
+import coarse_tables
+from coarse_tables import CATEGORIES
 from rand_hie import DOMAIN, independent, people, split
 
 from evaluation.base import Comparison
@@ -118,37 +120,11 @@ def test_few_rows_released_often_are_told_by_rows() -> None:
     assert score.value > 0.2
 
 
-CATEGORIES = {
-    "3 columns, 60 cells": (3, 4, 5),
-    "4 columns, 640 cells": (4, 4, 5, 8),
-    "5 columns, 2,880 cells": (4, 5, 6, 4, 6),
-    "6 columns, 8,640 cells": (5, 4, 6, 6, 4, 3),
-    "8 columns, 115,200 cells": (4, 5, 6, 8, 5, 4, 3, 2),
-    "12 columns, 829,440 cells": (2, 2, 2, 3, 4, 3, 2, 5, 2, 4, 3, 12),
-}
-
-
-def _coarse(sizes: tuple[int, ...], count: int, draw: np.random.Generator, *, skewed: bool) -> pd.DataFrame:
-    """Even shares and independent columns, or shares as 1/rank and columns that agree in three rows of ten."""
-    agree, common = draw.random(count) < 0.3, draw.random(count)
-    cells = {}
-    for i, size in enumerate(sizes):
-        shares = 1 / np.arange(1, size + 1) if skewed else np.ones(size)
-        ranks = np.where(agree, common, draw.random(count)) if skewed else draw.random(count)
-        found = np.searchsorted(np.cumsum(shares) / shares.sum(), ranks).clip(0, size - 1)
-        cells[f"c{i}"] = found.astype(str).astype(object)
-    return pd.DataFrame(cells)
-
-
 def _draws(sizes: tuple[int, ...], rows: int, draws: int, *, skewed: bool) -> Iterator[tuple[bool, bool, bool]]:
     """Whether fresh rows, independent columns, and fresh rows with a tenth of copies are refused."""
-    columns = (Column(name=f"c{i}", kind=Kind.CATEGORICAL, categories=tuple(map(str, range(n)))) for i, n in
-               enumerate(sizes))  # fmt: skip
-    domain = Domain(columns=tuple(columns))
+    domain = coarse_tables.domain(sizes)
     for seed in range(draws):
-        draw = np.random.default_rng([seed, rows, skewed])
-        everyone = _coarse(sizes, 2 * rows, draw, skewed=skewed)
-        train, holdout, fresh = everyone[: rows * 4 // 5], everyone[rows * 4 // 5 : rows], everyone[rows:]
+        train, holdout, fresh = coarse_tables.three(sizes, rows, seed=seed, skewed=skewed)
         samples = fresh, independent(train, rows, seed=seed), _copied(fresh, train, rows // 10)
         first, second, third = (_refused(_score(domain, train, holdout, sample)) for sample in samples)
         yield first, second, third

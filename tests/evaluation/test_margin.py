@@ -12,10 +12,21 @@ from evaluation import per_unit
 from evaluation.base import Comparison
 from evaluation.chosen import Chosen, chosen
 from evaluation.margin import Margin, margin
+from evaluation.per_unit import Counts
 from evaluation.risk.guesses import tolerance
 from evaluation.risk.singling_out import COLUMN_COUNTS
 from evaluation.tables import MISSING
-from synthgate.accounted import allowed, allowed_copies, allowed_distance, attack_targets, convictable, copy_targets
+from synthgate.accounted import (
+    Repeats,
+    allowed,
+    allowed_copies,
+    allowed_distance,
+    allowed_rows,
+    attack_targets,
+    convictable,
+    copy_targets,
+    slack,
+)
 from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -102,29 +113,59 @@ def test_the_chosen_are_one_row_of_each_unit_whatever_their_order() -> None:
 
 
 SIZES = PublicSizes(rows=1_000, units=1_000)
+ALONE = Repeats(released=400, again=0, distinct=0)
 
 
 def test_the_margin_by_hand() -> None:
     """A holdout of 200 less 3 sqrt(200) = 42.4 leaves 157 a side: 0.09 x 157 - 1.645 sqrt(78.5) = 14.13 - 14.57, cut to
-    -1; for copies max(1.57, 3.29 x 2) = 6.58, cut to 6; a distance of 0.1 is 160 of 800 rows, twice."""
+    -1; for copies max(1.57, 3.29 x 2) = 6.58, cut to 6; a distance of 0.1 is 160 of 800 rows, twice. Of 400 released
+    rows, of which none is there twice, chance may bring 4 x 800/400 x (0 + 1 + 2) = 24, with 6.58 cut to 30; of 9 that
+    are, 20 rows in all, 8 x (10 + 2 sqrt(10)) = 130.6, up to 131, and 1.645 sqrt(2 x 157 x 0.05 x 0.95) = 6.35."""
     rule = Rule(score="risk.linkability", at_most=0.09)
     assert (attack_targets(SIZES), copy_targets(SIZES), allowed(rule, SIZES)) == (157, 157, -1)
-    assert allowed_copies(Rule(score=COPIES, at_most=0.01), SIZES, 2.0) == 6
+    copies, alone, twice = Rule(score=COPIES, at_most=0.01), ALONE, Repeats(released=400, again=20, distinct=9)
+    assert [allowed_copies(copies, SIZES, 2.0, of) for of in (alone, twice)] == [6, 12]
+    assert [allowed_rows(copies, SIZES, 2.0, of) for of in (alone, twice)] == [30, 137]
+    assert allowed_rows(Rule(score=COPIES, at_most=0.5), SIZES, 2.0, twice) == 400
+    assert slack(157) == slack(157, 0.5) == pytest.approx(1.645 * 78.5**0.5)
     assert allowed_distance(Rule(score="utility.tv1", at_most=0.1), SIZES) == 160
-    assert convictable((Rule(score=COPIES, at_most=0.01),), SIZES, 2.0).count(" 0.038 ") == 1
+    told = convictable((copies,), SIZES, 2.0, alone)
+    assert "3.83 % of the trained units are found" in told
+    assert "3.75 % of them by a row of their own" in told
+    assert convictable((), SIZES, 2.0, alone) == ""
+    assert "no share of copies" in convictable((copies,), SIZES, 300.0, alone)
 
 
 def test_copied_units_are_counted_and_fresh_ones_are_not() -> None:
     draw = np.random.default_rng(0)
-    cells = pd.concat([frame(1_000, draw) for _ in range(1)], ignore_index=True)
-    cells["pay"] = draw.random(1_000)  # every row is alone
-    train, holdout = cells.iloc[:800].reset_index(drop=True), cells.iloc[800:].reset_index(drop=True)
+    cells = frame(2_000, draw).assign(pay=draw.random(2_000))  # every row is alone
+    train, holdout, strangers = (
+        cells.iloc[a:b].reset_index(drop=True) for a, b in ((0, 800), (800, 1000), (1000, None))
+    )
     rules = (Rule(score=COPIES, at_most=0.01),)
     made = Comparison(domain=DOMAIN, train=train, holdout=holdout, sample=train)
     copied = margin(made, rules, SIZES, sigma=2.0, seed=SEED)
-    fresh = margin(replace(made, sample=frame(1_000, draw)), rules, SIZES, sigma=2.0, seed=SEED)
+    fresh = margin(replace(made, sample=strangers), rules, SIZES, sigma=2.0, seed=SEED)
     held = margin(replace(made, sample=holdout), rules, SIZES, sigma=2.0, seed=SEED)
-    assert [m.terms[COPIES] for m in (copied, fresh, held)] == [157 - 6, -6, -157 - 6]
+    assert [m.terms[COPIES] for m in (copied, fresh, held)] == [800 - (6 + 12), -6, -157 - 6]
+
+
+@pytest.mark.guarantee("accounted-verdict")
+def test_held_out_units_that_stand_for_several_trained_ones_are_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: what is found of the fewer control units is scaled to the trained ones."""
+    draw = np.random.default_rng(0)
+    cells = frame(300, draw).assign(pay=draw.random(300))
+    train, holdout = cells.iloc[:240].reset_index(drop=True), cells.iloc[240:].reset_index(drop=True)
+    made = Comparison(domain=DOMAIN, train=train, holdout=holdout, sample=cells.iloc[:260])
+    fewer, rules = without(made, 7, trained=False), (Rule(score=COPIES, at_most=0.01),)
+
+    def moved() -> int:
+        return moves(*(margin(m, rules, sizes(300, 1), sigma=0.6, seed=SEED) for m in (made, fewer)))
+
+    assert moved() == 1
+    honest = Counts.recognised
+    monkeypatch.setattr(Counts, "recognised", lambda self: (honest(self)[0], 4 * honest(self)[1]))
+    assert moved() == 4
 
 
 def test_of_several_numbers_of_columns_the_worst_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from population import DOMAIN, comparison, jittered, people
+from population import DOMAIN, comparison, jittered, leaking, outlying, people
 from seeded import SeededNoise
 
 from dp_models.encoding.table import private_schema
@@ -55,19 +55,12 @@ class Draw:
         return jittered(self.train, seed=self.seed)
 
     def outliers(self) -> pd.DataFrame:
-        """Fresh people and the twentieth of the training rows that is the farthest from all others in numbers."""
-        numbers = self.train.select_dtypes("number")
-        scores = ((numbers - numbers.mean()) / numbers.std()).abs().max(axis=1)
-        rare = np.argsort(scores.to_numpy())[-SIZE // 20 :]
-        return pd.concat([self.train.iloc[rare], self.fresh.iloc[len(rare) :]], ignore_index=True)
+        """Fresh people, and outlying training rows in place of some."""
+        rare = outlying(self.train)
+        return pd.concat([rare, self.fresh.iloc[len(rare) :]], ignore_index=True)
 
     def leaked(self) -> pd.DataFrame:
-        """The training rows, in which every number but the leaked secret is moved by a bin and every other secret
-        belongs to somebody else: nobody's row is copied, and one secret is told."""
-        other = jittered(self.train, seed=self.seed)
-        shuffled = np.random.default_rng(self.seed).permutation(SIZE)
-        foreign = {s: self.train[s].to_numpy()[shuffled] for s in DOMAIN.secrets if s != LEAKED}
-        return other.assign(**{LEAKED: self.train[LEAKED], **foreign})
+        return leaking(self.train, LEAKED, seed=self.seed)
 
     def stored(self) -> pa.Table:
         """The training rows as ingest stores them."""

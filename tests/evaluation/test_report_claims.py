@@ -2,25 +2,29 @@
 configuration that it depends on."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from report_cases import DOMAIN, decided, document, evaluated, statement, verdict
-from scipy.stats import binom, norm
+from scipy.stats import norm
 
 from evaluation.report import Document, House, compose, decision_page, page
 from evaluation.report.attacks import CONVICTS_NONE, NEAR_MOST
 from evaluation.risk.near_copies import MAX_ROWS
 from synthgate.accounted import (
     Z95,
+    Repeats,
     allowed,
     allowed_copies,
+    allowed_rows,
     attack_targets,
+    convictable,
     copy_targets,
     slack,
-)  # fmt: skip
+)
 from synthgate.dataset import PublicSizes
 from synthgate.events import Opaque
 from synthgate.policy import (
@@ -112,30 +116,28 @@ def test_too_large_an_epsilon_does_not_say_that_the_margin_refused(report: Repor
     assert not any("refused" in c.answer for c in found.criteria)
 
 
-def test_copies_of_an_accounted_verdict_say_the_share_that_it_convicts(report: Report) -> None:
-    rule = next(r for r in DEFAULT_POLICY.rules if r.score == COPIES)
-    share = allowed_copies(rule, SIZES, SIGMA) / copy_targets(SIZES)
+def test_copies_of_an_accounted_verdict_point_at_the_share_that_it_convicts(report: Report) -> None:
     told = strength(accounted(report, Outcome.PASSED), COPIES)
-    assert f"Where {math.ceil(share * 1e4) / 100:g} % or more" in told
-    assert "95 of 100 draws of its noise" in told
+    assert "The remark on the noisy margin says which shares" in told
     assert "Where the true excess" not in told
     assert "Where the true excess is above 0.09" in strength(accounted(report, Outcome.PASSED), "risk.linkability")
-    untold = strength(accounted(report, Outcome.INCONCLUSIVE), COPIES)
-    assert "95 of 100" not in untold
+    assert "noisy margin says" not in strength(accounted(report, Outcome.INCONCLUSIVE), COPIES)
 
 
-def test_what_is_said_of_copies_holds_and_what_was_said_did_not() -> None:
-    """A release with as many copies among the units looked up passes in at most 5 of 100 draws. Of tables with a true
-    share of 1.1 %, of which it was said that they are refused, most passed."""
+@pytest.mark.parametrize(
+    "repeats", [Repeats(released=12_000, again=0, distinct=0), Repeats(released=12_000, again=900, distinct=400)]
+)
+def test_what_is_said_of_copies_holds(repeats: Repeats) -> None:
+    """A release with as many copies passes in at most 5 of 100 draws, by either of the two shares."""
     rule = Rule(score=COPIES, at_most=0.01)
     for rows in (12_000, 20_000, 50_000, 100_000):
         sizes = PublicSizes(rows=rows, units=rows)
-        allowed_ones, looked = allowed_copies(rule, sizes, SIGMA), copy_targets(sizes)
-        found = math.ceil(math.ceil(allowed_ones / looked * 1e4) / 1e4 * looked)
-        assert norm.cdf((allowed_ones - found) / SIGMA - Z95) <= 0.0501
-        counts = np.arange(looked + 1)
-        passes = binom.pmf(counts, looked, 0.011) * norm.cdf((allowed_ones - counts) / SIGMA - Z95)
-        assert rows > 20_000 or passes.sum() > 0.05
+        told = [float(n) / 100 for n in re.findall(r"([0-9.]+) %", convictable((rule,), sizes, SIGMA, repeats))]
+        assert rows != 12_000 or len(told) == (1 if repeats.again else 2)
+        looked = (copy_targets(sizes), allowed_copies), (sizes.train_units, allowed_rows)
+        for share, (units, most) in zip(told, looked, strict=False):
+            found = math.ceil(share * units - 1e-6)
+            assert norm.cdf((most(rule, sizes, SIGMA, repeats) - found) / SIGMA - Z95) <= 0.0501
 
 
 @pytest.mark.parametrize(("limit", "strangers"), [(0.05, 0.0), (0.09, 0.4), (0.15, 0.8)])
@@ -155,7 +157,10 @@ def test_strength_says_on_how_many_it_was_tried_and_decided(report: Report) -> N
     assert "The verdict attacked" not in strength(usual, "risk.linkability")
     assert f"The verdict attacked {attack_targets(SIZES):,} units" in strength(noisy, "risk.linkability")
     assert "About 2,000 questions were asked" in strength(usual, "risk.singling_out.univariate")
-    assert f"The verdict looked {copy_targets(SIZES):,} units of either side up" in strength(noisy, COPIES)
+    assert (
+        f"The verdict looked {copy_targets(SIZES):,} units of either side up, and rare rows of all units"
+        in strength(noisy, COPIES)
+    )
     assert "All rows of all units" in strength(usual, COPIES)
     near = strength(usual, NEAR_COPIES)
     assert "All rows" not in near
