@@ -9,8 +9,9 @@ from test_evaluate import _rows as mixed_rows
 from evaluation.run import evaluate
 from synthgate import policy
 from synthgate.errors import InvalidPolicy
+from synthgate.fitness import GOOD_HIGH, worst_of
 from synthgate.policy import FIXED_SCORES, INFERENCE, Rule
-from synthgate.report import Report
+from synthgate.report import Better, Report
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,14 @@ def test_every_name_of_a_rule_is_given_by_a_metric(report: Report) -> None:
     given = {score.name for score in report.scores}
     assert given >= FIXED_SCORES
     assert {name for name in given if name.startswith(INFERENCE)} == {INFERENCE + s for s in MIXED.secrets}
+
+
+def test_registration_knows_which_way_each_score_is_good_and_where_it_ends(report: Report) -> None:
+    for score in report.scores:
+        assert (score.better is Better.HIGHER) is (score.name in GOOD_HIGH), score.name
+        if score.usable:
+            worst = GOOD_HIGH.get(score.name, worst_of(score.name))
+            assert score.value >= worst if score.name in GOOD_HIGH else score.value <= worst, score.name
 
 
 def test_a_score_that_no_rule_knows_is_found(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:

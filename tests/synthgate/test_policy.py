@@ -108,6 +108,32 @@ def test_a_lower_bound_on_a_risk_is_refused_at_registration(score: str) -> None:
     assert Policy.from_stored(policy.to_dict()) == policy
 
 
+@pytest.mark.parametrize(
+    ("score", "bound"),
+    [("risk.linkability", 1.0), ("risk.inference.*", 2.0), ("risk.copies", 1.0), ("risk.membership.domias", 0.5),
+     ("risk.membership.nearest_tpr", 1.0), ("utility.tv2", 1.0), ("utility.propensity_auc", 1.0),
+     ("fairness.shares", 1.5)],
+)  # fmt: skip
+def test_an_upper_bound_that_no_table_breaks_is_refused_at_registration(score: str, bound: float) -> None:
+    policy = replace(EXACT_POLICY, rules=(Rule(score=score, at_most=bound),))
+    with pytest.raises(InvalidPolicy, match="refuses nothing"):
+        check(policy, DOMAIN)
+    assert Policy.from_stored(policy.to_dict()) == policy
+    check(replace(policy, rules=(Rule(score=score, at_most=min(bound, 1.0) - 0.01),)), DOMAIN)
+
+
+@pytest.mark.parametrize("score", ["utility.kmarginal", "utility.coverage_tails", "fairness.representation"])
+def test_a_lower_bound_that_no_table_breaks_is_refused_at_registration(score: str) -> None:
+    with pytest.raises(InvalidPolicy, match="refuses nothing"):
+        check(replace(EXACT_POLICY, rules=(Rule(score=score, at_least=0.0),)), DOMAIN)
+
+
+@pytest.mark.parametrize(("score", "side"), [("utility.kmarginal", "at_most"), ("utility.tv2", "at_least")])
+def test_a_bound_on_the_wrong_side_of_utility_is_refused_at_registration(score: str, side: str) -> None:
+    with pytest.raises(InvalidPolicy, match="asks for what is bad"):
+        check(replace(EXACT_POLICY, rules=(Rule(score=score, **{side: 0.4}),)), DOMAIN)
+
+
 def test_a_lower_bound_on_utility_makes_sense() -> None:
     check(replace(EXACT_POLICY, rules=(Rule(score="utility.kmarginal", at_least=800),)), DOMAIN)
     check(EXACT_POLICY, DOMAIN)
