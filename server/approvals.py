@@ -80,9 +80,14 @@ def close_overdue(gateway: Gateway) -> tuple[str, ...]:
             tx.audit.append(
                 principal=GATEWAY, action="Reject", resource=record.release.id, detail={"reason": APPROVALS_MISSING}
             )
+        if not overdue:
+            return ()
+        gateway.at(Step.OVERDUE_WRITING)
+    gateway.at(Step.OVERDUE)
     for record in overdue:
         destroy_data(gateway, record)
         gateway.news.publish(record.release.id)
+    checkpoints.take(gateway)
     return tuple(record.release.id for record in overdue)
 
 

@@ -12,8 +12,9 @@ from server.replays import REPLAYS
 from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import lived
-from tests.server.crash.lives import composed, write_rows
+from tests.server.crash.lives import composed
 from tests.server.crash.nursery import ROOT, Nursery
+from tests.server.crash.states import write_rows
 from tests.server.crash.strikes import Life, Log
 
 KILLS = (
