@@ -75,13 +75,13 @@ def close_overdue(gateway: Gateway) -> tuple[str, ...]:
         latest = gateway.now() - timedelta(days=gateway.settings.waiting_days)
         waiting = tx.releases.list(states=(ReleaseState.AWAITING_APPROVAL,))
         overdue = tuple(record for record in waiting if record.release.updated_at <= latest)
+        if not overdue:
+            return ()
         for record in overdue:
             move(gateway, tx, record, ReleaseState.REJECTED, reasons=(APPROVALS_MISSING,))
             tx.audit.append(
                 principal=GATEWAY, action="Reject", resource=record.release.id, detail={"reason": APPROVALS_MISSING}
             )
-        if not overdue:
-            return ()
         gateway.at(Step.OVERDUE_WRITING)
     gateway.at(Step.OVERDUE)
     for record in overdue:

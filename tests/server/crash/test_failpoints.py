@@ -116,6 +116,14 @@ def test_a_refund_after_the_touch_is_seen(nursery: Nursery, state: States) -> No
         lived(nursery, life)
 
 
+@pytest.mark.guarantee("no-lost-spend")
+def test_an_acceptance_that_is_signed_too_late_is_seen(nursery: Nursery, state: States) -> None:
+    """A crash between the charge of a restored database and its checkpoint: who accepts again charges again."""
+    life = Life(state=str(state("restored")), scenario="restored", at=Step.ACCEPTED, plant="signed too late")
+    with pytest.raises(AssertionError, match="charged twice"):
+        lived(nursery, life)
+
+
 def test_no_setting_reaches_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that is composed from its settings, whatever the environment says, has an empty function there."""
     for step in Step:
