@@ -186,7 +186,8 @@ def spread(by_group: dict[int, float]) -> float:
 def _losses(told: Tasks, predicted: Floats) -> Floats:
     """Of every tested row: 1 where the class is wrong, or the error as a share of the declared range."""
     if not told.classify:
-        return np.asarray(np.abs(predicted - told.holdout.target), dtype=np.float64)
+        low, high = (told.target.number(bound) for bound in (told.target.low, told.target.high))
+        return np.asarray(np.abs(predicted - told.holdout.target) / (high - low), dtype=np.float64)
     wrong: Floats = (predicted.argmax(axis=1) != told.holdout.target).astype(np.float64)
     return wrong
 

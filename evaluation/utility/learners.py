@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
 
 from evaluation.risk.attack import MIN_TARGETS, choose
-from evaluation.tables import codes, scaled
-from evaluation.utility.design import feature, indicators
+from evaluation.tables import clamped, codes
+from evaluation.utility.design import Scale, feature, indicators
 from evaluation.utility.ends import areas_influence, fit_influence
 from synthgate.domain import NUMERIC, Column, Domain, Kind
 
@@ -34,8 +34,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Features, shape (rows, columns - 1), NaN where missing; the target (class codes or shares of the range); and
-    where in the frame each row stood."""
+    """Features, shape (rows, columns - 1), NaN where missing; the target (class codes, or numbers in their own unit);
+    and where in the frame each row stood."""
 
     features: Floats
     target: Floats
@@ -103,7 +103,7 @@ def _wanted(frame: pd.DataFrame, column: Column, classify: bool) -> Floats:
         found, size = codes(frame, column)
         return np.where(found == size - 1, np.nan, found.astype(np.float64))
     cells = frame[column.name].to_numpy()
-    return np.clip(np.round(cells - column.number(column.low)), 0, FEW_VALUES) if classify else scaled(cells, column)
+    return np.clip(np.round(cells - column.number(column.low)), 0, FEW_VALUES) if classify else clamped(cells, column)
 
 
 def _fewer_classes(wanted: list[Floats]) -> list[Floats]:
@@ -131,8 +131,9 @@ def boosted(told: Tasks, learn: Task) -> Floats:
     classes = len(np.unique(learn.target))
     settings = {"max_iter": min(60, TREES // max(1, classes)), "early_stopping": False, "random_state": 0}
     if not told.classify:
-        model = HistGradientBoostingRegressor(**{**settings, "max_iter": 60}).fit(learn.features, learn.target)
-        return np.asarray(model.predict(test.features), dtype=np.float64)
+        scale = Scale.of(learn.target)
+        model = HistGradientBoostingRegressor(**{**settings, "max_iter": 60})
+        return scale.back(model.fit(learn.features, scale.to(learn.target)).predict(test.features))
     if classes < 2:
         return _certain(learn, test)
     return _chances(HistGradientBoostingClassifier(**settings).fit(learn.features, learn.target), test.features)
@@ -144,17 +145,16 @@ def linear(told: Tasks, learn: Task) -> Floats:
     if told.classify and classes < 2:
         return _certain(learn, told.holdout)
     ours, theirs = (indicators(told.columns, t.features, learn.features) for t in (learn, told.holdout))
-    spread = ours.std(axis=0)
-    middle, spread = ours.mean(axis=0), np.where(spread < 1e-9, 1.0, spread)
+    design = Scale.of(ours)
     rows = max(MIN_TARGETS, LINEAR_CELLS // (ours.shape[1] * max(1, classes - 1)))
     kept = np.linspace(0, len(ours) - 1, min(rows, len(ours))).astype(int)  # spread out, should the rows have an order
-    first, target = ((ours - middle) / spread)[kept], learn.target[kept]
+    first, target = design.to(ours)[kept], learn.target[kept]
     if told.classify and len(np.unique(target)) < 2:
         return _certain(learn, told.holdout)
-    model = LogisticRegression(max_iter=100, tol=1e-3) if told.classify else Ridge(alpha=1.0)
-    model.fit(first, target)
-    scaled_test = (theirs - middle) / spread
-    return _chances(model, scaled_test) if told.classify else np.asarray(model.predict(scaled_test), dtype=np.float64)
+    if told.classify:
+        return _chances(LogisticRegression(max_iter=100, tol=1e-3).fit(first, target), design.to(theirs))
+    scale = Scale.of(learn.target)
+    return scale.back(Ridge(alpha=1.0).fit(first, scale.to(target)).predict(design.to(theirs)))
 
 
 LEARNERS: dict[str, Learner] = {"boosted": boosted, "linear": linear}
@@ -164,7 +164,8 @@ def quality(told: Tasks, predicted: Floats) -> float:
     """Area under the ROC curve, one class against the others, averaged over the classes by their share; R squared."""
     target = told.holdout.target
     if not told.classify:
-        return float(r2_score(target, predicted))
+        scale = Scale.of(target)
+        return float(r2_score(scale.to(target), scale.to(predicted)))
     areas, weights = [], []
     for value, count in zip(*np.unique(target, return_counts=True), strict=True):
         areas.append(roc_auc_score(target == value, predicted[:, int(value)]))
@@ -175,7 +176,10 @@ def quality(told: Tasks, predicted: Floats) -> float:
 def influence(told: Tasks, predicted: Floats) -> Floats:
     """What each row of the holdout adds to `quality`, the model held fixed, shape (rows,)."""
     target = told.holdout.target
-    return areas_influence(target, predicted) if told.classify else fit_influence(target, predicted)
+    if told.classify:
+        return areas_influence(target, predicted)
+    scale = Scale.of(target)
+    return fit_influence(scale.to(target), scale.to(predicted))
 
 
 def _chances(model: object, features: Floats) -> Floats:
