@@ -145,6 +145,8 @@ def linear(told: Tasks, learn: Task) -> Floats:
     if told.classify and classes < 2:
         return _certain(learn, told.holdout)
     ours, theirs = (indicators(told.columns, t.features, learn.features) for t in (learn, told.holdout))
+    if ours.shape[1] == 0:
+        return _blind(told, learn)
     design = Scale.of(ours)
     rows = max(MIN_TARGETS, LINEAR_CELLS // (ours.shape[1] * max(1, classes - 1)))
     kept = np.linspace(0, len(ours) - 1, min(rows, len(ours))).astype(int)  # spread out, should the rows have an order
@@ -186,6 +188,16 @@ def _chances(model: object, features: Floats) -> Floats:
     out = np.zeros((len(features), MAX_CLASSES))
     out[:, model.classes_.astype(int)] = model.predict_proba(features)  # type: ignore[attr-defined]
     return out
+
+
+def _blind(told: Tasks, learn: Task) -> Floats:
+    """What a table teaches whose features have no cell: the share of every class, or the mean."""
+    rows = len(told.holdout.target)
+    if not told.classify:
+        scale = Scale.of(learn.target)
+        return scale.back(np.zeros(rows))
+    shares = np.bincount(learn.target.astype(np.int64), minlength=MAX_CLASSES) / len(learn.target)
+    return np.tile(shares, (rows, 1))
 
 
 def _certain(learn: Task, test: Task) -> Floats:

@@ -8,7 +8,9 @@ import pytest
 from tied_people import SEED
 
 from evaluation.base import Comparison, Metric
+from evaluation.fairness.prediction import GroupPrediction
 from evaluation.run import keyed
+from evaluation.tables import MISSING
 from evaluation.utility.association import Association, strength
 from evaluation.utility.propensity import Propensity
 from evaluation.utility.tstr import TrainOnSynthetic
@@ -80,3 +82,36 @@ def test_a_constant_number_has_no_relation(value: float) -> None:
     x, constant = np.random.default_rng(1).random(777), np.full(777, value)
     assert strength(x, constant, numeric=(True, True)) == 0.0
     assert strength((x > 0.5).astype(float), constant, numeric=(False, True)) == 0.0
+
+
+@pytest.mark.parametrize("kind", [Kind.CATEGORICAL, Kind.FLOAT])
+@pytest.mark.parametrize("side", ["train", "sample"])
+@pytest.mark.parametrize("target", ["ill", "cost"])
+def test_a_target_whose_only_feature_has_no_cell_is_a_guess(target: str, side: str, kind: Kind) -> None:
+    told = {"categories": ("a", "b")} if kind is Kind.CATEGORICAL else {"low": 0.0, "high": 1.0}
+    wanted = (
+        Column(name="ill", kind=Kind.BOOLEAN, protected=True)
+        if target == "ill"
+        else Column(name="cost", kind=Kind.FLOAT, low=0.0, high=9.0)
+    )
+    domain = Domain(columns=(wanted, Column(name="code", kind=kind, nullable=True, **told)), target=target)
+
+    def rows(size: int, seed: int, *, null: bool) -> pd.DataFrame:
+        draw = np.random.default_rng(seed)
+        truths, letters = (draw.choice(np.array(v, dtype=object), size) for v in (["true", "false"], ["a", "b"]))
+        code, nothing = (draw.random(size), np.nan) if kind is Kind.FLOAT else (letters, MISSING)
+        wanted = truths if target == "ill" else 9 * draw.random(size)
+        return pd.DataFrame({target: wanted, "code": np.full(size, nothing, dtype=code.dtype) if null else code})
+
+    tables = {
+        "train": rows(400, 1, null=side == "train"),
+        "holdout": rows(100, 2, null=side == "train"),
+        "sample": rows(400, 3, null=side == "sample"),
+    }
+    metrics: tuple[Metric, ...] = (TrainOnSynthetic(), GroupPrediction(), Propensity(), Association())
+    for metric in metrics:
+        found = metric.measure(Comparison(domain=domain, **tables), generator=keyed(SEED, metric.name))
+        assert all(score.usable or not score.conclusive for score in found.scores)
+        if metric.name == "utility.tstr" and target == "ill":
+            score = {s.name: s for s in found.scores}["utility.tstr_linear"]
+            assert score.value == 0.5 if side == "sample" else 0.3 < score.value < 0.7
