@@ -12,6 +12,7 @@ from evaluation.fairness.prediction import GroupPrediction
 from evaluation.run import keyed
 from evaluation.tables import MISSING
 from evaluation.utility.association import Association, strength
+from evaluation.utility.columns import Columns
 from evaluation.utility.propensity import Propensity
 from evaluation.utility.tstr import TrainOnSynthetic
 from synthgate.domain import Column, Domain, Kind
@@ -115,3 +116,23 @@ def test_a_target_whose_only_feature_has_no_cell_is_a_guess(target: str, side: s
         if metric.name == "utility.tstr" and target == "ill":
             score = {s.name: s for s in found.scores}["utility.tstr_linear"]
             assert score.value == 0.5 if side == "sample" else 0.3 < score.value < 0.7
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(Kind.FLOAT, 200), (Kind.BOOLEAN, 200), (Kind.FLOAT, 9), (Kind.BOOLEAN, 9)])
+def test_coverage_of_nothing_is_not_complete(kind: Kind, rows: int) -> None:
+    """Without a numeric column there is no tail, without another no category, and of nine rows neither counts."""
+    bounds: dict[str, Any] = {"low": 0.0, "high": 1.0} if kind is Kind.FLOAT else {}
+    domain = Domain(columns=(Column(name="x", kind=kind, **bounds),))
+
+    def table(seed: int) -> pd.DataFrame:
+        draw = np.random.default_rng(seed)
+        cells = draw.random(rows) if kind is Kind.FLOAT else draw.choice(np.array(["true", "false"], object), rows)
+        return pd.DataFrame({"x": cells})
+
+    comparison = Comparison(domain=domain, train=table(1), holdout=table(2), sample=table(3))
+    found = Columns().measure(comparison, generator=keyed(SEED, "x"))
+    scores = {s.name: s for s in found.scores}
+    measured = {"utility.coverage_tails": kind is Kind.FLOAT, "utility.coverage_categories": kind is Kind.BOOLEAN}
+    for name, there in measured.items():
+        assert scores[name].usable == scores[name].conclusive == (there and rows > 9), name
+        assert scores[name].usable or not scores[name].as_shown().usable
