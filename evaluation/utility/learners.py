@@ -6,6 +6,7 @@ tables in equal order give equal models.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
 
+from evaluation.held_back import MIN_CELL
 from evaluation.risk.attack import MIN_TARGETS, choose
 from evaluation.tables import clamped, codes
 from evaluation.utility.design import Scale, feature, indicators
@@ -41,13 +43,19 @@ class Task:
     target: Floats
     places: npt.NDArray[np.int64]
 
+    def without(self, classes: npt.NDArray[np.int64]) -> Self:
+        """The rows of the other classes."""
+        left = ~np.isin(self.target, classes)
+        return replace(self, features=self.features[left], target=self.target[left], places=self.places[left])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tasks:
-    """One target in the three tables. ``columns`` are those of the features."""
+    """One target in the three tables. ``columns`` are those of the features; ``classes`` says how many the target has,
+    by its declaration, 0 where it is a number."""
 
     target: Column
-    classify: bool
+    classes: int
     columns: list[Column]
     sample: Task
     train: Task
@@ -60,9 +68,32 @@ class Tasks:
             return "there is no other column to predict the target from"
         if min(len(side.target) for side in (self.sample, self.train, self.holdout)) < MIN_TARGETS:
             return f"fewer than {MIN_TARGETS} rows with a target in one of the tables"
-        if len(np.unique(self.holdout.target)) < 2:
-            return "the target is constant in the holdout"
+        if self.classify and self.classes - len(self.rare) < 2:
+            return f"fewer than two classes of the target have {MIN_CELL} rows in training and in the holdout"
+        if not self.classify and min(_varied(side.target) for side in (self.train, self.holdout)) < MIN_CELL:
+            return f"fewer than {MIN_CELL} rows differ from the target's most frequent value, in training or holdout"
         return ""
+
+    @property
+    def classify(self) -> bool:
+        """Whether the target has classes."""
+        return self.classes > 0
+
+    @property
+    def rare(self) -> npt.NDArray[np.int64]:
+        """The declared classes that fewer than ten rows have in training or in the holdout, none at all included."""
+        sides = (self.train.target, self.holdout.target)
+        counts = [np.bincount(side.astype(np.int64), minlength=self.classes) for side in sides if self.classify]
+        return np.flatnonzero(np.minimum.reduce(counts) < MIN_CELL) if counts else np.zeros(0, dtype=np.int64)
+
+    @property
+    def seen(self) -> "Tasks | None":
+        """What a report is told of: nothing is learned or tried of a rare class. None where no released row is left."""
+        rare = self.rare
+        if not len(rare):
+            return self
+        sides = {name: getattr(self, name).without(rare) for name in ("sample", "train", "holdout")}
+        return replace(self, **sides) if len(sides["sample"].target) else None
 
     @property
     def measure(self) -> str:
@@ -85,10 +116,11 @@ def tasks(domain: Domain, target: str, frames: Sequence[pd.DataFrame]) -> Tasks:
     classify = classified(column)
     known = [c for c in domain.modelled if c.name != target]
     wanted = [_wanted(frame, column, classify) for frame in frames]
-    if classify:
-        wanted = _fewer_classes(wanted)
+    classes = _declared(column) if classify else 0
+    if classes > MAX_CLASSES:
+        wanted, classes = _fewer_classes(wanted), MAX_CLASSES
     sides = [_task(frame, known, w) for frame, w in zip(frames, wanted, strict=True)]
-    return Tasks(target=column, classify=classify, columns=known, sample=sides[0], train=sides[1], holdout=sides[2])
+    return Tasks(target=column, classes=classes, columns=known, sample=sides[0], train=sides[1], holdout=sides[2])
 
 
 def classified(column: Column) -> bool:
@@ -96,6 +128,18 @@ def classified(column: Column) -> bool:
     if column.kind in (Kind.FLOAT, Kind.DATETIME):
         return False
     return column.kind is not Kind.INTEGER or column.number(column.high) - column.number(column.low) < FEW_VALUES
+
+
+def _declared(column: Column) -> int:
+    """How many classes a target declares."""
+    if column.kind in NUMERIC:
+        return int(column.number(column.high) - column.number(column.low)) + 1
+    return len(column.categories) or 2
+
+
+def _varied(target: Floats) -> int:
+    """How many rows have another value than the most frequent one."""
+    return len(target) - int(np.unique(target, return_counts=True)[1].max())
 
 
 def _wanted(frame: pd.DataFrame, column: Column, classify: bool) -> Floats:
@@ -107,9 +151,7 @@ def _wanted(frame: pd.DataFrame, column: Column, classify: bool) -> Floats:
 
 
 def _fewer_classes(wanted: list[Floats]) -> list[Floats]:
-    """Class numbers below MAX_CLASSES: the codes themselves where none is larger."""
-    if all(np.isnan(w).all() or np.nanmax(w) < MAX_CLASSES for w in wanted):
-        return wanted
+    """Class numbers below MAX_CLASSES, of a target that declares more."""
     found, counts = np.unique(wanted[1][~np.isnan(wanted[1])], return_counts=True)
     kept = found[np.argsort(-counts, kind="stable")[: MAX_CLASSES - 1]]
     places = {value: float(i) for i, value in enumerate(kept.tolist())}

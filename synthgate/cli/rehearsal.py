@@ -75,8 +75,8 @@ def rehearse(
     tried = [(name, value) for name in engine or ["auto"] for value in epsilon or [1.0]]
     if len(tried) > MAX_RUNS:
         raise InvalidArgument(f"at most {MAX_RUNS} combinations of engine and epsilon are tried at once")
-    for _, value in tried:
-        PrivacyBudget.spend(value, DELTA_MAX if delta is None else delta)  # raises InvalidBudget
+    for _, spend in tried:
+        PrivacyBudget.spend(spend, DELTA_MAX if delta is None else delta)  # raises InvalidBudget
     with tempfile.TemporaryDirectory(prefix="synthgate-rehearsal-") as name:
         folder = Path(name)
         with session.client() as gateway:
