@@ -86,7 +86,7 @@ class Tally:
         low, high = self.ends
         main, control, naive = (about(n, self.attacks) for n in (self.main, self.control, self.naive))
         words = [
-            f"{self.attacks} attacks; successes: {main} on trained units, {control} on control units, "
+            f"{about(self.attacks)} attacks; successes: {main} on trained units, {control} on control units, "
             f"{naive} by naive guesses",
             "no excess could have stood out from chance"
             if math.isinf(least := self.stands_out)
@@ -110,9 +110,13 @@ class Tally:
 
     @property
     def seen(self) -> "Tally":
-        """The tally by which a report shows it (`evaluation.held_back.held`)."""
-        counts = (held(n, self.attacks) for n in (self.main, self.control, self.naive))
-        return Tally(**dict(zip(("main", "control", "naive"), counts, strict=True)), attacks=self.attacks)
+        """The tally by which a report shows it (`evaluation.held_back.held`), the attacks rounded to ten too."""
+        size = max(tens(self.attacks), MIN_CELL)
+        most = self.attacks - MIN_CELL
+        counts = (
+            held(n if n <= most else size - (self.attacks - n), size) for n in (self.main, self.control, self.naive)
+        )
+        return Tally(**dict(zip(("main", "control", "naive"), counts, strict=True)), attacks=size)
 
 
 def _up(share: float) -> float:

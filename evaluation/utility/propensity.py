@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
-from evaluation.held_back import MIN_COLUMNS, coarse
+from evaluation.held_back import MIN_COLUMNS, about, coarse
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
@@ -67,7 +67,7 @@ class Propensity:
         with threadpool_limits(limits=1):
             area, chances = _cross_fitted(features, labels, _folds(frames, generator))
             ratio, _ = pmse_ratio(_products(columns, features, generator), labels)
-        rows = f"{len(frames[0]):,} released and {len(frames[1]):,} training rows"
+        rows = f"{len(frames[0]):,} released and {about(len(frames[1]))} training rows"
         scores = (
             exact(NAMES[0], area, note=f"{rows}, {FOLDS} folds"),
             exact(NAMES[1], ratio, note=f"{rows}; fresh rows show about 1"),
