@@ -5,6 +5,8 @@ Each rule gives a distance T, a whole number in privacy units and above 0 where 
 | rule | T |
 |---|---|
 | an attack | trained targets that it is right about - control ones - (t m - slack), cut |
+| it, tried besides | the same - t m, cut: by fewer columns, or by all (`evaluation.risk.besides`) |
+| inference of rarer values | the same - max(t m q, 3.29 sigma + slack), cut; q of the released rows have one |
 | copies | trained units found verbatim in the sample - control ones - max(t m, 3.29 sigma + slack), cut |
 | copies, if larger | distinct released rows of trained units - of control ones - max(t n, 3.29 sigma + chance), cut |
 | total variation of 1, 2 or 3 columns | (2 n / k)(distance - t), rounded up; n is the public number of training rows |
@@ -19,7 +21,7 @@ sample (a search for queries that stopped) breaks its rule for good. Noise is no
 decides adds it (`server.jobs.evaluate`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -33,9 +35,18 @@ from evaluation.rules import by_score
 from evaluation.tables import codes
 from evaluation.utility.coded import Codes
 from evaluation.utility.marginals import MAX_PAIRS, MAX_TRIPLES
-from synthgate.accounted import Repeats, allowed, allowed_copies, allowed_distance, allowed_rows, attack_targets
+from synthgate.accounted import (
+    Repeats,
+    allowed,
+    allowed_besides,
+    allowed_copies,
+    allowed_distance,
+    allowed_rarer,
+    allowed_rows,
+    attack_targets,
+)
 from synthgate.dataset import PublicSizes
-from synthgate.policy import COPIES, INFERENCE, Rule
+from synthgate.policy import COPIES, INFERENCE, LINKABILITY, Rule
 
 WAYS = {"utility.tv1": 1, "utility.tv2": 2, "utility.tv3": 3}
 _MOST = {2: MAX_PAIRS, 3: MAX_TRIPLES}
@@ -78,7 +89,7 @@ def _distance(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> i
     found = _attacked(rule.score, counts)
     if found is None:
         return attack_targets(sizes)
-    return found[0] - found[1] - allowed(rule, sizes)
+    return max([found[0] - found[1] - allowed(rule, sizes), *_besides(rule, counts, sizes, sigma)])
 
 
 def _copies(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> int:
@@ -92,11 +103,26 @@ def _copies(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> int
 def _attacked(score: str, counts: Counts) -> tuple[int, int] | None:
     if score.startswith(INFERENCE):
         return counts.inferred(score.removeprefix(INFERENCE))
-    if score == "risk.linkability":
+    if score == LINKABILITY:
         return counts.linked()
     if score.startswith("risk.singling_out."):
         return counts.singled_out(score)
     raise ValueError(f"an accounted verdict knows no distance of {score}")
+
+
+def _besides(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> Iterator[int]:
+    """The distances of what else the attack tries (`evaluation.risk.besides`)."""
+    other, secret = None, rule.score.removeprefix(INFERENCE)
+    if rule.score == LINKABILITY:
+        other = counts.linked_besides()
+    elif secret != rule.score:
+        other = counts.inferred_besides(secret)
+        rarer = counts.rarer(secret)
+        if rarer.apart:
+            main, control = counts.inferred_rarer(secret)
+            yield main - control - allowed_rarer(rule, sizes, sigma, rarer.share)
+    if other is not None:
+        yield other[0] - other[1] - allowed_besides(rule, sizes)
 
 
 def distance(comparison: Comparison, way: int, rule: Rule, sizes: PublicSizes, *, seed: bytes) -> int:

@@ -19,6 +19,7 @@ from evaluation.base import Comparison
 from evaluation.chosen import Chosen, Digests, chosen, one_of, row_digests
 from evaluation.risk import guesses
 from evaluation.risk.attack import MAX_CANDIDATES, candidates
+from evaluation.risk.besides import Rarer, tied
 from evaluation.risk.guesses import tolerance
 from evaluation.risk.neighbours import Places, encode, search
 from evaluation.risk.queries import MAX_COMPARISONS, plain
@@ -38,15 +39,21 @@ def right(targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tu
 
 
 def without(
-    targets: pd.DataFrame, sample: pd.DataFrame, domain: Domain, known: tuple[str, ...], left_out: Sequence[str | None]
+    targets: pd.DataFrame,
+    sample: pd.DataFrame,
+    domain: Domain,
+    known: tuple[str, ...],
+    left_out: Sequence[str | None],
+    only: Sequence[tuple[str, ...]] = (),
 ) -> Places:
-    """The same by the columns ``known`` but one, for each that is left out, shape (left out, targets): distances are
-    computed once for all. Whatever the other targets hold: the search asks whether any target misses a cell, so one
-    that misses all is asked of as well."""
+    """The same by the columns ``known`` but one, for each that is left out, then by each of the sets ``only`` of them,
+    shape (left out and sets, targets): distances are computed once for all. Whatever the other targets hold: the search
+    asks whether any target misses a cell, so one that misses all is asked of as well."""
     blank = {name: np.nan if domain[name].kind in NUMERIC else MISSING for name in targets.columns}
     asked = pd.concat([targets, pd.DataFrame([blank]).astype(targets.dtypes)], ignore_index=True)
     owners = [known.index(name) if name in known else None for name in left_out]
-    return search(encode(asked, sample, domain, known), owners).places[:, :-1]
+    sets = [[known.index(name) for name in names] for names in only]
+    return search(encode(asked, sample, domain, known), owners, sets).places[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -82,39 +89,72 @@ class Counts:
 
     def linked(self) -> tuple[int, int]:
         """Targets whose two halves have the same nearest released row, by the parties for which that shows most."""
-        able = [attacker for attacker in self.comparison.attackers if all(attacker.halves)]
+        parties = [attacker.halves for attacker in self.comparison.attackers if all(attacker.halves)]
+        return _worst(map(self._linked_by, parties or [self.comparison.domain.halves]))
 
-        def links(targets: pd.DataFrame, attacker: Domain) -> int:
-            first, second = (right(targets, self._sample, attacker, half) for half in attacker.halves)
+    def linked_besides(self) -> tuple[int, int] | None:
+        """The same by two parties who hold all that is known, where those of `linked` hold a part of it."""
+        dealt = self.comparison.domain.dealt
+        named = [attacker.halves for attacker in self.comparison.attackers]
+        return self._linked_by(dealt) if all(dealt) and dealt not in named else None
+
+    def _linked_by(self, halves: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[int, int]:
+        def links(targets: pd.DataFrame) -> int:
+            first, second = (right(targets, self._sample, self.comparison.domain, half) for half in halves)
             return int(np.count_nonzero(first == second))
 
-        return _worst((links(t, a) for t in self._targets) for a in able or self.comparison.attackers)
+        return links(self._targets[0]), links(self._targets[1])
 
     def inferred(self, secret: str) -> tuple[int, int]:
         """Targets whose secret the nearest released row in the other known columns tells, by the attacker for whom that
         shows most."""
+        return _worst(self._guessed(secret, places) for places in self._nearest[: len(self.comparison.attackers)])
+
+    def inferred_besides(self, secret: str) -> tuple[int, int] | None:
+        """The same by who knows the columns alone that the sample ties to the secret most, where these are fewer."""
+        few = self._nearest[-1]
+        return self._guessed(secret, few) if secret in few[0] else None
+
+    def inferred_rarer(self, secret: str) -> tuple[int, int]:
+        """The same of values other than the most common one, by the attacker for whom that shows most."""
+        rarer = self.rarer(secret)
+        return _worst(self._guessed(secret, places, rarer) for places in self._nearest if secret in places[0])
+
+    def rarer(self, secret: str) -> Rarer:
+        """The values of a secret that are less common in the sample than one."""
+        released, column = self.comparison.sample[secret].to_numpy(), self.comparison.domain[secret]
+        return Rarer.of(released, column, tolerance(released) if column.kind in NUMERIC else 0.0)
+
+    def _guessed(self, secret: str, sides: list[dict[str, Places]], rarer: Rarer | None = None) -> tuple[int, int]:
+        """How many targets of each side the rows at their places tell the secret of."""
         column, cells = self.comparison.domain[secret], self._sample[secret].to_numpy()
         released = self.comparison.sample[secret].to_numpy()
         within = tolerance(released) if column.kind in NUMERIC else 0.0
 
-        def guessed(targets: pd.DataFrame, places: Places) -> int:
-            return int(np.count_nonzero(guesses.right(cells[places], targets[secret].to_numpy(), column, within)))
+        def told(targets: pd.DataFrame, places: Places) -> int:
+            found = guesses.right(cells[places], targets[secret].to_numpy(), column, within)
+            return int(np.count_nonzero(found if rarer is None else found & rarer.among(cells[places])))
 
-        return _worst(
-            (guessed(t, places[secret]) for t, places in zip(self._targets, sides, strict=True))
-            for sides in self._nearest
-        )
+        main, control = (told(t, places[secret]) for t, places in zip(self._targets, sides, strict=True))
+        return main, control
 
     @cached_property
     def _nearest(self) -> list[list[dict[str, Places]]]:
-        """For each attacker and side, where each target's nearest released row stands, by the secret left out."""
-        secrets = self.comparison.domain.secrets
+        """For each attacker and side, where each target's nearest released row stands, by the secret left out; at the
+        end, for secrets that less tells of, by the columns tied to them most."""
+        domain, secrets = self.comparison.domain, self.comparison.domain.secrets
+        few = {s: names for s in secrets if (names := tied(self._sample, domain, s))}
 
         def places(targets: pd.DataFrame, attacker: Domain) -> dict[str, Places]:
             found = without(targets, self._sample, attacker, attacker.auxiliary, secrets)
             return dict(zip(secrets, found, strict=True))
 
-        return [[places(t, a) for t in self._targets] for a in self.comparison.attackers]
+        def by_few(targets: pd.DataFrame) -> dict[str, Places]:
+            found = without(targets, self._sample, domain, domain.auxiliary, (), tuple(few.values()))
+            return dict(zip(few, found, strict=True))
+
+        everything = [[places(t, a) for t in self._targets] for a in self.comparison.attackers]
+        return [*everything, [by_few(t) for t in self._targets] if few else [{}, {}]]
 
     def singled_out(self, name: str) -> tuple[int, int] | None:
         """Queries that single out, a unit being counted in the first that it matches alone; of the numbers of columns

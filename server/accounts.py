@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dp_models.base import Plan
 from server import checkpoints, pricing
+from server.failpoints import Step
 from server.gateway import Call, Gateway, checked_reason
 from server.identity import Principal
 from server.ledger import meter
@@ -29,6 +30,8 @@ def open_account(
             gateway.keys.create_account(name)
             tx.ledger.open(account, reason="opened")
             call.answer(tx, name, epsilon=f"{epsilon:g}", delta=f"{delta:g}", sandbox=str(sandbox).lower())
+            gateway.at(Step.OPEN_WRITING)
+    gateway.at(Step.OPENED)
     checkpoints.take(gateway)
     return view(gateway, name)
 
@@ -57,6 +60,8 @@ def amend_account(
             tx.ledger.amend(name, cap=cap, verdicts_granted=granted, by=call.principal.name, reason=reason)
             amounts = {"epsilon": f"{cap.epsilon:g}", "delta": f"{cap.delta:g}", "verdicts_granted": str(granted)}
             call.answer(tx, name, reason=reason, **amounts)
+            gateway.at(Step.AMEND_WRITING)
+    gateway.at(Step.AMENDED)
     checkpoints.take(gateway)  # a cap that was lowered is not raised again by a backup
     return view(gateway, name)
 

@@ -154,7 +154,7 @@ def opened(gateway: Gateway) -> Principals:
     if gateway.doubt.reason:
         log.error("read-only", why=gateway.doubt.reason)
         return on_disk(gateway.settings.tokens, gateway.settings.principals)
-    principals = provision(gateway.store, gateway.settings.tokens, gateway.settings.principals)
+    principals = provision(gateway.store, gateway.settings.tokens, gateway.settings.principals, at=gateway.at)
     for release in recover(gateway):
         log.warning("closed after a restart", release=release)
     checkpoints.take(gateway)

@@ -75,14 +75,19 @@ def close_overdue(gateway: Gateway) -> tuple[str, ...]:
         latest = gateway.now() - timedelta(days=gateway.settings.waiting_days)
         waiting = tx.releases.list(states=(ReleaseState.AWAITING_APPROVAL,))
         overdue = tuple(record for record in waiting if record.release.updated_at <= latest)
+        if not overdue:
+            return ()
         for record in overdue:
             move(gateway, tx, record, ReleaseState.REJECTED, reasons=(APPROVALS_MISSING,))
             tx.audit.append(
                 principal=GATEWAY, action="Reject", resource=record.release.id, detail={"reason": APPROVALS_MISSING}
             )
+        gateway.at(Step.OVERDUE_WRITING)
+    gateway.at(Step.OVERDUE)
     for record in overdue:
         destroy_data(gateway, record)
         gateway.news.publish(record.release.id)
+    checkpoints.take(gateway)
     return tuple(record.release.id for record in overdue)
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import structlog
 
+from server.failpoints import Step
 from server.gateway import Gateway
 from server.keys import write_once
 from server.ledger import chain
-from server.storage import sync
 from server.store import Transaction
 from synthgate.checkpoint import AUDIT, LEDGER, Amounts, Checkpoint, Head, Standing
 from synthgate.errors import NotFound, SynthgateError, VerificationFailed
@@ -50,7 +50,6 @@ class Checkpoints:
     def put(self, number: int, envelope: bytes) -> None:
         """Keep an envelope durably."""
         write_once(self._path(number), envelope)
-        sync(self.folder)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012d}.json"
@@ -78,7 +77,9 @@ def write(gateway: Gateway, tx: Transaction) -> bytes:
     files = Checkpoints(gateway.settings.checkpoints)
     number = max(files.numbers(), default=0) + 1
     envelope = gateway.signer.sign_payload(_made(gateway, tx, number).to_statement_bytes())
+    gateway.at(Step.CHECKPOINT_MAKING)
     files.put(number, envelope)
+    gateway.at(Step.CHECKPOINT_KEPT)
     return envelope
 
 

@@ -19,6 +19,7 @@ from server.keys import write_once
 from server.policy import half_width
 from server.populations import check_account, is_steward
 from server.publication import next_tick
+from server.storage import sync
 from server.store import Transaction
 from synthgate import fitness
 from synthgate.accounted import beyond
@@ -66,7 +67,10 @@ def register(
             record = DatasetRecord(dataset=dataset, policy=policy, tenant=call.principal.tenant, registrar_names=names)
             tx.datasets.add(record)
             call.answer(tx, name, account=account, domain=domain.digest, policy=policy.digest)
-        return tx.datasets.get(name)
+            gateway.at(Step.REGISTER_WRITING)
+        registered = tx.datasets.get(name)
+    gateway.at(Step.REGISTERED)
+    return registered
 
 
 def _check_officers(gateway: Gateway, registrar: Principal, policy: Policy) -> None:
@@ -206,6 +210,7 @@ class Upload:
         if self.promise != promise:
             self.discard()
             write_once(self._promise, json.dumps(promise).encode())
+            self._gateway.at(Step.PROMISED)
         return True
 
     def append(self, offset: int, data: bytes) -> None:
@@ -231,6 +236,8 @@ class Upload:
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        sync(self.path.parent)
+        self._gateway.at(Step.ARRIVED)
         if digest != promise["sha256"]:
             self.discard()
             raise InvalidTable("the file's sha256 is not the promised one; upload it again")

@@ -49,6 +49,8 @@ def create(gateway: Gateway, call: Call, derivation: Derivation) -> ReleaseRecor
         made = _new(gateway, call, tx.releases.get(source.release.id), derivation)
         tx.releases.add(made)
         call.answer(tx, made.release.id, dataset=made.release.dataset, source=derivation.source)
+        gateway.at(Step.DERIVE_WRITING)
+    gateway.at(Step.DERIVE_ASKED)
     gateway.wake.set()
     return made
 

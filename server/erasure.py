@@ -73,5 +73,7 @@ def destroy(gateway: Gateway, name: str, *, by: str) -> None:
     for record in made:
         gateway.sealed.destroy(record.release.id)
     destroy_unneeded(gateway, doomed)
+    gateway.at(Step.ROWS_GOING)
     destroy_folder(gateway.settings.rows / name)
+    gateway.at(Step.ROWS_GONE)
     Upload(gateway, name).discard()

@@ -7,12 +7,13 @@ that the settings do not name any more.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from server.catalog.base import TENANT
+from server.failpoints import Step, passed
 from server.keys import write_once
 from server.store import Store
 from synthgate.errors import Unauthenticated
@@ -60,7 +61,13 @@ Principals = Mapping[str, Principal]
 """The known principals by the sha256 of their token."""
 
 
-def provision(store: Store, folder: Path, appointed: Mapping[str, Appointment] = DEVELOPMENT) -> Principals:
+def provision(
+    store: Store,
+    folder: Path,
+    appointed: Mapping[str, Appointment] = DEVELOPMENT,
+    *,
+    at: Callable[[Step], None] = passed,
+) -> Principals:
     """Make sure that everybody who is appointed has a token on disk and its digest in the store, and nobody else has,
     and return what is known."""
     with store.begin() as tx:
@@ -75,7 +82,10 @@ def provision(store: Store, folder: Path, appointed: Mapping[str, Appointment] =
             if known.get(name) != (appointment.office, token):
                 tx.principals.replace(name, appointment.office, token)
                 tx.audit.append(principal=GATEWAY, action="ProvisionToken", resource=name, detail={})
-        return {token: Principal(name, Office(office)) for name, office, token in tx.principals.list()}
+        at(Step.PROVISION_WRITING)
+        found = {token: Principal(name, Office(office)) for name, office, token in tx.principals.list()}
+    at(Step.PROVISIONED)
+    return found
 
 
 def on_disk(folder: Path, appointed: Mapping[str, Appointment]) -> Principals:

@@ -41,6 +41,8 @@ def ingest(gateway: Gateway, name: str) -> None:
             return
         gateway.leases.check(tx, ingest_job(name))
         tx.audit.append(principal=GATEWAY, action="Ingest", resource=name, detail={})
+        gateway.at(Step.INGESTING_WRITING)
+    gateway.at(Step.INGESTING)
     upload, folder = Upload(gateway, name), gateway.settings.work / folder_of(gateway.leases.mine(ingest_job(name)))
     try:
         found = _run(gateway, record, known, upload=upload, folder=folder)
@@ -56,6 +58,7 @@ def ingest(gateway: Gateway, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if settled:
         upload.discard()
+        gateway.at(Step.UPLOAD_GONE)
 
 
 def ingest_job(name: str) -> str:
@@ -115,17 +118,18 @@ def _settle(
             destroy_folder(gateway.settings.rows / name)  # of a READY that was rolled back
             populations.path(gateway, name).unlink(missing_ok=True)
             move(tx, replace(record, found={}), DatasetState.FAILED, failure=failure)
-            return True
-        if populations.known(tx, record) != known:
+            gateway.at(Step.INGEST_FAILED_WRITING)
+        elif populations.known(tx, record) != known:
             return False
-        if found["overlaps"]:  # nobody else may learn of it
+        elif found["overlaps"]:  # nobody else may learn of it
             waiting = replace(record, found={}, overlaps=tuple(found["overlaps"]))
             move(tx, waiting, DatasetState.AWAITING_LINK, failure="")
+            gateway.at(Step.WAIT_WRITING)
         else:
             _ready(gateway, tx, record, found, folder)
-        gateway.at(Step.INGEST_WRITING)
+            gateway.at(Step.INGEST_WRITING)
     gateway.at(Step.INGESTED)
-    return not found["overlaps"]
+    return found is None or not found["overlaps"]
 
 
 def tidy(gateway: Gateway) -> None:
@@ -140,6 +144,7 @@ def _ready(gateway: Gateway, tx: Transaction, record: DatasetRecord, found: Mapp
     """Keep rows and fingerprint, in the transaction that says READY."""
     dataset, sizes = record.dataset, record.dataset.sizes
     _keep(folder, gateway.settings.rows / dataset.name)
+    gateway.at(Step.ROWS_STORED)
     kept = populations.path(gateway, dataset.name)
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "fingerprint.u64").replace(kept)
@@ -161,3 +166,5 @@ def _keep(folder: Path, rows: Path) -> None:
     rows.mkdir(mode=0o700)
     for part in ("train.parquet", "holdout.parquet"):
         (folder / part).replace(rows / part)
+    for place in (rows, rows.parent):
+        sync(place)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.ciphertext import KEY_BYTES, Key
+from server.storage import sync
 from synthgate.errors import InternalError, InvalidArgument
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -113,3 +114,4 @@ def write_once(path: Path, content: bytes) -> None:
         pass
     finally:
         partial.unlink()
+    sync(path.parent)

@@ -113,6 +113,8 @@ def cancel(gateway: Gateway, call: Call, release: str) -> ReleaseRecord:
             if record.release.state.terminal:
                 raise WrongState(f"release {release!r} is {record.release.state} and cannot be cancelled")
             call.answer(tx, release)
+            gateway.at(Step.CANCEL_WRITING)
+    gateway.at(Step.CANCEL_ASKED)
     # Also where the answer was kept before: a crash may have come between the answer and the deed.
     stop(gateway, release, by=call.principal.name, reason="cancelled on request")
     return read(gateway, call.principal, release)
@@ -181,8 +183,10 @@ def destroy_unneeded(
             if other.release.id != of or other.release.state not in WORKING  # what is done may have been told as failed
             for digest in _needed(other, existing)
         }
+        gateway.at(Step.DATA_GOING)
         for digest in set(digests) - needed:
             gateway.artifacts.destroy(digest)
+    gateway.at(Step.DATA_GONE)
 
 
 def _needed(record: ReleaseRecord, existing: Collection[str]) -> Iterator[str]:

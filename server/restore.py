@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from server import checkpoints
 from server.catalog.base import ReleaseRecord
+from server.failpoints import Step
 from server.gateway import Gateway, checked_reason
 from server.leases import revoke
 from server.ledger import meter
@@ -66,11 +67,12 @@ def accept(gateway: Gateway, *, by: str, reason: str) -> Accepted:
         )  # fmt: skip
         detail = {"reason": reason, "why": why, "charged": ", ".join(charged), "filled": ", ".join(filled)}
         tx.audit.append(principal=by, action="AcceptRestore", resource="database", detail=detail)
+        checkpoints.write(gateway, tx)  # what a crash leaves in between is in doubt still, and is accepted once more
+        gateway.at(Step.ACCEPT_WRITING)
+    gateway.at(Step.ACCEPTED)
     gateway.doubt.reason = ""
     for record in (*unfinished, *again):
         destroy_data(gateway, record)
-    with gateway.store.begin() as tx:
-        checkpoints.write(gateway, tx)
     return accepted
 
 

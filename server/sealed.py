@@ -50,7 +50,7 @@ class Sealed:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.mkdir(mode=0o700)
         write_once(place / SECRET, nonce + secret)
-        for folder in (place, self.folder, self.folder.parent):
+        for folder in (self.folder, self.folder.parent):
             sync(folder)
 
     def binds(self, release: str, *, facts: bytes) -> bool:
@@ -77,7 +77,6 @@ class Sealed:
         earlier = [int(path.suffix[1:]) for path in place.glob(f"{of}.*")]
         if earlier and not own.exists():
             write_once(own, (place / f"{of}.{max(earlier)}").read_bytes())
-            sync(place)
         return own.absolute()
 
     def destroy(self, release: str) -> None:

@@ -64,6 +64,20 @@ def allowed(rule: Rule, sizes: PublicSizes) -> int:
     return math.floor(_bound(rule) * targets - Fraction(slack(targets)))
 
 
+def allowed_besides(rule: Rule, sizes: PublicSizes) -> int:
+    """The same of an attack that is tried besides: ``t m``, cut. What chance adds is not taken off, since of several
+    attacks the worst counts."""
+    return math.floor(_bound(rule) * attack_targets(sizes))
+
+
+def allowed_rarer(rule: Rule, sizes: PublicSizes, sigma: float, share: float) -> int:
+    """The same of guesses of values that a ``share`` of the released rows have: the bound is on the targets that have
+    one, and never fewer are allowed than noise and chance hide."""
+    targets = attack_targets(sizes)
+    hidden = Fraction(2 * Z95 * sigma + slack(targets, min(share, 0.5)))
+    return math.floor(max(_bound(rule) * targets * Fraction(share), hidden))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
     """What a sample says of chance by itself: of its ``released`` rows, ``again`` have an equal one beside them, and

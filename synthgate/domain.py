@@ -248,7 +248,12 @@ class Domain:
     @property
     def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The two groups that linkability joins: ``link``, else the auxiliary columns dealt alternately."""
-        return self.link if self.link[0] else (self.auxiliary[::2], self.auxiliary[1::2])
+        return self.link if self.link[0] else self.dealt
+
+    @property
+    def dealt(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The auxiliary columns in two groups, alternately."""
+        return self.auxiliary[::2], self.auxiliary[1::2]
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON-ready values; what came later stands there where it is declared alone, so that the

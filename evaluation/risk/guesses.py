@@ -1,17 +1,17 @@
 """When a guess of a secret counts as right: one rule for exact scores and for the accounted verdict.
 
-A category or a truth value must be equal. A number must lie within a *tolerance* of the truth. This part is our own and
-not anonymeter's, whose 5 % of the guess depend on where the scale begins: for a year of birth they are a century, and
-bounds that are declared far from the values would blind the attack. The tolerance is made of the released column alone,
-5 % of what lies between its quartiles. Where these are equal, as in a column that is mostly 0, the values other than
-that one are asked; where they are all alike too, a number must be equal. Nothing is added for rounding: a secret may
-have any unit.
+A category or a truth value must be equal. A number must lie within a *tolerance* of the truth. This part is our own
+and not anonymeter's, whose 5 % of the guess depend on where the scale begins: for a year of birth they are a century,
+and bounds declared far from the values would blind the attack. The tolerance is made of the released column alone, 5
+% of its *densest half*, the shortest interval that holds more than half of its values (Rousseeuw and Leroy, Robust
+regression and outlier detection, 1987, chapter 4). What lies between the quartiles is as long for a bell, but as long
+as the scale where a quarter of the rows have a number that stands for no answer. Where the half is one value, as in a
+column that is mostly 0, the others are asked; where they are all alike too, a number must be equal. Nothing is added
+for rounding: a secret may have any unit.
 
 The released column is public, so whether a guess about a unit is right depends on that unit and public facts: one unit
 moves a count of right guesses by at most 1.
 """
-
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -20,21 +20,28 @@ from evaluation.tables import Floats
 from synthgate.domain import NUMERIC, Column
 
 SHARE = 0.05
-"""The part of the interquartile range that a guess may be off."""
+"""The part of the densest half that a guess may be off."""
+
+
+def densest_half(released: Floats) -> tuple[float, float] | None:
+    """The shortest interval that holds more than half of the ``released`` values, of those that remain when the value
+    that fills it alone is left out; the lowest of several. None where no two values differ."""
+    values = np.sort(released[~np.isnan(released)])
+    while len(values) > 1:
+        most = len(values) // 2 + 1
+        with np.errstate(over="ignore"):
+            first = int(np.argmin(values[most - 1 :] - values[: len(values) - most + 1]))
+        low, high = float(values[first]), float(values[first + most - 1])
+        if low < high:
+            return low, high
+        values = values[values != low]
+    return None
 
 
 def tolerance(released: Floats) -> float:
     """How far a guess of a number may be off, from the ``released`` column; 0 where that has no spread."""
-    values = released[~np.isnan(released)]
-    if len(values) == 0:
-        return 0.0
-    low, high = _quartiles(values)
-    if low == high:  # then it is what most rows have
-        values = values[values != low]
-        if len(values) == 0:
-            return 0.0
-        low, high = _quartiles(values)
-    return SHARE * high - SHARE * low  # no difference of finite numbers that overflows
+    half = densest_half(released)
+    return SHARE * half[1] - SHARE * half[0] if half else 0.0  # no difference of finite numbers that overflows
 
 
 def right(
@@ -50,9 +57,3 @@ def right(
     with np.errstate(over="ignore"):
         near = np.abs(guesses - secrets) <= within
     return np.asarray(near | (np.isnan(guesses) & np.isnan(secrets)), dtype=np.bool_)
-
-
-def _quartiles(values: Floats) -> tuple[float, float]:
-    """Values of the column itself, none between two of them."""
-    ranked = np.sort(values)
-    return float(ranked[ceil(len(ranked) / 4) - 1]), float(ranked[ceil(3 * len(ranked) / 4) - 1])

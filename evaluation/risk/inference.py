@@ -6,12 +6,16 @@ anonymeter's, within 5 % of the guess, sees nothing where a scale begins far fro
 where the secret is null.
 
 The distances to the released rows are computed once for all secrets (`evaluation.risk.neighbours.search`), and once
-more where the policy adds to what is known: attackers with and without it try, and the worse counts.
+more where the policy adds to what is known: attackers with and without it try, and the worse counts. Each secret is
+guessed from the columns tied to it most too, and guesses of rarer values are counted alone too (see `besides`).
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
@@ -26,6 +30,7 @@ from evaluation.risk.attack import (
     untold,
     worst,
 )
+from evaluation.risk.besides import RARER, Rarer, beyond_luck, tied
 from evaluation.risk.guesses import right, tolerance
 from evaluation.risk.neighbours import Places, encode, search
 from synthgate.domain import NUMERIC, Column, Domain, Kind
@@ -47,13 +52,12 @@ class Inference:
             return Findings(scores=tuple(untold(f"{self.name}.{s}", reason) for s in domain.secrets))
         both = targets(comparison, generator=generator)
         rows, remark = candidates(comparison.sample, self._released, generator=generator)
-        found = [
-            (attacker, guessed_from(both, rows, attacker, told))
-            for attacker in comparison.attackers
-            if (told := tuple(s for s in domain.secrets if set(attacker.auxiliary) - {s}))
-        ]
+        able = [(a, tuple(s for s in domain.secrets if set(a.auxiliary) - {s})) for a in comparison.attackers]
+        found = [(a, guessed_from(both, rows, a, told)) for a, told in able if told]
         secrets = tuple(s for s in domain.secrets if any(s in guessed for _, guessed in found))
         within = {s: tolerance(comparison.sample[s].to_numpy()) for s in secrets if domain[s].kind in NUMERIC}
+        few = {s: names for s in secrets if (names := tied(rows, domain, s))}
+        fewer = guessed_from_few(both, rows, domain, few)
         scores = []
         for s in domain.secrets:
             if s not in secrets:
@@ -63,15 +67,20 @@ class Inference:
             attack = _Attack(
                 secret=domain[s], both=both, rows=rows, within=within.get(s), remark=remark,
                 drawn=generator.integers(len(rows), size=len(both)),
+                rarer=Rarer.of(comparison.sample[s].to_numpy(), domain[s], within.get(s, 0.0)),
             )  # fmt: skip
-            tried = [(attacker, guessed[s]) for attacker, guessed in found if s in guessed]
+            tried = [(_knows(s, attacker), guessed[s]) for attacker, guessed in found if s in guessed]
             two = AS_DECLARED_TOO if tried[1:] else ""
-            scores.append(worst([attack.score(places, (_knows(s, attacker), two)) for attacker, places in tried]))
+            usual = [attack.score(attack.all(places), (knows, two)) for knows, places in tried]
+            if s in few:
+                tried.append((f"attacker knows the {len(few[s])} columns tied to it most", fewer[s]))
+            scores.append(worst([*usual, *attack.besides(tried, usual=len(usual))]))
         details = {
             "known": list(domain.auxiliary),
             "secrets": list(domain.secrets),
             "attacks": {s: len(both) for s in secrets},
             "right_within": within,
+            "tied": {s: list(names) for s, names in few.items()},
             "attacker": "knows every auxiliary column of a person but the secret, and the released rows",
         }
         return Findings(scores=tuple(scores), details=details)
@@ -90,6 +99,20 @@ def guessed_from(
     return {s: (sides[0][i], sides[1][i]) for i, s in enumerate(secrets)}
 
 
+def guessed_from_few(
+    both: Targets, rows: pd.DataFrame, domain: Domain, few: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[Places, Places]]:
+    """The same from the columns that ``few`` names for each secret alone."""
+    if not few:
+        return {}
+    known = domain.auxiliary
+    everyone = pd.concat([both.main, both.control], ignore_index=True)
+    only = [[known.index(name) for name in names] for names in few.values()]
+    found = search(encode(everyone, rows, domain, known), [], only)
+    sides = np.split(found.places, [len(both.main)], axis=1)
+    return {s: (sides[0][i], sides[1][i]) for i, s in enumerate(few)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Attack:
     """One secret's guesses: ``drawn`` are the places of naive ones, ``within`` what a number may be off."""
@@ -100,18 +123,38 @@ class _Attack:
     within: float | None
     remark: str
     drawn: Places
+    rarer: Rarer
 
-    def score(self, places: tuple[Places, Places], remarks: tuple[str, ...]) -> Score:
-        """The excess of guesses from the rows at ``places``, of the main and of the control side."""
-        released = self.rows[self.secret.name].to_numpy()
-        sides = ((places[0], self.both.main), (places[1], self.both.control), (self.drawn, self.both.main))
-        main, control, naive = (
-            int(np.count_nonzero(right(released[at], side[self.secret.name].to_numpy(), self.secret, self.within or 0)))
-            for at, side in sides
-        )
-        tally = Tally(attacks=len(self.both), main=main, control=control, naive=naive)
+    def all(self, places: tuple[Places, Places]) -> Tally:
+        """Right guesses from the rows at ``places``, of the main and of the control side."""
+        main, control, naive = (int(np.count_nonzero(hits)) for hits, _ in self._hits(places))
+        return Tally(attacks=len(self.both), main=main, control=control, naive=naive)
+
+    def of_rarer(self, places: tuple[Places, Places]) -> Tally | None:
+        """Those of rarer values alone."""
+        found = (int(np.count_nonzero(hits & self.rarer.among(guesses))) for hits, guesses in self._hits(places))
+        return self.rarer.tally(len(self.both), *found)
+
+    def besides(self, tried: Sequence[tuple[str, tuple[Places, Places]]], *, usual: int) -> Iterator[Score]:
+        """What is beyond luck of the attacks after the first ``usual`` ones, and of all on rarer values."""
+        for i, (knows, places) in enumerate(tried):
+            if i >= usual and beyond_luck(every := self.all(places)):
+                yield self.score(every, (knows,))
+            rare = self.of_rarer(places)
+            if rare is not None and beyond_luck(rare):
+                yield self.score(rare, (knows, RARER))
+
+    def score(self, tally: Tally, remarks: tuple[str, ...]) -> Score:
+        """The excess of right guesses."""
         told = (*remarks, self.remark, _counts_as_right(self.secret, self.within))
         return tally.score(f"{Inference.name}.{self.secret.name}", remarks=told)
+
+    def _hits(self, places: tuple[Places, Places]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]]:
+        """Which guesses are right, and the guesses: of the main and the control side, and naive ones of the main."""
+        released = self.rows[self.secret.name].to_numpy()
+        for at, side in ((places[0], self.both.main), (places[1], self.both.control), (self.drawn, self.both.main)):
+            guesses = released[at]
+            yield right(guesses, side[self.secret.name].to_numpy(), self.secret, self.within or 0.0), guesses
 
 
 def _knows(secret: str, domain: Domain) -> str:
@@ -123,4 +166,4 @@ def _counts_as_right(secret: Column, within: float | None) -> str:
     if within is None:
         return ""
     unit = " seconds" if secret.kind is Kind.DATETIME else ""
-    return f"right within {within:.4g}{unit}, 5 % of the released middle half" if within else "right where equal"
+    return f"right within {within:.4g}{unit}, 5 % of the released densest half" if within else "right where equal"

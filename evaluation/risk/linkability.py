@@ -2,7 +2,8 @@
 
 anonymeter's attack (Giomi et al., PoPETs 2023, section 4.2): a target is linked when both halves have the same nearest
 released row. The halves are declared (``Domain.halves``); where the policy adds to what is known, parties with and
-without it try, and the worse counts.
+without it try, and the worse counts. Where they hold a part of what is known, two that hold all of it try besides
+(`evaluation.risk.besides`).
 """
 
 import numpy as np
@@ -11,7 +12,9 @@ from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
 
 from evaluation.base import Comparison, Findings
 from evaluation.risk.attack import AS_DECLARED_TOO, MAX_CANDIDATES, Tally, candidates, shortage, targets, untold, worst
+from evaluation.risk.besides import beyond_luck
 from evaluation.risk.neighbours import nearest
+from synthgate.report import Score
 
 Halves = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -40,13 +43,19 @@ class Linkability:
 
         guesses = generator.integers(len(sample), size=(2, len(both)))
         naive = int(np.count_nonzero(guesses[0] == guesses[1]))
-        scores = []
-        for halves in parties:
-            tally = Tally(
+
+        def tried(halves: Halves) -> Tally:
+            return Tally(
                 attacks=len(both), main=links(both.main, halves), control=links(both.control, halves), naive=naive
             )
+
+        def told(tally: Tally, halves: Halves, *remarks: str) -> Score:
             known = f"two attackers know {' and '.join(str(len(half)) for half in halves)} columns"
-            scores.append(tally.score(self.name, remarks=(known, AS_DECLARED_TOO if parties[1:] else "", remark)))
+            return tally.score(self.name, remarks=(known, *remarks, remark))
+
+        scores = [told(tried(halves), halves, AS_DECLARED_TOO if parties[1:] else "") for halves in parties]
+        if (dealt := domain.dealt) not in parties and all(dealt) and beyond_luck(tally := tried(dealt)):
+            scores.append(told(tally, dealt, "all that is known, dealt to both"))
         details = {
             "halves": [list(half) for half in parties[-1]],
             "attacks": len(both),

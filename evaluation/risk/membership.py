@@ -164,7 +164,8 @@ def figures(
 
 def densities(rows: pd.DataFrame, candidates: pd.DataFrame, seen: Comparison) -> tuple[Floats, Floats]:
     """The logarithm of the candidates' density at each row, and the least distance, shape (len(rows),) each."""
-    encoded = encode(rows, candidates, seen.domain, [c.name for c in seen.domain.modelled])
+    names = [column.name for column in seen.domain.modelled]
+    encoded = encode(rows, candidates, seen.domain, names, released=seen.sample)
     least, sums = _kernel(encoded.targets, encoded.candidates, encoded.numbers, 1 / WIDTH)
     return np.log(sums / encoded.candidates.shape[1]) - least / WIDTH, least
 

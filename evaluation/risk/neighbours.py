@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaluation.tables import MISSING, Floats, scaled
+from evaluation.risk.guesses import densest_half
+from evaluation.tables import MISSING, Floats
 from synthgate.domain import NUMERIC, Column, Domain
 
 GRID = 2.0**35
@@ -36,6 +37,9 @@ GRID = 2.0**35
 
 APART = 512.0
 """More than any sum of distances that are defined: what a distance that is not counts for in its place."""
+
+FAR = 1024.0
+"""Beyond how many of its densest halves a released column's range is cut."""
 
 BLOCK = 1024
 """Candidates whose distances are held at a time: with the secrets' own, some that a cache of 256 KB holds."""
@@ -80,14 +84,16 @@ def encode(
     names: Sequence[str],
     *,
     missing: Missing = Missing.ALIKE,
+    released: pd.DataFrame | None = None,
 ) -> Encoded:
-    """The columns ``names`` of both tables, scaled by declared bounds (numbers) or coded alike (labels)."""
+    """The columns ``names`` of both tables, scaled by declared bounds (numbers, see `bounds`) or coded alike (labels).
+    ``released`` are the released rows, where the candidates are others."""
     numbers: list[tuple[int, Floats]] = []
     labels: list[tuple[int, Floats]] = []
     for owner, name in enumerate(names):
         cells = np.concatenate([queries[name].to_numpy(), candidates[name].to_numpy()])
         if domain[name].kind in NUMERIC:
-            share, empty = _shares(cells, domain[name])
+            share, empty = _shares(cells, bounds(domain[name], (candidates if released is None else released)[name]))
             if missing is Missing.DIFFERENT:
                 share = np.where(empty, _apart(len(queries), len(candidates), APART), share)
             elif empty.any():
@@ -107,8 +113,19 @@ def encode(
     )
 
 
-def _shares(cells: Floats, column: Column) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    share = np.rint(scaled(cells, column) * GRID) / GRID
+def bounds(column: Column, released: "pd.Series[float]") -> tuple[float, float]:
+    """The range that a column is scaled by: the declared one, but no more than `FAR` lengths of the released column's
+    densest half beyond that half, so that bounds declared far from the values do not make all of them alike."""
+    low, high = column.number(column.low), column.number(column.high)
+    if half := densest_half(released.to_numpy()):
+        reach = FAR * (half[1] - half[0])
+        near = max(low, half[0] - reach), min(high, half[1] + reach)
+        return near if near[0] < near[1] else (low, high)
+    return low, high
+
+
+def _shares(cells: Floats, ends: tuple[float, float]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    share = np.rint(np.clip((cells - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0) * GRID) / GRID
     empty = np.isnan(share)
     return np.where(empty, 0.5, share), empty
 
@@ -118,16 +135,19 @@ def _apart(targets: int, candidates: int, base: float) -> Floats:
     return np.repeat([base + 2, base + 1], [targets, candidates])
 
 
-def search(encoded: Encoded, left_out: Sequence[int | None]) -> Nearest:
-    """The nearest candidate by all columns but one, for each that is left out (None: by all of them).
+def search(encoded: Encoded, left_out: Sequence[int | None], only: Sequence[Sequence[int]] = ()) -> Nearest:
+    """The nearest candidate by all columns but one, for each that is left out (None: by all of them), then by each of
+    the sets of columns ``only``.
 
     J. C. Gower, A general coefficient of similarity and some of its properties, Biometrics 27 (1971). The work is
     targets times candidates times columns, whatever is left out. There must be a candidate.
     """
     parts = [np.flatnonzero(encoded.owners == owner) for owner in left_out]  # None equals no owner
+    parts += [np.flatnonzero(np.isin(encoded.owners, list(owners))) for owners in only]
     widths = np.array([len(p) for p in parts], dtype=np.int64)
     flat = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-    places, distances = _nearest(encoded.targets, encoded.candidates, encoded.numbers, flat, widths)
+    signs = np.repeat([-1.0, 1.0], [len(left_out), len(only)])
+    places, distances = _nearest(encoded.targets, encoded.candidates, encoded.numbers, flat, widths, signs)
     return Nearest(places=places, distances=distances)
 
 
@@ -139,9 +159,10 @@ def nearest(queries: pd.DataFrame, candidates: pd.DataFrame, domain: Domain, nam
 
 @numba.jit(nopython=True, nogil=True)
 def _nearest(
-    targets: Floats, candidates: Floats, numbers: int, left_out: Places, widths: Places
+    targets: Floats, candidates: Floats, numbers: int, named: Places, widths: Places, signs: Floats
 ) -> tuple[Places, Floats]:
-    """``left_out`` names the parts to subtract, ``widths[k]`` of them for the k-th set of known columns."""
+    """``named`` are the parts to subtract from all (where ``signs[k]`` is -1) or to add up (1), ``widths[k]`` of them
+    for the k-th set of known columns."""
     parts, count = targets.shape
     places = np.zeros((len(widths), count), dtype=np.int64)
     least = np.full((len(widths), count), inf)
@@ -163,12 +184,13 @@ def _nearest(
                     total[j] += mine[j]
             first = 0
             for k in range(len(widths)):
+                sign = signs[k]
                 for j in range(size):
-                    rest[j] = total[j]
+                    rest[j] = total[j] if sign < 0 else 0.0
                 for place in range(first, first + widths[k]):
-                    mine = own[left_out[place]]
+                    mine = own[named[place]]
                     for j in range(size):
-                        rest[j] -= mine[j]
+                        rest[j] += sign * mine[j]
                 first += widths[k]
                 for j in range(size):
                     if rest[j] < least[k, i]:

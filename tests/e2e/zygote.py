@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -88,30 +88,22 @@ class Zygote:
         self._process.communicate()
 
 
-def begin(asked: dict[str, list[str] | str]) -> None:
-    """Become the gateway. Never returns."""
-    status = 1
-    try:
-        for file, number in ((asked["stdout"], 1), (asked["stderr"], 2)):
-            opened = os.open(str(file), os.O_WRONLY | os.O_APPEND)
-            os.dup2(opened, number)
-            os.close(opened)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        from server.__main__ import main as serve
+def begin(asked: dict[str, list[str] | str]) -> int:
+    """Serve as the gateway that is asked for, to its end."""
+    for file, number in ((asked["stdout"], 1), (asked["stderr"], 2)):
+        opened = os.open(str(file), os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    from server.__main__ import main as serve
 
-        status = serve(list(asked["arguments"]))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    return serve(list(asked["arguments"]))
 
 
 def main() -> None:
     """Import what a gateway does, which starts no thread that a child would miss, and fork."""
     import server.__main__  # noqa: F401
-    from tests.server.crash.nursery import warm
+    from tests.server.crash.nursery import become, warm
 
     cap = PrivacyBudget.cap(CAP, DELTA)
     account = meter.new_account("kills", cap, sandbox=False, by="nobody", at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -125,7 +117,7 @@ def main() -> None:
             pid, status = os.waitpid(asked, os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         elif (answer := os.fork()) == 0:
-            begin(asked)
+            become(partial(begin, asked))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

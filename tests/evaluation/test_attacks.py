@@ -165,7 +165,7 @@ def test_a_null_is_nearest_to_a_null() -> None:
 
 
 def test_a_numeric_guess_is_right_within_five_per_cent_of_the_released_spread() -> None:
-    """Secrets rise from 0 to 118 in steps of 2, and between the quartiles of what is released lie 58: 2.9 may be
+    """Secrets rise from 0 to 118 in steps of 2, and the densest half of what is released is 60 long: 2.9 may be
     off."""
     domain = Domain(
         columns=(

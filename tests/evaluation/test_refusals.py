@@ -8,6 +8,7 @@ SmartNoise are in `test_refusals_smartnoise`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,11 +113,16 @@ def _convicted(name: str, draw: Draw) -> bool:
     return refusals(draw, table(draw), without=("risk.singling_out",)) >= expected
 
 
-DRAWS = (
-    3,
-    pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-    pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
-)
+def within(*limits_s: int) -> list[Any]:
+    """How many draws: by default, in `make test-slow` and in `make soak`, each number within its limit."""
+    runs = ((3, ()), (20, (pytest.mark.slow,)), (300, (pytest.mark.soak,)))
+    return [
+        pytest.param(draws, marks=[*marks, pytest.mark.timeout(limit_s)])
+        for (draws, marks), limit_s in zip(runs, limits_s, strict=True)
+    ]
+
+
+DRAWS = within(300, 900, 3_600)
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -178,14 +184,7 @@ def test_engines_of_tables_at_epsilon_1_are_not_refused_for_risk(engine: str, dr
     assert len(_refused(engine, draws)) <= draws // 100
 
 
-@pytest.mark.parametrize(
-    "draws",
-    [
-        pytest.param(3, marks=pytest.mark.timeout(900)),
-        pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)]),
-        pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(14_400)]),
-    ],
-)
+@pytest.mark.parametrize("draws", within(900, 3_600, 14_400))
 @pytest.mark.parametrize("engine", NETWORKS)
 def test_networks_at_epsilon_1_are_not_refused_for_risk(engine: str, draws: int) -> None:
     """A fit takes about three seconds for `vae`, and ten for `gan`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from population import DOMAIN
-from test_refusals import SIZE, SIZES, Draw, refusals
+from test_refusals import SIZE, SIZES, Draw, refusals, within
 
 from dp_models.registry import synthesizer
 from evaluation.tables import normalise
@@ -38,14 +38,7 @@ def refused(engine: str, seeds: range, folder: Path) -> list[int]:
 
 
 @needs_smartnoise
-@pytest.mark.parametrize(
-    "draws",
-    [
-        pytest.param(3, marks=pytest.mark.timeout(900)),
-        pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(7_200)]),
-        pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(43_200)]),
-    ],
-)
+@pytest.mark.parametrize("draws", within(900, 7_200, 43_200))
 @pytest.mark.parametrize("engine", ENGINES)
 def test_smartnoise_s_certified_engines_at_epsilon_1_are_not_refused_for_risk(
     engine: str, draws: int, tmp_path: Path

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -124,8 +125,13 @@ def rejects(gateway: Gateway, release: str) -> None:
     approvals.reject(gateway, call(OFFICER), release, reason="no")
 
 
+def expires(gateway: Gateway, release: str) -> None:
+    later = replace(gateway, now=lambda: gateway.now() + timedelta(days=gateway.settings.waiting_days))
+    assert approvals.close_overdue(later) == (release,)
+
+
 @pytest.mark.parametrize("planted", [False, True])
-@pytest.mark.parametrize("decide", [opens, lowers, deletes, approves, rejects])
+@pytest.mark.parametrize("decide", [opens, lowers, deletes, approves, rejects, expires])
 def test_a_backup_from_before_a_decision_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decide: Callable[[Gateway, str], None], planted: bool
 ) -> None:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.crash.deeds import UPLOADS
-from tests.server.crash.lives import AWAITING, prepare
 from tests.server.crash.nursery import Nursery
+from tests.server.crash.states import kind, prepare
 
 States = Callable[[str], Path]
 
@@ -24,11 +23,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> States:
     made: dict[str, Path] = {}
 
     def of(scenario: str) -> Path:
-        kind = "awaiting" if scenario in AWAITING else scenario if scenario in UPLOADS else "released"
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp("prepared") / kind
-            prepare(made[kind], scenario=kind)
-        return made[kind]
+        if (name := kind(scenario)) not in made:
+            made[name] = tmp_path_factory.mktemp("prepared") / name
+            prepare(made[name], scenario=name)
+        return made[name]
 
     return of
 

@@ -1,12 +1,15 @@
 """What must be true of a gateway's books and files after its lives, whatever struck it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
+from server import checkpoints
 from server.gateway import Gateway
+from server.identity import on_disk
 from server.ledger.chain import verify as verify_chain
 from server.releases import PRIVATE
+from synthgate.checkpoint import Amounts
 from synthgate.dataset import DatasetState
 from synthgate.ledger import EntryKind
 from synthgate.release import ReleaseState
@@ -14,6 +17,7 @@ from tests.server.crash import deeds
 from tests.server.crash.lives import composed
 from tests.server.crash.nursery import Nursery
 from tests.server.crash.strikes import Life, Log
+from tests.server.several import TINY
 
 LIVES = 5
 """Lives until everything must be at rest: the one that is struck, two that replay, and two more."""
@@ -31,8 +35,13 @@ ENDS = {
     "uploaded": ["READY", deeds.NEW],
     "linked": ["READY", deeds.OLD],
     "distinct": ["READY", deeds.NEW],
+    "spoiled": ["FAILED", deeds.NEW],
+    "overdue": ["REJECTED"],
+    "founded": ["open", "amend", "2", "5", "CREATED"],
+    "restored": [str(TINY.epsilon), ""],
+    "provisioned": ["RELEASED"],
 }
-"""What is left of each scenario: the states of the releases, or the state and account of what was uploaded."""
+"""What is left of each scenario: the states of the releases, or what `deeds.LOOKS` sees."""
 DECIDED = {"REJECTED", "REVOKED"}
 """What stays what it is, whatever comes later; so does a dataset that is DELETED."""
 
@@ -48,16 +57,16 @@ def lived(nursery: Nursery, life: Life) -> list[str]:
         _check_end(life if number == 0 else replace(life, **quiet), status, log)
         charges.append(_charges(state))
         assert charges == sorted(charges), "a charge was taken back"
+        touched = log.read("touched")
+        assert all(touched), "a row was opened before the charge was durable"
+        assert not touched or charges[-1] == 1, "rows were opened, and not for one charge"
+        assert charges[-1] <= 1, "charged twice"
         left = log.read("left")
         _check_decided(log)
         if number and len(left) > 1 and left[-1] == left[-2]:
             break
     else:
         raise AssertionError(f"not at rest after {LIVES} lives: {left}")
-    touched = log.read("touched")
-    assert all(touched), "a row was opened before the charge was durable"
-    assert not touched or charges[-1] == 1, "rows were opened, and not for one charge"
-    assert charges[-1] <= 1, "charged twice"
     assert len(set(log.read("fitted"))) <= 1, "a replay drew other bytes"
     assert len(set(log.read("model"))) <= 1, "a replay made another model"
     assert len(set(log.read("keyed"))) <= 1, "a replay was judged with other draws"
@@ -106,8 +115,23 @@ def _at_rest(state: Path) -> None:
         assert list(gateway.settings.work.glob("*")) == [], "a job's folder outlived it"
         _check_artifacts(gateway)
         _check_deleted(gateway)
+        _check_books(gateway)
     finally:
         gateway.store.close()
+
+
+def _check_books(gateway: Gateway) -> None:
+    """The newest checkpoint is of these books and has all that was spent, and the tokens on disk are those known."""
+    with gateway.store.begin() as tx:
+        checkpoints.compare(gateway, tx, starting=True)
+        committed = {account.name: tx.ledger.standing(account.name).committed for account in tx.ledger.accounts()}
+        known = {token for _, _, token in tx.principals.list()}
+    assert gateway.doubt.reason == "", "the books do not contain their checkpoint"
+    newest = checkpoints.newest(gateway)
+    assert newest is not None
+    signed = {each.account: each.committed for each in newest.accounts}
+    assert signed == {name: Amounts(**asdict(each)) for name, each in committed.items()}, "a charge was not signed"
+    assert known == set(on_disk(gateway.settings.tokens, gateway.settings.principals)), "a token opens nothing"
 
 
 def _check_deleted(gateway: Gateway) -> None:

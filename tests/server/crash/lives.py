@@ -17,15 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from server import accounts, datasets, ingestion, requests
-from server.app import compose
+from server import requests
+from server.app import compose, opened
 from server.config import Settings
 from server.gateway import Call, Gateway
-from server.identity import provision
 from server.jobs import runner
 from server.jobs.derive import derive
 from server.jobs.fit import MODEL, fit
@@ -33,73 +28,17 @@ from server.jobs.ingest import ingest
 from server.jobs.keys import Label, subkey
 from server.jobs.worker import write_json
 from server.queue import Queue
-from server.recovery import recover
-from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes
-from synthgate.domain import UNIT_COLUMN
+from synthgate.dataset import PublicSizes
 from synthgate.errors import SynthgateError
-from synthgate.policy import COPIES, Policy, Rule, VerdictKind
+from synthgate.policy import COPIES
 from synthgate.report import Better, Report, Score
-from tests.server.composed import ANALYST, DOMAIN, STEWARD, TICK_S, Clock, call, leased
+from tests.server.composed import ANALYST, TICK_S, Clock
 from tests.server.crash import deeds
 from tests.server.crash.strikes import Life, Log, Strike
 
-ROWS, TRAINED, EPSILON = 1_000, 800, 0.1
+ROWS, EPSILON = 1_000, 0.1
 SIZES = PublicSizes(rows=ROWS, units=ROWS)
 ASKED = Call(ANALYST, "CreateRelease", "the one request", "payload")
-AWAITING = ("awaiting", "approved", "refused")
-"""The scenarios whose policy asks for an officer."""
-
-
-def prepare(state: Path, *, scenario: str = "released") -> None:
-    """A state folder with an account and a dataset that is READY, its rows on disk."""
-    state.mkdir(parents=True)
-    gateway, _ = composed(state)
-    provision(gateway.store, gateway.settings.tokens)
-    accounts.open_account(gateway, call(STEWARD), name="people", epsilon=3.0, delta=1e-6, sandbox=False)
-    policy = Policy(
-        name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
-        approvals=1 if scenario in AWAITING else 0, verdict=VerdictKind.EXACT,
-    )  # fmt: skip
-    datasets.register(
-        gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
-        sizes=SIZES, account="people", policy=policy,
-    )  # fmt: skip
-    with gateway.store.begin() as tx:
-        record = tx.datasets.get("table")
-        found = {datasets.READY_AT: gateway.now().isoformat()}
-        ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
-        tx.datasets.replace(ready, expected=DatasetState.CREATED)
-    if scenario in deeds.UPLOADS:
-        _prepare_uploads(gateway, state, scenario)
-    gateway.store.close()
-    write_rows(state, seed=1)
-
-
-def _prepare_uploads(gateway: Gateway, state: Path, scenario: str) -> None:
-    """A dataset to be uploaded; where it is to wait, the same people in another account before."""
-    deeds.declare(gateway, deeds.UPLOADED, deeds.NEW)
-    if scenario != "uploaded":
-        deeds.declare(gateway, deeds.FIRST, deeds.OLD)
-        deeds.upload(gateway, deeds.FIRST)
-        life, log = Life(state=str(state)), Log(state)
-        job = ingestion.ingest_job(deeds.FIRST)
-        leased(gateway, job)
-        ingestion.ingest(replace(gateway, job=Jobs(life, log, Strike(life, log), state)), deeds.FIRST)
-        gateway.leases.release(gateway.store, job)
-
-
-def write_rows(state: Path, *, seed: int) -> None:
-    """The private rows of the dataset, other ones for each seed."""
-    draw, folder = np.random.default_rng(seed), state / "rows" / "table"
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, rows in (("train", TRAINED), ("holdout", ROWS - TRAINED)):
-        table = {
-            "age": pa.array(draw.integers(0, 100, rows), pa.int64()),
-            "sex": pa.array(draw.choice(["f", "m"], rows, p=[0.7, 0.3]), pa.string()),
-            "ill": pa.array(draw.random(rows) < 0.1 * seed, pa.bool_()),
-            UNIT_COLUMN: pa.array(range(rows), pa.int64()),
-        }
-        pq.write_table(pa.table(table), folder / f"{part}.parquet")
 
 
 def composed(state: Path, start: int = 0) -> tuple[Gateway, Clock]:
@@ -109,7 +48,7 @@ def composed(state: Path, start: int = 0) -> tuple[Gateway, Clock]:
 
 
 def live(life: Life) -> None:
-    """Live it to its end, or to the fault's."""
+    """Live it to its end, or to the fault's: what a gateway does when it starts, then what is asked of it."""
     from tests.server.crash.plants import PLANTS
 
     state = Path(life.state)
@@ -120,13 +59,13 @@ def live(life: Life) -> None:
     if life.plant:
         gateway = PLANTS[life.plant](gateway, state)
     with _watching(state, log):
-        if not _tried(log, recover, gateway):  # it does not start, and whoever runs it starts it again
+        if not _tried(log, opened, gateway):  # it does not start, and whoever runs it starts it again
             log.write(struck=strike.struck)
             return
         log.write(recovered=_states(gateway))
         clock.seconds += TICK_S
         queue = Queue(gateway, start=lambda job, name: job(name))
-        if life.scenario not in deeds.UPLOADS:
+        if life.scenario not in deeds.LOOKS:
             _tried(log, _ask, gateway)
         if life.scenario == "cancelled":
             _ = _tried(log, deeds.cancel, gateway) or _tried(log, deeds.cancel, gateway)
@@ -137,8 +76,7 @@ def live(life: Life) -> None:
             _ = _tried(log, deed, gateway) or _tried(log, deed, gateway)
             clock.seconds += TICK_S
             queue.take()
-    left = deeds.standing(gateway) if life.scenario in deeds.UPLOADS else _states(gateway)
-    log.write(left=left, struck=strike.struck)
+    log.write(left=deeds.LOOKS.get(life.scenario, _states)(gateway), struck=strike.struck)
 
 
 def _tried(log: Log, act: Callable[[Gateway], object], gateway: Gateway) -> bool:
@@ -231,6 +169,8 @@ class Jobs:
         return done
 
     def _ingest(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:
+        if self.life.scenario == "spoiled":
+            raise runner.JobFailed(runner.Reason.CRASHED)
         return ingest(spec, folder=folder, secret=secret, progress=self.strike.stage)
 
     def _derive(self, spec: Mapping[str, Any], folder: Path, secret: bytes) -> Mapping[str, Any]:

@@ -10,7 +10,10 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from dp_models.mechanisms import accounting
 from server import binding, pricing
@@ -64,6 +67,20 @@ def warm(account: Account, domain: Domain, sizes: PublicSizes, *, epsilon: float
     accounting.substitute_one_epsilon(priced.event, budget.delta)
 
 
+def become(work: Callable[[], int | None]) -> NoReturn:
+    """What a forked child does, and nothing after it. Its exit status is what ``work`` returns, 0 for nothing, and 1
+    where it raises."""
+    status = 1
+    try:
+        status = work() or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a life prints belongs to its errors
@@ -71,16 +88,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            status = 1
-            try:
-                live(heard(line))
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
+            become(partial(live, heard(line)))
         if (after_s := heard(line).killed_after_s) > 0:
             threading.Event().wait(after_s)
             os.kill(child, signal.SIGKILL)  # it may be over already, but nobody has reaped it: the number is still its

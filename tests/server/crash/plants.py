@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
-from server import binding
+from server import binding, checkpoints, restore
 from server.failpoints import Step
 from server.gateway import Gateway
 from server.sealed import Sealed
@@ -71,6 +72,24 @@ class Silent:
             self.gateway.at(step)
 
 
+@dataclass(frozen=True)
+class Late:
+    """Signs the checkpoint of an accepted database in a transaction of its own, after the one that accepts."""
+
+    gateway: Gateway
+
+    def __call__(self, step: Step) -> None:
+        self.gateway.at(step)
+        if step is Step.ACCEPTED:
+            with self.gateway.store.begin() as tx:
+                checkpoints.write(self.gateway, tx)
+
+
+def _late(gateway: Gateway, _state: Path) -> Gateway:
+    restore.checkpoints = SimpleNamespace(**vars(checkpoints) | {"write": lambda *_: b""})  # type: ignore[assignment]
+    return replace(gateway, at=Late(gateway))
+
+
 def _sealed(kind: type[Sealed]) -> Callable[[Gateway, Path], Gateway]:
     return lambda gateway, _state: replace(gateway, sealed=kind(gateway.sealed.folder, gateway.keys))
 
@@ -80,5 +99,6 @@ PLANTS: dict[str, Callable[[Gateway, Path], Gateway]] = {
     "fresh noise": _sealed(Fresh),
     "left behind": _sealed(Forgotten),
     "refund": lambda gateway, state: replace(gateway, at=Refund(gateway, state)),
+    "signed too late": _late,
     "silent": lambda gateway, _state: replace(gateway, at=Silent(gateway)),
 }

@@ -16,27 +16,41 @@ from tests.server.crash.strikes import FAULTS, Life
 
 LEDGER = (
     Step.RESERVE_WRITING, Step.RESERVED, Step.VOID_WRITING, Step.VOIDED, Step.SECRET_MAKING, Step.SECRET_MADE,
-    Step.COMMIT_WRITING, Step.COMMITTED,
+    Step.COMMIT_WRITING, Step.COMMITTED, Step.OPEN_WRITING, Step.OPENED, Step.AMEND_WRITING, Step.AMENDED,
+    Step.ACCEPT_WRITING, Step.ACCEPTED,
 )  # fmt: skip
-"""The steps at which money is moved, or just was: every fault strikes them by default."""
+"""The steps at which the ledger is written, or just was: every fault strikes them by default."""
 SCENARIOS = {
-    "cancelled": (Step.VOID_WRITING, Step.VOIDED),
+    "cancelled": (Step.CANCEL_WRITING, Step.CANCEL_ASKED, Step.VOID_WRITING, Step.VOIDED),
     "rejected": (Step.REJECTED_WRITING, Step.REJECTED),
     "awaiting": (Step.AWAITING_APPROVAL_WRITING, Step.AWAITING_APPROVAL),
     "failed": (Step.FAILED_WRITING, Step.FAILED),
-    "derived": (Step.SAMPLING_WRITING, Step.SAMPLING, Step.DERIVED),
+    "derived": (Step.DERIVE_WRITING, Step.DERIVE_ASKED, Step.SAMPLING_WRITING, Step.SAMPLING, Step.DERIVED),
     "interrupted": (Step.REPLAY_WRITING, Step.REPLAY),
     "approved": (Step.APPROVE_WRITING, Step.APPROVED),
-    "refused": (Step.REFUSE_WRITING, Step.REFUSED),
+    "refused": (Step.REFUSE_WRITING, Step.REFUSED, Step.DATA_GOING, Step.DATA_GONE),
+    "overdue": (Step.OVERDUE_WRITING, Step.OVERDUE),
     "revoked": (Step.REVOKE_WRITING, Step.REVOKED),
-    "deleted": (Step.DELETE_WRITING, Step.DELETED),
-    "uploaded": (Step.UPLOAD_WRITING, Step.UPLOADED, Step.INGEST_WRITING, Step.INGESTED),
-    "linked": (Step.LINK_WRITING, Step.LINKED),
+    "deleted": (Step.DELETE_WRITING, Step.DELETED, Step.ROWS_GOING, Step.ROWS_GONE),
+    "uploaded": (
+        Step.PROMISED, Step.ARRIVED, Step.UPLOAD_WRITING, Step.UPLOADED, Step.INGESTING_WRITING, Step.INGESTING,
+        Step.ROWS_STORED, Step.INGEST_WRITING, Step.INGESTED, Step.UPLOAD_GONE,
+    ),
+    "spoiled": (Step.INGEST_FAILED_WRITING,),
+    "linked": (Step.WAIT_WRITING, Step.LINK_WRITING, Step.LINKED),
     "distinct": (Step.DISTINGUISH_WRITING, Step.DISTINGUISHED),
-}
+    "founded": (
+        Step.OPEN_WRITING, Step.OPENED, Step.REGISTER_WRITING, Step.REGISTERED, Step.AMEND_WRITING, Step.AMENDED,
+    ),
+    "restored": (Step.ACCEPT_WRITING, Step.ACCEPTED),
+    "provisioned": (Step.PROVISION_WRITING, Step.PROVISIONED),
+}  # fmt: skip
 """What must be done to come to a step; every other step is on the way of a release that is RELEASED."""
-DONE = ("approved", "refused", "revoked", "deleted", "uploaded", "linked", "distinct")
-"""What people ask for, and ask for again: whatever struck, it is done in the end."""
+DONE = (
+    "approved", "refused", "overdue", "revoked", "deleted", "uploaded", "spoiled", "linked", "distinct", "founded",
+    "restored", "provisioned",
+)  # fmt: skip
+"""What people ask for, and ask for again, or a start does: whatever struck, it is done in the end."""
 WAYS = {step: next((name for name, steps in SCENARIOS.items() if step in steps), "released") for step in Step}
 CASES = [(step, fault) for step in Step for fault in FAULTS]
 DEFAULT = [
@@ -99,6 +113,14 @@ def test_rows_that_are_opened_before_the_charge_are_seen(nursery: Nursery, state
 def test_a_refund_after_the_touch_is_seen(nursery: Nursery, state: States) -> None:
     life = Life(state=str(state("failed")), scenario="failed", plant="refund")
     with pytest.raises(AssertionError, match="rows were opened, and not for one charge"):
+        lived(nursery, life)
+
+
+@pytest.mark.guarantee("no-lost-spend")
+def test_an_acceptance_that_is_signed_too_late_is_seen(nursery: Nursery, state: States) -> None:
+    """A crash between the charge of a restored database and its checkpoint: who accepts again charges again."""
+    life = Life(state=str(state("restored")), scenario="restored", at=Step.ACCEPTED, plant="signed too late")
+    with pytest.raises(AssertionError, match="charged twice"):
         lived(nursery, life)
 
 

@@ -12,8 +12,9 @@ from server.replays import REPLAYS
 from synthgate.release import ReleaseState
 from tests.server.crash.conftest import States
 from tests.server.crash.laws import lived
-from tests.server.crash.lives import composed, write_rows
+from tests.server.crash.lives import composed
 from tests.server.crash.nursery import ROOT, Nursery
+from tests.server.crash.states import write_rows
 from tests.server.crash.strikes import Life, Log
 
 KILLS = (
@@ -156,6 +157,7 @@ def test_the_backup_of_the_guide_holds_no_secret_of_an_attempt_under_way(nursery
     subprocess.run(["tar", "-xzf", archive, "-C", restored], check=True)
     for path in (path for path in restored.rglob("*") if path.is_file()):
         assert not [secret for secret in kept if secret[-32:] in path.read_bytes()], path.name
+    shutil.copytree(folder / "checkpoints", restored / "checkpoints")  # as from the other disk that the guide asks for
     Log(restored).path.touch()
     assert lived(nursery, Life(state=str(restored), start=500)) == [ReleaseState.FAILED]
 
