@@ -71,6 +71,11 @@ def _numbers(array: Any) -> Floats:
     return plain
 
 
+def clamped(values: Floats, column: Column) -> Floats:
+    """Numbers of a column, those beyond the declared bounds moved there; NaN stays."""
+    return np.clip(values, column.number(column.low), column.number(column.high))
+
+
 def scaled(values: Floats, column: Column) -> Floats:
     """Numbers of a column as shares of its declared range, in [0, 1]; NaN stays."""
     low, high = column.number(column.low), column.number(column.high)

@@ -83,6 +83,7 @@ class GroupPrediction:
         sides = (comparison.sample, comparison.train, comparison.holdout)
         frames = [limited(frame, generator=generator) for frame in sides]
         looks: Looks = {}
+        seen: Looks = {}
         models: list[dict[str, Any]] = []
         shortage = ""
         for target in domain.targets:
@@ -90,13 +91,26 @@ class GroupPrediction:
             if told.shortage:
                 shortage = shortage or f"target {target}: {told.shortage}"
                 continue
-            with threadpool_limits(limits=1):
-                ours, theirs = (boosted(told, side) for side in (told.sample, told.train))
-            grouped = groupings(domain, (frames[2],), without=target)
-            models += [_compare(told, (ours, theirs), grouping, looks) for grouping in grouped]
-        scores = tuple(_score(name, looks.get(name, []), shortage) for name in NAMES)
-        shown = {s.name: max(look.shown for look in looks[s.name]) if s.usable else None for s in scores}
+            models += _compared(told, groupings(domain, (frames[2],), without=target), looks, seen)
+        scores = tuple(_score(name, looks.get(name, []), seen.get(name, []), shortage) for name in NAMES)
+        shown = {s.name: max((look.shown for look in seen.get(s.name, [])), default=None) for s in scores}
         return Findings(scores=as_shown(scores, shown), details={"models": models})
+
+
+def _compared(told: Tasks, grouped: list[Grouping], looks: Looks, seen: Looks) -> list[dict[str, Any]]:
+    """One target by all groupings, for the details. What rules read goes to ``looks``, what is shown to ``seen``: other
+    models where the target has classes of which nothing is told."""
+    entries: list[dict[str, Any]] = []
+    for side, into in ((told, (looks, seen)),) if not len(told.rare) else ((told, (looks,)), (told.seen, (seen,))):
+        found: Looks = {}
+        if side is not None:
+            with threadpool_limits(limits=1):
+                predicted = (boosted(side, side.sample), boosted(side, side.train))
+            entries = [_compare(side, predicted, grouping, found) for grouping in grouped]
+        for name, own in found.items():
+            for each in into:
+                each.setdefault(name, []).extend(own)
+    return entries if told.seen is not None else []
 
 
 def _compare(told: Tasks, predicted: tuple[Floats, Floats], grouping: Grouping, looks: Looks) -> dict[str, Any]:
@@ -186,7 +200,8 @@ def spread(by_group: dict[int, float]) -> float:
 def _losses(told: Tasks, predicted: Floats) -> Floats:
     """Of every tested row: 1 where the class is wrong, or the error as a share of the declared range."""
     if not told.classify:
-        return np.asarray(np.abs(predicted - told.holdout.target), dtype=np.float64)
+        low, high = (told.target.number(bound) for bound in (told.target.low, told.target.high))
+        return np.asarray(np.abs(predicted - told.holdout.target) / (high - low), dtype=np.float64)
     wrong: Floats = (predicted.argmax(axis=1) != told.holdout.target).astype(np.float64)
     return wrong
 
@@ -227,8 +242,9 @@ def _mean(losses: Floats, _: Floats) -> float:
     return float(np.mean(losses))
 
 
-def _score(name: str, found: list[Look], shortage: str) -> Score:
+def _score(name: str, found: list[Look], shown: list[Look], shortage: str) -> Score:
     if shortage or not found:
         return untold(name, shortage or "too few protected groups are large enough in the holdout")
-    worst, seen = max(found, key=lambda look: look.excess), max(found, key=lambda look: look.shown)
-    return exact(name, told_by_fairlearn(name, worst), note=f"the worst of {len(found)}: {seen.what}")
+    worst, seen = max(found, key=lambda look: look.excess), max(shown, key=lambda look: look.shown, default=None)
+    note = f"the worst of {len(shown)}: {seen.what}" if seen else ""
+    return exact(name, told_by_fairlearn(name, worst), note=note)

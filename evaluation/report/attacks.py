@@ -135,13 +135,13 @@ def _tried_on(score: Score, statement: PrivacyStatement) -> str:
             f"At most {most:,} units of either side and {NEAR_MOST:,} released rows were compared, by keyed choice; "
             "the remark says which share of copied rows would have shown."
         )
-    stands_out = f"An excess of {max(score.value - score.low, 0.0):.2g} would have stood out from chance."
+    stands_out = "the remark says which excess would have stood out from chance."
     if score.name.startswith(SINGLING):
         return (
-            f"About {sizes.attack_targets:,} questions were asked of trained units and of as many never trained on. "
-            f"{stands_out}"
+            f"At most about {sizes.attack_targets:,} questions were asked of trained units and of as many never "
+            f"trained on, fewer where the released rows hold no more; {stands_out}"
         )
-    return f"Tried on about {sizes.attack_targets:,} trained units and as many never trained on. {stands_out}"
+    return f"Tried on about {sizes.attack_targets:,} trained units and as many never trained on; {stands_out}"
 
 
 def _decided_on(score: Score, statement: PrivacyStatement) -> str:
@@ -161,6 +161,12 @@ def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged
         return "The remark on the noisy margin says which shares of copied units it is sure to refuse."
     if score.name in (COPIES, NEAR_COPIES) and score.note.endswith(CONVICTS_NONE):
         return "On this table no share of copied rows is sure to be refused."
+    if how.accounted and score.name.startswith(SINGLING):
+        return (
+            f"Where the share of units that a question singles out, each counted once, is more than {rule.at_most:g} "
+            "above that of units never trained on, at least 95 of 100 tables are refused. That is another figure than "
+            "the one shown here, which counts questions."
+        )
     return f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused."
 
 

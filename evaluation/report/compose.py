@@ -92,7 +92,7 @@ def _decision(
                 f"One noisy margin{inside} decided the policy's rules together, of which there are {len(rules)} with "
                 "the bound on epsilon: they hold, as far as its noise tells."
             )
-        headline += waiting if policy.approvals else ""
+        headline += waiting if policy.approvals and not how.accounted else ""  # sealed while it would be true
     else:
         headline = "The sample is destroyed, and nothing is released. What was charged stays charged."
     audience = "none is named: the policy's own thresholds"

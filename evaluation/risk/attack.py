@@ -8,6 +8,7 @@ stands in the note: its interval explodes as c nears 1, so that it cannot be gat
 
 import math
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ import pandas as pd
 from anonymeter.stats.confidence import EvaluationResults
 
 from evaluation.base import Comparison, Units
-from evaluation.held_back import MIN_CELL, about, held
+from evaluation.held_back import MIN_CELL, about, held, tens
 from evaluation.risk.intervals import Interval, independent_difference
 from synthgate.dataset import MAX_ATTACK_TARGETS
 from synthgate.report import Better, Score
@@ -63,13 +64,33 @@ class Tally:
         """Newcombe's one-sided 95 % ends of the excess."""
         return independent_difference(self.main, self.control, (self.attacks, self.attacks))
 
+    @property
+    def stands_out(self) -> float:
+        """The least excess that could have been told from chance (its lower end lies above 0), whichever of the numbers
+        that a report leaves open (`evaluation.held_back.about`) is that of the controls' successes; inf without one."""
+        near = tens(self.control)
+        ends = (0, MIN_CELL - 1) if self.control < MIN_CELL else (max(near - 5, MIN_CELL), near + 4)
+        if self.attacks - self.control < MIN_CELL:
+            ends = (self.attacks - MIN_CELL + 1, self.attacks)
+        return max(self._least(c) for c in range(max(ends[0], 0), min(ends[1], self.attacks) + 1)) / self.attacks
+
+    def _least(self, control: int) -> float:
+        """How many successes more than ``control`` stand out."""
+        trials = (self.attacks, self.attacks)
+        more = range(self.attacks - control + 1)
+        found = bisect_left(more, True, key=lambda n: independent_difference(control + n, control, trials)[0] > 0)
+        return found if found < len(more) else math.inf
+
     def score(self, name: str, *, remarks: Iterable[str] = (), conclusive: bool = True) -> Score:
         """The excess a - c with Newcombe's one-sided 95 % ends."""
         low, high = self.ends
         main, control, naive = (about(n, self.attacks) for n in (self.main, self.control, self.naive))
         words = [
-            f"{self.attacks} attacks; successes: {main} on trained units, {control} on control units, "
-            f"{naive} by naive guesses"
+            f"{about(self.attacks)} attacks; successes: {main} on trained units, {control} on control units, "
+            f"{naive} by naive guesses",
+            "no excess could have stood out from chance"
+            if math.isinf(least := self.stands_out)
+            else f"an excess of {_up(least):g} would have stood out from chance",
         ]
         if self.attacks - self.control >= MIN_CELL:
             words.append(f"anonymeter's ratio {self.seen.ratio:.2f}")
@@ -89,9 +110,19 @@ class Tally:
 
     @property
     def seen(self) -> "Tally":
-        """The tally by which a report shows it (`evaluation.held_back.held`)."""
-        counts = (held(n, self.attacks) for n in (self.main, self.control, self.naive))
-        return Tally(**dict(zip(("main", "control", "naive"), counts, strict=True)), attacks=self.attacks)
+        """The tally by which a report shows it (`evaluation.held_back.held`), the attacks rounded to ten too."""
+        size = max(tens(self.attacks), MIN_CELL)
+        most = self.attacks - MIN_CELL
+        counts = (
+            held(n if n <= most else size - (self.attacks - n), size) for n in (self.main, self.control, self.naive)
+        )
+        return Tally(**dict(zip(("main", "control", "naive"), counts, strict=True)), attacks=size)
+
+
+def _up(share: float) -> float:
+    """Two digits, rounded up: what stands out is not told too small."""
+    step = 10.0 ** (math.floor(math.log10(share)) - 1)
+    return math.ceil(share / step - 1e-9) * step
 
 
 def worst(scores: Sequence[Score]) -> Score:

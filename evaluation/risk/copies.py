@@ -153,7 +153,7 @@ def judge(
     again = about(round(recurring * len(had)), len(had))
     note = (
         f"exposure: {about(round(found.trained))} released rows of trained units, {about(round(found.held))} of "
-        f"held-out ones ({how}; rows that at most {found.owners} units have; {matches.ratio:.3g} trained units for "
+        f"held-out ones ({how}; rows that at most {found.owners} units have; {matches.ratio:.2g} trained units for "
         f"each held out); {again} rows of the holdout occur in training; at {bound:g} it "
         + (f"could have convicted a share of {least:.2g} of copied training rows" if least <= 1 else "convicts none")
     )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.base import Comparison, Findings
+from evaluation.held_back import tens
 from evaluation.risk.attack import (
     AS_DECLARED_TOO,
     MAX_CANDIDATES,
@@ -78,7 +79,7 @@ class Inference:
         details = {
             "known": list(domain.auxiliary),
             "secrets": list(domain.secrets),
-            "attacks": {s: len(both) for s in secrets},
+            "attacks": {s: tens(len(both)) for s in secrets},
             "right_within": within,
             "tied": {s: list(names) for s, names in few.items()},
             "attacker": "knows every auxiliary column of a person but the secret, and the released rows",

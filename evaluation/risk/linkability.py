@@ -11,6 +11,7 @@ import pandas as pd
 from anonymeter.evaluators.linkability_evaluator import LinkabilityIndexes
 
 from evaluation.base import Comparison, Findings
+from evaluation.held_back import tens
 from evaluation.risk.attack import AS_DECLARED_TOO, MAX_CANDIDATES, Tally, candidates, shortage, targets, untold, worst
 from evaluation.risk.besides import beyond_luck
 from evaluation.risk.neighbours import nearest
@@ -58,7 +59,7 @@ class Linkability:
             scores.append(told(tally, dealt, "all that is known, dealt to both"))
         details = {
             "halves": [list(half) for half in parties[-1]],
-            "attacks": len(both),
+            "attacks": tens(len(both)),
             "attacker": "two parties that each know one half of a person's columns, and the released rows",
         }
         return Findings(scores=(worst(scores),), details=details)

@@ -119,8 +119,8 @@ class Membership:
             details[attack.name] = {k: v for _, told in found for k, v in told.items()}
         facts = {
             "known": [column.name for column in comparison.domain.modelled],
-            "attacks": len(both),
-            "reference_units": len(reference),
+            "attacks": tens(len(both)),
+            "reference_units": tens(len(reference)),
             "fpr": FALSE_ALARMS,
             "outliers": OUTLIERS,
             "attacker": "knows a person's whole row, and has a sample of the population",
@@ -194,7 +194,7 @@ def _area(name: str, attack: Figures, remark: str) -> Score:
     seen, (trained, held) = attack.area, attack.sizes
     half = attack.step / 2  # these are the ends of all areas that are shown as this one
     around = auc_ends(max(seen - half, 0.0), trained, held)[0], auc_ends(min(seen + half, 1.0), trained, held)[1]
-    words = f"AUC {seen:g} of {trained} trained and {held} held-out units, less a half"
+    words = f"AUC {seen:g} of {about(trained)} trained and {about(held)} held-out units, less a half"
     return Score(
         name=name,
         value=area - 0.5,
@@ -210,8 +210,8 @@ def _hits(name: str, attack: Figures, remark: str) -> Score:
     found = hits(attack.members, attack.others, FALSE_ALARMS)
     low, high = found.ends
     words = (
-        f"{about(found.found, found.members)} of {found.members} trained units told at a threshold that "
-        f"{about(found.alarms)} of {found.others} held-out ones pass ({FALSE_ALARMS:.0%} may)"
+        f"{about(found.found, found.members)} of {about(found.members)} trained units told at a threshold that "
+        f"{about(found.alarms)} of {about(found.others)} held-out ones pass ({FALSE_ALARMS:.0%} may)"
     )
     note = "; ".join(filter(None, (words, remark)))
     low_seen, high_seen = found.seen.ends

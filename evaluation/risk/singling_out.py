@@ -19,6 +19,7 @@ import polars as pl
 from anonymeter.evaluators.singling_out_evaluator import univariate_singling_out_queries
 
 from evaluation.base import Comparison, Findings
+from evaluation.held_back import tens
 from evaluation.risk.attack import MAX_CANDIDATES, Tally, candidates, shortage, targets, untold
 from evaluation.risk.predicates import code, joined
 from evaluation.risk.queries import (
@@ -101,8 +102,8 @@ class SinglingOut:
         alone = score(names[0], univariate(whole, wanted, generator=draws[0]), 1)
         details = {
             "known": [column.name for column in comparison.domain.modelled],
-            "attacks": wanted,
-            "asked_rows": len(sides),
+            "attacks": tens(wanted),
+            "asked_rows": tens(len(sides)),
             "columns": {str(w): {k: s.as_shown().to_dict()[k] for k in _TOLD} for w, s in several.items()},
             "because_of_the_policy": list(comparison.joins),
             "attacker": "knows the released rows alone, and asks about every released column",

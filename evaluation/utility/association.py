@@ -21,7 +21,7 @@ from evaluation.exact import exact
 from evaluation.held_back import MIN_CELL, coarse
 from evaluation.risk.attack import untold
 from evaluation.tables import MISSING, codes
-from evaluation.utility.design import feature
+from evaluation.utility.design import Scale, feature
 from evaluation.utility.shares import kept
 from evaluation.utility.shown import as_shown
 from synthgate.domain import NUMERIC, Domain
@@ -104,21 +104,16 @@ def _detail(pair: Pair, domain: Domain, sample: float, train: float, rows: int) 
 
 
 def _pearson(left: Floats, right: Floats) -> float:
-    a, b = left - left.mean(), right - right.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(np.clip((a @ b) / scale, -1.0, 1.0)) if scale > 1e-12 else 0.0
+    a, b = (Scale.of(side).to(side) for side in (left, right))
+    return float(np.clip((a @ b) / len(a), -1.0, 1.0))
 
 
 def _correlation_ratio(groups: Floats, values: Floats) -> float:
     """The square root of the share of the values' variance that lies between the groups."""
     places = groups.astype(np.int64)
-    centred = values - values.mean()
-    total = float(centred @ centred)
-    if total <= 1e-12:
-        return 0.0
-    sums, counts = np.bincount(places, weights=centred), np.bincount(places)
+    sums, counts = np.bincount(places, weights=Scale.of(values).to(values)), np.bincount(places)
     there = counts > 0
-    return float(np.sqrt(min(1.0, float((sums[there] ** 2 / counts[there]).sum()) / total)))
+    return float(np.sqrt(min(1.0, float((sums[there] ** 2 / counts[there]).sum()) / len(values))))
 
 
 def _cramer(left: Floats, right: Floats) -> float:

@@ -46,7 +46,7 @@ class Columns:
     name = "utility.columns"
 
     def measure(self, comparison: Comparison, *, generator: np.random.Generator) -> Findings:
-        """Exact figures. Coverage is a mean over columns; a table without such a column misses nothing."""
+        """Exact figures. Coverage is a mean over columns; where there is nothing to cover, it could not be told."""
         if 0 in (len(comparison.sample), len(comparison.train)):
             reason = "the sample or the training table is empty"
             names = ((WORST, Better.LOWER), (CATEGORIES, Better.HIGHER), (TAILS, Better.HIGHER))
@@ -66,7 +66,7 @@ class Columns:
             _categories(entries),
             _tails(comparison),
         )
-        shown = {WORST: told.get(worst), CATEGORIES: round(scores[1].value, DECIMALS), TAILS: _shown_tails(entries)}
+        shown = {WORST: told.get(worst), CATEGORIES: scores[1].value, TAILS: _shown_tails(entries)}
         return Findings(scores=as_shown(scores, shown), details={"columns": entries})
 
 
@@ -110,8 +110,10 @@ def _worst_pairs(comparison: Comparison, tables: Coded, generator: np.random.Gen
 def _categories(entries: list[dict[str, Any]]) -> Score:
     counted = [e["categories"] for e in entries if e.get("categories", {}).get("of")]
     parts = [c["released"] / c["of"] for c in counted]
+    if not parts:
+        return untold(CATEGORIES, f"there is no category that {MIN_CELL} training rows have", better=Better.HIGHER)
     note = f"of what {MIN_CELL} training rows have in {len(parts)} columns"
-    return exact(CATEGORIES, float(np.mean(parts)) if parts else 1.0, better=Better.HIGHER, note=note)
+    return exact(CATEGORIES, float(np.mean(parts)), better=Better.HIGHER, note=note)
 
 
 def _tails(comparison: Comparison) -> Score:
@@ -122,10 +124,12 @@ def _tails(comparison: Comparison) -> Score:
         for share in tails(*(f[column.name].to_numpy() for f in (comparison.sample, comparison.train))).values()
         if not np.isnan(share)
     ]
+    if not parts:
+        return untold(TAILS, f"there is no tail that {MIN_CELL} training rows have", better=Better.HIGHER)
     note = "of tails that each have a twentieth of the training rows or more"
-    return exact(TAILS, float(np.mean(parts)) if parts else 1.0, better=Better.HIGHER, note=note)
+    return exact(TAILS, float(np.mean(parts)), better=Better.HIGHER, note=note)
 
 
-def _shown_tails(entries: list[dict[str, Any]]) -> float:
+def _shown_tails(entries: list[dict[str, Any]]) -> float | None:
     parts = [v for e in entries for v in e.get("tails", {}).values() if v is not None]
-    return round(float(np.mean(parts)), DECIMALS) if parts else 1.0
+    return round(float(np.mean(parts)), DECIMALS) if parts else None

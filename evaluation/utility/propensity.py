@@ -25,11 +25,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings
 from evaluation.exact import exact
-from evaluation.held_back import MIN_COLUMNS, coarse
+from evaluation.held_back import MIN_COLUMNS, about, coarse
 from evaluation.risk.attack import MIN_TARGETS, choose, untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
-from evaluation.utility.design import feature, indicators
+from evaluation.utility.design import Scale, feature, indicators
 from evaluation.utility.shown import as_shown
 from synthgate.domain import NUMERIC, Column
 
@@ -39,6 +39,8 @@ FOLDS = 3
 ROUNDS = 40
 MAX_PRODUCTS = 150
 """Pairs of columns whose product the linear model knows, at most, by keyed choice."""
+ROUNDING = 1e-9
+"""What products of scores, which lie in -1 to 1, differ by where it is of their last digits alone."""
 
 NAMES = ("utility.propensity_auc", "utility.pmse_ratio")
 
@@ -65,7 +67,7 @@ class Propensity:
         with threadpool_limits(limits=1):
             area, chances = _cross_fitted(features, labels, _folds(frames, generator))
             ratio, _ = pmse_ratio(_products(columns, features, generator), labels)
-        rows = f"{len(frames[0]):,} released and {len(frames[1]):,} training rows"
+        rows = f"{len(frames[0]):,} released and {about(len(frames[1]))} training rows"
         scores = (
             exact(NAMES[0], area, note=f"{rows}, {FOLDS} folds"),
             exact(NAMES[1], ratio, note=f"{rows}; fresh rows show about 1"),
@@ -89,9 +91,8 @@ def _around(area: float, released: npt.NDArray[np.bool_], chances: Floats) -> In
 
 def pmse_ratio(features: Floats, labels: Floats) -> tuple[float, int]:
     """R squared of the labels on the features, times (N - 1) / rank, and the rank; 0 where no feature varies."""
-    centred, wanted = features - features.mean(axis=0), labels - labels.mean()
-    spread = np.sqrt((centred**2).sum(axis=0))
-    centred = centred[:, spread > 1e-9] / spread[spread > 1e-9]
+    scale, wanted = Scale.of(features), labels - labels.mean()
+    centred = scale.to(features)[:, scale.spread > 0] / np.sqrt(len(labels))
     values, vectors = np.linalg.eigh(centred.T @ centred)
     kept = values > 1e-8 * max(1.0, float(values.max(initial=0.0)))
     rank = int(kept.sum())
@@ -108,7 +109,8 @@ def _products(columns: list[Column], features: Floats, generator: np.random.Gene
     pairs = list(combinations(range(len(columns)), 2))
     chosen = sorted(generator.permutation(len(pairs))[:MAX_PRODUCTS].tolist())
     products = [scores[:, pairs[i][0]] * scores[:, pairs[i][1]] for i in chosen]
-    return np.column_stack([indicators(columns, features, features), *products])
+    varied = [product for product in products if np.ptp(product) > ROUNDING]
+    return np.column_stack([indicators(columns, features, features), *varied])
 
 
 def _score(column: Column, cells: Floats) -> Floats:

@@ -12,6 +12,7 @@ holdout. They also hold ``target``, ``measure``, ``synthetic`` and ``real`` of t
 under ``models`` the same of every target and learner.
 """
 
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evaluation.base import Comparison, Findings, Units
 from evaluation.exact import exact
-from evaluation.held_back import MIN_CELL, MIN_COLUMNS, places
+from evaluation.held_back import MIN_COLUMNS, places
 from evaluation.risk.attack import untold
 from evaluation.risk.intervals import Interval
 from evaluation.utility import ends
@@ -30,8 +31,9 @@ from synthgate.report import DECIMALS, Better, Score
 
 WORST = "utility.tstr_gap_worst"
 FEWER = 2
-"""Decimals that are shown where fewer than ten rows of holdout or training have one of the classes; an area's digits,
-and the width of its interval, tell how many. There is no interval then."""
+"""Decimals that are shown where fewer than ten rows of holdout or training have one of the declared classes, or none:
+an area's digits, and the width of its interval, tell how many. There is no interval then, and what is shown is of other
+models than the score is, which neither learn of these rows nor are tried on them."""
 
 
 class TrainOnSynthetic:
@@ -72,14 +74,27 @@ class TrainOnSynthetic:
         qualities = {name: pair for name, pair in intervals.items() if not name.endswith("_gap")}
         reach = ends.told(intervals, rows=smaller) | ends.told(qualities, rows=smaller, most=1.0)
         details = {} if first is None else {**first, "models": told_of, "intervals": reach}
-        coarser = {s.name: round(s.value, least) for s in scores if s.usable and least < DECIMALS}
+        seen = _seen(models, domain.target)
+        coarser = {s.name: round(seen[s.name], least) for s in scores if s.usable and least < DECIMALS}
         return Findings(scores=as_shown(scores, coarser), details=details)
 
 
 def _shown(found: dict[str, Any]) -> dict[str, Any]:
     """One pair of models as the details tell it."""
-    qualities = {side: round(found[side], found["decimals"]) for side in ("synthetic", "real")}
-    return {name: value for name, value in found.items() if name != "decimals"} | qualities
+    pair = zip(("synthetic", "real"), found["seen"], strict=True)
+    qualities = {side: None if isnan(quality) else round(quality, found["decimals"]) for side, quality in pair}
+    return {name: value for name, value in found.items() if name not in ("decimals", "seen")} | qualities
+
+
+def _seen(models: list[dict[str, Any]], target: str) -> dict[str, float]:
+    """What stands behind the figures that are shown, by score."""
+    gaps = [real - synthetic for synthetic, real in (found["seen"] for found in models)]
+    out = {WORST: max((gap for gap in gaps if not isnan(gap)), default=nan)}
+    for found, gap in zip(models, gaps, strict=True):
+        if found["target"] == target:
+            name = _name(found["learner"])
+            out |= {name: found["seen"][0], f"{name}_gap": gap}
+    return out
 
 
 def _units(comparison: Comparison, limited_to: pd.DataFrame) -> Units | None:
@@ -96,13 +111,15 @@ def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str,
     predicted = [LEARNERS[learner](told, side) for side in (told.sample, told.train)]
     synthetic, real = (quality(told, p) for p in predicted)
     found: dict[str, Any] = {"target": told.target.name, "learner": learner, "measure": told.measure}
-    sides = (told.train.target, told.holdout.target)
-    few = told.classify and any(np.unique(side, return_counts=True)[1].min() < MIN_CELL for side in sides)
+    sides, few, seen = (told.train.target, told.holdout.target), len(told.rare) > 0, (synthetic, real)
+    if few:
+        left = told.seen
+        seen = (nan, nan) if left is None else _qualities(left, learner)
     decimals = FEWER if few else DECIMALS
     small = len(told.columns) + 1 < MIN_COLUMNS
     if small:
         decimals = min(decimals, places(min(map(len, sides))))
-    found |= {"synthetic": synthetic, "real": real, "decimals": decimals}
+    found |= {"synthetic": synthetic, "real": real, "decimals": decimals, "seen": seen}
     if units is None or few or small:
         return found, {}
     name, units = _name(learner), units[told.holdout.places]
@@ -114,6 +131,12 @@ def _compared(told: Tasks, learner: str, units: Units | None) -> tuple[dict[str,
     return found, around
 
 
+def _qualities(told: Tasks, learner: str) -> tuple[float, float]:
+    """How good a model learned from the sample is, and one learned from the training rows."""
+    ours, theirs = (quality(told, LEARNERS[learner](told, side)) for side in (told.sample, told.train))
+    return ours, theirs
+
+
 def _name(learner: str) -> str:
     return "utility.tstr" if learner == "boosted" else f"utility.tstr_{learner}"
 
@@ -123,7 +146,7 @@ def _scores(learner: str, found: dict[str, Any] | None, reason: str) -> tuple[Sc
     if found is None:
         return untold(name, reason, better=Better.HIGHER), untold(f"{name}_gap", reason)
     synthetic, real = found["synthetic"], found["real"]
-    ours, theirs = (f"{quality:.{found['decimals']}f}" for quality in (synthetic, real))
+    ours, theirs = ("–" if isnan(quality) else f"{quality:.{found['decimals']}f}" for quality in found["seen"])
     note = f"{found['measure']} on the holdout: {ours} learned from the sample, {theirs} from training rows"
     return exact(name, synthetic, better=Better.HIGHER, note=note), exact(f"{name}_gap", real - synthetic, note=note)
 
@@ -131,6 +154,8 @@ def _scores(learner: str, found: dict[str, Any] | None, reason: str) -> tuple[Sc
 def _worst(models: list[dict[str, Any]], shortages: dict[str, str]) -> Score:
     if shortages:
         return untold(WORST, f"target {next(iter(shortages))}: {next(iter(shortages.values()))}")
-    worst = max(models, key=lambda m: m["real"] - m["synthetic"])
-    note = f"of {len(models)} pairs of models; {worst['measure']} of {worst['target']}, {worst['learner']}"
-    return exact(WORST, worst["real"] - worst["synthetic"], note=note)
+    worst = max(model["real"] - model["synthetic"] for model in models)
+    told = [model for model in models if not isnan(model["seen"][0])]
+    first = max(told, key=lambda model: model["seen"][1] - model["seen"][0], default=None)
+    which = f"; {first['measure']} of {first['target']}, {first['learner']}" if first else ""
+    return exact(WORST, worst, note=f"of {len(models)} pairs of models{which}")

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from synthgate.attacker import Attacker
 from synthgate.attestation import Attestation, Derived
+from synthgate.budget import DELTA_MAX, PrivacyBudget
 from synthgate.cli import output
 from synthgate.cli.local import need_server
 from synthgate.cli.session import Session, command
@@ -74,11 +75,14 @@ def rehearse(
     tried = [(name, value) for name in engine or ["auto"] for value in epsilon or [1.0]]
     if len(tried) > MAX_RUNS:
         raise InvalidArgument(f"at most {MAX_RUNS} combinations of engine and epsilon are tried at once")
+    for _, spend in tried:
+        PrivacyBudget.spend(spend, DELTA_MAX if delta is None else delta)  # raises InvalidBudget
     with tempfile.TemporaryDirectory(prefix="synthgate-rehearsal-") as name:
         folder = Path(name)
         with session.client() as gateway:
             surrogate = fetch(gateway, release, folder / _TABLE)
-        runs = [{"engine": e, "epsilon": value, "delta": delta or surrogate.delta} for e, value in tried]
+        spent = surrogate.delta if delta is None else delta
+        runs = [{"engine": e, "epsilon": value, "delta": spent} for e, value in tried]
         spec = surrogate.spec(folder / _TABLE, rows) | {"runs": runs, "timeout_s": timeout}
         (folder / _SPEC).write_text(json.dumps(spec), encoding="utf-8")
         done = [_line(line, session) for line in lines(folder)]

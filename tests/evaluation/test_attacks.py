@@ -1,13 +1,17 @@
 """The attacks on small tables: theorems, and numbers that can be checked by hand."""
 
+from math import inf
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from evaluation.base import Comparison, Metric
+from evaluation.held_back import about
 from evaluation.risk.attack import Tally, targets
 from evaluation.risk.copies import Copies
 from evaluation.risk.inference import Inference
+from evaluation.risk.intervals import independent_difference
 from evaluation.risk.linkability import Linkability
 from evaluation.risk.neighbours import nearest
 from evaluation.risk.singling_out import SinglingOut
@@ -192,3 +196,24 @@ def test_what_lacks_columns_or_units_is_told_as_inconclusive() -> None:
     for metric in ATTACKS:
         for score in _scores(metric, FLOATS, rows, rows.iloc[:29], rows):
             assert not score.usable
+
+
+@pytest.mark.parametrize("attacks", [30, 300, 1_217, 2_000])
+@pytest.mark.parametrize("control", [0, 3, 9, 10, 14, 29])
+def test_the_excess_that_is_said_to_stand_out_does(attacks: int, control: int) -> None:
+    """For every number of controls that the report leaves open, and it is the least one for one of them."""
+    said = Tally(attacks=attacks, main=0, control=control, naive=0).stands_out
+    left = [c for c in range(attacks + 1) if about(c, attacks) == about(control, attacks)]
+    more = round(said * attacks) if said < inf else attacks + 1
+    for n, enough in ((more, True), (more - 1, False)):
+        low = min(independent_difference(min(attacks, c + n), c, (attacks, attacks))[0] for c in left)
+        assert (low > 0) is enough or n > attacks
+
+
+def test_a_remark_does_not_say_too_small_an_excess() -> None:
+    """Beside five right guesses of 1,217, 0.0058 is needed, and beside nine more: the report tells neither number."""
+    note = Tally(attacks=1_217, main=3, control=3, naive=3).score("risk.linkability").note
+    said = float(note.split("an excess of ")[1].split()[0])
+    assert said >= 0.0058
+    most = Tally(attacks=30, main=30, control=30, naive=30).score("risk.linkability").note
+    assert "no excess could have stood out from chance" in most

@@ -53,14 +53,21 @@ def report() -> Report:
     return evaluated()
 
 
-def accounted(report: Report, outcome: Outcome, *, scope: Scope = Scope.RELEASE, house: House = OWN) -> Document:
+def accounted(
+    report: Report,
+    outcome: Outcome,
+    *,
+    scope: Scope = Scope.RELEASE,
+    house: House = OWN,
+    policy: Policy = DEFAULT_POLICY,
+) -> Document:
     reach = Z95 * SIGMA
     value = {Outcome.PASSED: -90.0, Outcome.ABOVE: 4.0}.get(outcome, math.nan)
     margin = Score(name=MARGIN, value=value, low=value - reach, high=value + reach, better=Better.LOWER)
     judged = replace(report, scores=(margin, *report.scores))
     claim = statement(scope=scope, end_to_end=scope is Scope.RELEASE, sizes=SIZES, weakened_by=())
     return compose(
-        judged, title="t", facts={}, verdict=decided(outcome), statement=claim, domain=DOMAIN, policy=DEFAULT_POLICY,
+        judged, title="t", facts={}, verdict=decided(outcome), statement=claim, domain=DOMAIN, policy=policy,
         house=house,
     )  # fmt: skip
 
@@ -151,12 +158,45 @@ def test_what_is_said_of_attacks_holds(limit: float, strangers: float) -> None:
     assert slack(targets) > 0
 
 
+@pytest.mark.parametrize(("limit", "strangers"), [(0.05, 0.0), (0.09, 0.3)])
+def test_what_is_said_of_singling_out_is_of_units(report: Report, limit: float, strangers: float) -> None:
+    """An accounted verdict counts each unit once, so that it can pass where questions go far beyond the limit: what is
+    promised is of units, and holds where the verdict counts as many of them as it says."""
+    policy = replace(DEFAULT_POLICY, rules=tuple(_at(rule, limit) for rule in DEFAULT_POLICY.rules))
+    for name in ("risk.singling_out.univariate", "risk.singling_out.multivariate"):
+        told = strength(accounted(report, Outcome.PASSED, policy=policy), name)
+        assert "Where the true excess" not in told
+        assert f"share of units that a question singles out, each counted once, is more than {limit:g} above" in told
+        assert "another figure than the one shown here" in told
+        assert "Where the true excess is above 0.09" in strength(exact(report), name)
+    targets, draw = attack_targets(SIZES), np.random.default_rng(6)
+    main, control = (draw.binomial(targets, p, 4_000) for p in (strangers + limit, strangers))
+    rule = Rule(score="risk.singling_out.univariate", at_most=limit)
+    margin = main - control - allowed(rule, SIZES) + draw.normal(0, SIGMA, 4_000)
+    assert np.mean(margin + Z95 * SIGMA <= 0) <= 0.05
+
+
+def _at(rule: Rule, limit: float) -> Rule:
+    return replace(rule, at_most=limit) if rule.score.startswith("risk.singling_out") else rule
+
+
+def test_a_sealed_report_does_not_speak_of_approvals_to_come(report: Report) -> None:
+    """Nobody reads it while they are awaited."""
+    asked = replace(DEFAULT_POLICY, approvals=1)
+    found = accounted(report, Outcome.PASSED, policy=asked)
+    text = decision_page(found, "ab" * 32)
+    for never in ("waits for", "Approve or reject", "asks for no approval", "Date, signature"):
+        assert never not in found.decision.headline + text, never
+    assert "This report was sealed until nothing was left to decide" in text
+    assert "waits for 1 officer" in exact(report, policy=replace(EXACT_POLICY, approvals=1)).decision.headline
+
+
 def test_strength_says_on_how_many_it_was_tried_and_decided(report: Report) -> None:
     noisy, usual = accounted(report, Outcome.PASSED), exact(report)
     assert "Tried on about 2,000 trained units" in strength(usual, "risk.linkability")
     assert "The verdict attacked" not in strength(usual, "risk.linkability")
     assert f"The verdict attacked {attack_targets(SIZES):,} units" in strength(noisy, "risk.linkability")
-    assert "About 2,000 questions were asked" in strength(usual, "risk.singling_out.univariate")
+    assert "At most about 2,000 questions were asked" in strength(usual, "risk.singling_out.univariate")
     assert (
         f"The verdict looked {copy_targets(SIZES):,} units of either side up, and rare rows of all units"
         in strength(noisy, COPIES)

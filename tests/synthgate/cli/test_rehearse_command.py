@@ -59,6 +59,15 @@ def test_more_combinations_than_are_tried_at_once_are_refused_before_anything_is
     assert f"at most {MAX_RUNS} combinations" in done.output
 
 
+@pytest.mark.parametrize(("option", "value"), [("delta", "0"), ("delta", "0.1"), ("delta", "-1"), ("epsilon", "0")])
+def test_a_budget_that_no_release_can_have_is_refused_before_anything_is_asked(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    done = CliRunner().invoke(app, ["--state", str(tmp_path), "release", "rehearse", "r-1", f"--{option}", value])
+    assert done.exit_code == 2
+    assert f"{option} must lie between" in done.output
+
+
 def test_scores_stand_side_by_side_under_the_banner() -> None:
     def run(engine: str, *, high: float, failure: str = "", conclusive: bool = True) -> dict[str, object]:
         score = Score(
