@@ -86,7 +86,7 @@ def _distance(rule: Rule, counts: Counts, sizes: PublicSizes, sigma: float) -> i
         return distance(counts.comparison, WAYS[rule.score], rule, sizes, seed=counts.seed)
     if rule.score == COPIES:
         return _copies(rule, counts, sizes, sigma)
-    found = _attacked(rule.score, counts)
+    found = _attacked(rule.score, counts) if len(counts.comparison.sample) else None
     if found is None:
         return attack_targets(sizes)
     return max([found[0] - found[1] - allowed(rule, sizes), *_besides(rule, counts, sizes, sigma)])

@@ -108,7 +108,7 @@ def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeat
     """How many more trained than control units may be found in the sample, of as many looked up: never fewer than noise
     and chance hide."""
     targets = copy_targets(sizes)
-    hidden = Fraction(2 * Z95 * sigma + slack(targets, repeats.share))
+    hidden = Fraction(2 * Z95 * sigma + slack(targets, min(repeats.share, 0.5)))
     return math.floor(max(_bound(rule) * targets, hidden))
 
 

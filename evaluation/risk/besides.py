@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaluation.held_back import MIN_CELL
 from evaluation.risk.attack import Tally
 from evaluation.risk.guesses import right
 from evaluation.risk.intervals import independent_difference
 from evaluation.tables import Floats
 from synthgate.domain import NUMERIC, Column, Domain
+from synthgate.report import Score
 
 TIED = 4
 """Columns that a secret is guessed from besides all known ones, at most."""
@@ -31,12 +31,14 @@ MOST_ROWS = 20_000
 """Released rows from which ties are told, at most, the first in the candidates' keyed order."""
 PARTS = 16
 """Parts of equally many rows that a released number is cut into to tell its ties."""
+LABELS = 32
+"""The most common labels of a column that its ties are told by; all others are one."""
 LEAST_COMMON = 0.1
 """The share of released rows from which on the most common value stands apart."""
 SURE = 2.5758293035489004
 """One-sided 99.5 %."""
 
-RARER = "of values other than the most common one alone, as a share of the targets that have one by the released rows"
+RARER = "of values other than the most common one alone; the score is a share of the targets that the release gives one"
 """A remark on a score of such guesses."""
 
 Codes = npt.NDArray[np.int64]
@@ -56,8 +58,9 @@ def tied(rows: pd.DataFrame, domain: Domain, secret: str) -> tuple[str, ...]:
 
 def _coded(cells: "pd.Series[float]", column: Column) -> Codes:
     if column.kind not in NUMERIC:
-        found: Codes = pd.factorize(cells.to_numpy())[0].astype(np.int64)
-        return found
+        found = pd.factorize(cells.to_numpy())[0].astype(np.int64)
+        common = np.argsort(-np.bincount(found, minlength=1), kind="stable")[:LABELS]
+        return np.where(np.isin(found, common), found, -1)
     values = cells.to_numpy()
     known = np.sort(values[~np.isnan(values)])
     cuts = np.unique(known[[len(known) * i // PARTS for i in range(1, PARTS)]]) if len(known) else known
@@ -96,8 +99,8 @@ class Rarer:
 
     @property
     def apart(self) -> bool:
-        """Whether they are fewer than all values, by a tenth at least: else there is nothing to tell apart."""
-        return self.share <= 1 - LEAST_COMMON
+        """Whether there are some, and fewer than all by a tenth at least: else there is nothing to tell apart."""
+        return 0 < self.share <= 1 - LEAST_COMMON
 
     def among(self, cells: npt.NDArray[np.object_] | Floats) -> npt.NDArray[np.bool_]:
         """Which of them are no such common value."""
@@ -105,12 +108,15 @@ class Rarer:
         alike[:] = self.common
         return ~right(alike, cells, self.column, self.within)
 
-    def tally(self, attacks: int, main: int, control: int, naive: int) -> Tally | None:
-        """Right guesses of rarer values among the targets that have one by the released rows; None if too few do."""
-        having = round(attacks * self.share)
-        if having < MIN_CELL or not self.apart:
-            return None
-        return Tally(attacks=having, main=min(main, having), control=min(control, having), naive=min(naive, having))
+    def among_those(self, score: Score) -> Score:
+        """An excess among all targets as one among those that have a rarer value by the released rows, at most 1."""
+
+        def part(share: float) -> float:
+            return max(-1.0, min(share / self.share, 1.0))
+
+        value, low, high = score.shown or (score.value, score.low, score.high)
+        told = part(value), part(low), part(high)
+        return replace(score, value=part(score.value), low=part(score.low), high=part(score.high), shown=told)
 
 
 def beyond_luck(tally: Tally) -> bool:

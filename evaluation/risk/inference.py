@@ -131,19 +131,19 @@ class _Attack:
         main, control, naive = (int(np.count_nonzero(hits)) for hits, _ in self._hits(places))
         return Tally(attacks=len(self.both), main=main, control=control, naive=naive)
 
-    def of_rarer(self, places: tuple[Places, Places]) -> Tally | None:
+    def of_rarer(self, places: tuple[Places, Places]) -> Tally:
         """Those of rarer values alone."""
         found = (int(np.count_nonzero(hits & self.rarer.among(guesses))) for hits, guesses in self._hits(places))
-        return self.rarer.tally(len(self.both), *found)
+        main, control, naive = found
+        return Tally(attacks=len(self.both), main=main, control=control, naive=naive)
 
     def besides(self, tried: Sequence[tuple[str, tuple[Places, Places]]], *, usual: int) -> Iterator[Score]:
         """What is beyond luck of the attacks after the first ``usual`` ones, and of all on rarer values."""
         for i, (knows, places) in enumerate(tried):
             if i >= usual and beyond_luck(every := self.all(places)):
                 yield self.score(every, (knows,))
-            rare = self.of_rarer(places)
-            if rare is not None and beyond_luck(rare):
-                yield self.score(rare, (knows, RARER))
+            if self.rarer.apart and beyond_luck(rare := self.of_rarer(places)):
+                yield self.rarer.among_those(self.score(rare, (knows, RARER)))
 
     def score(self, tally: Tally, remarks: tuple[str, ...]) -> Score:
         """The excess of right guesses."""
@@ -167,4 +167,4 @@ def _counts_as_right(secret: Column, within: float | None) -> str:
     if within is None:
         return ""
     unit = " seconds" if secret.kind is Kind.DATETIME else ""
-    return f"right within {within:.4g}{unit}, 5 % of the released densest half" if within else "right where equal"
+    return f"right within {within:.4g}{unit}, 5 % of the released spread" if within else "right where equal"

@@ -4,7 +4,7 @@ of people whom it never saw?
 A released row is *near* a private one where every text cell is equal and every number lies in the same bin or in the
 next one; a cell without a value is near such a cell alone. Bins are the declared ones (`synthgate.domain.Column.edges`)
 where those are not wider than the spread of the released column allows, since bounds may be declared far beyond the
-values. Two widths are tried, a half of the released column's densest half and the twentieth of it that a guess
+values. Two widths are tried, a half of the released column's spread and the twentieth of it that a guess
 may be off (`evaluation.risk.guesses`), and the worse counts: with few columns many people are near each other by the
 first, and by the second a table that moves numbers further is nobody's. The exposure of a
 unit is the number of distinct released rows near one of its own, a row that is near several units being shared among
@@ -45,7 +45,7 @@ APART = 3
 """What codes of two different texts differ by at least; near are those that differ by at most 1."""
 
 WIDTHS = (10, 1)
-"""Tolerances of a guess that a released bin is wide: half of a densest half, and a twentieth."""
+"""Tolerances of a guess that a released bin is wide: half of the released spread, and a twentieth."""
 
 FAR = 2**30
 """The largest code of a released bin; what lies farther from the released column's middle is taken to lie there."""
@@ -70,7 +70,7 @@ class NearCopies:
         found = [_judged(self.name, chosen, width) for width in WIDTHS]
         worst = max(found, key=lambda score: score.high)
         words = "a half" if worst is found[0] else "a twentieth"
-        note = f"{worst.note}; near within {words} of the released densest half, or a declared bin"
+        note = f"{worst.note}; near within {words} of the released spread, or a declared bin"
         return Findings(scores=(replace(worst, note=note),))
 
 

@@ -39,7 +39,9 @@ APART = 512.0
 """More than any sum of distances that are defined: what a distance that is not counts for in its place."""
 
 FAR = 1024.0
-"""Beyond how many of its densest halves a released column's range is cut."""
+"""Beyond how many of its densest halves a released column's range is cut, where it is cut."""
+STEPS = 64.0
+"""In how many steps a densest half has to be told."""
 
 BLOCK = 1024
 """Candidates whose distances are held at a time: with the secrets' own, some that a cache of 256 KB holds."""
@@ -114,10 +116,11 @@ def encode(
 
 
 def bounds(column: Column, released: "pd.Series[float]") -> tuple[float, float]:
-    """The range that a column is scaled by: the declared one, but no more than `FAR` lengths of the released column's
-    densest half beyond that half, so that bounds declared far from the values do not make all of them alike."""
+    """The range that a column is scaled by: the declared one. Where that is so wide that steps of it are no small part
+    of the released column's densest half, `FAR` lengths of that half beyond it: else all values would be alike."""
     low, high = column.number(column.low), column.number(column.high)
-    if half := densest_half(released.to_numpy()):
+    half = densest_half(released.to_numpy())
+    if half is not None and (high - low) / GRID > (half[1] - half[0]) / STEPS:
         reach = FAR * (half[1] - half[0])
         near = max(low, half[0] - reach), min(high, half[1] + reach)
         return near if near[0] < near[1] else (low, high)

@@ -226,6 +226,13 @@ def test_a_tolerance_made_of_private_rows_is_convicted(monkeypatch: pytest.Monke
     assert moved() > 1
 
 
+def test_an_empty_sample_breaks_every_rule_on_an_attack() -> None:
+    made = comparison(np.random.default_rng(0), units=60, max_rows=1)
+    rules = tuple(rule for rule in RULES if rule.is_attack)
+    found = margin(replace(made, sample=made.sample.iloc[:0]), rules, sizes(60, 1), sigma=2.0, seed=SEED)
+    assert {found.terms[rule.score] for rule in rules} == {attack_targets(sizes(60, 1))}
+
+
 def test_two_rules_on_one_score_are_refused() -> None:
     """By its score each rule has a distance: of two the later would stand, however loose."""
     made = comparison(np.random.default_rng(0), units=60, max_rows=1)
