@@ -26,7 +26,8 @@ NAMED, SPELT = 12, 240
 TRIED = {
     SINGLING + "univariate": "Questions made from one rare value of a released row, meant to fit exactly one person.",
     SINGLING + "multivariate": "Questions made from several values of a released row, meant to fit exactly one person.",
-    LINKABILITY: "Two parties know different columns of a person. Is the nearest released row the same for both?",
+    LINKABILITY: "Two parties know different columns of a person. Is the nearest released row the same for both? Tried "
+    "besides, where they know a part of what is known: two who share all of it.",
     COPIES: "Released rows found word for word among rows trained on, beyond what people never seen explain.",
     NEAR_COPIES: "Released rows that are almost those of people trained on, beyond what people never seen explain.",
 }
@@ -91,7 +92,11 @@ def attacks(
 
 def _tried(name: str) -> str:
     if name.startswith(INFERENCE):
-        return f"Guessing {name.removeprefix(INFERENCE)} of a person by taking it from the nearest released row."
+        return (
+            f"Guessing {name.removeprefix(INFERENCE)} of a person by taking it from the nearest released row. Tried "
+            "besides: from the few columns that the release ties to it most, and values other than the most common one "
+            "alone."
+        )
     if name.startswith(MEMBERSHIP):
         return "Telling who was trained on from how the released rows lie around a person. Its remark says how well."
     return TRIED.get(name, "Its remark, under all scores, says how it was made, and on how many.")
