@@ -62,7 +62,7 @@ FITS = {"smartnoise-aim": "Aim", "smartnoise-mst": "Mst", "smartnoise-mwem": "Pl
 HONEST = [*(Game(engine, fit) for engine, fit in FITS.items()), Game("smartnoise-mst", "Choices", games=200)]
 PLANTED = {
     **{Game(e, f, noise="ReusedNoise", epsilon=1.0, games=24): "coincidences" for e, f in FITS.items()},
-    Game("smartnoise-mst", "TrueSize", games=600): "likelihood",
+    Game("smartnoise-mst", "TrueSize", games=1_500): "likelihood",
     Game("smartnoise-aim", "Overspending", noise="Unfiltered", epsilon=4.0, games=100): "likelihood",
 }
 LONG_HONEST = [Game(e, f, epsilon=x, games=1_000) for e, f in FITS.items() for x in (1.0, 3.0, 8.0)]
