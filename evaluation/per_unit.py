@@ -117,23 +117,27 @@ class Counts:
 
     def inferred_rarer(self, secret: str) -> tuple[int, int]:
         """The same of values other than the most common one, by the attacker for whom that shows most."""
-        rarer = self.rarer(secret)
-        return _worst(self._guessed(secret, places, rarer) for places in self._nearest if secret in places[0])
+        return _worst(self._guessed(secret, places, rarer=True) for places in self._nearest if secret in places[0])
 
     def rarer(self, secret: str) -> Rarer:
         """The values of a secret that are less common in the sample than one."""
-        released, column = self.comparison.sample[secret].to_numpy(), self.comparison.domain[secret]
-        return Rarer.of(released, column, tolerance(released) if column.kind in NUMERIC else 0.0)
+        return self._rarer[secret]
 
-    def _guessed(self, secret: str, sides: list[dict[str, Places]], rarer: Rarer | None = None) -> tuple[int, int]:
+    @cached_property
+    def _rarer(self) -> dict[str, Rarer]:
+        def told(secret: str) -> Rarer:
+            released, column = self.comparison.sample[secret].to_numpy(), self.comparison.domain[secret]
+            return Rarer.of(released, column, tolerance(released) if column.kind in NUMERIC else 0.0)
+
+        return {secret: told(secret) for secret in self.comparison.domain.secrets}
+
+    def _guessed(self, secret: str, sides: list[dict[str, Places]], *, rarer: bool = False) -> tuple[int, int]:
         """How many targets of each side the rows at their places tell the secret of."""
-        column, cells = self.comparison.domain[secret], self._sample[secret].to_numpy()
-        released = self.comparison.sample[secret].to_numpy()
-        within = tolerance(released) if column.kind in NUMERIC else 0.0
+        cells, values = self._sample[secret].to_numpy(), self._rarer[secret]
 
         def told(targets: pd.DataFrame, places: Places) -> int:
-            found = guesses.right(cells[places], targets[secret].to_numpy(), column, within)
-            return int(np.count_nonzero(found if rarer is None else found & rarer.among(cells[places])))
+            found = guesses.right(cells[places], targets[secret].to_numpy(), values.column, values.within)
+            return int(np.count_nonzero(found & values.among(cells[places]) if rarer else found))
 
         main, control = (told(t, places[secret]) for t, places in zip(self._targets, sides, strict=True))
         return main, control
