@@ -42,10 +42,16 @@ def call(principal: Principal) -> Call:
 
 
 def registered(
-    gateway: Gateway, name: str = "table", state: DatasetState = DatasetState.READY, *, policy: Policy = EXACT_POLICY
+    gateway: Gateway,
+    name: str = "table",
+    state: DatasetState = DatasetState.READY,
+    *,
+    policy: Policy = EXACT_POLICY,
+    domain: Domain = DOMAIN,
+    sizes: PublicSizes = SIZES,
 ) -> DatasetRecord:
     datasets.register(
-        gateway, call(STEWARD), name=name, domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
+        gateway, call(STEWARD), name=name, domain=domain, unit=PrivacyUnit(), sizes=sizes, account="people",
         policy=policy,
     )  # fmt: skip
     with gateway.store.begin() as tx:

@@ -33,7 +33,7 @@ from synthgate.accounted import Z95
 from synthgate.attestation import Decision, Judged
 from synthgate.budget import PrivacyBudget
 from synthgate.cli.book import document
-from synthgate.dataset import DatasetState, PrivacyUnit, PublicSizes, SizeOrigin
+from synthgate.dataset import PrivacyUnit, PublicSizes, SizeOrigin
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind, Role
 from synthgate.errors import FailedPrecondition, PolicyRefused, SynthgateError, WrongState
 from synthgate.events import Composed, DiscreteGaussian, DpEvent
@@ -130,15 +130,7 @@ def nothing_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def prepared(gateway: Gateway, clock: Clock, jobs: Jobs, *, policy: Policy = POLICY) -> Gateway:
     """With a dataset that is READY."""
-    datasets.register(
-        gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(), sizes=SIZES, account="people",
-        policy=policy,
-    )  # fmt: skip
-    with gateway.store.begin() as tx:
-        record = tx.datasets.get("table")
-        found = {datasets.READY_AT: gateway.now().isoformat()}
-        ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
-        tx.datasets.replace(ready, expected=DatasetState.CREATED)
+    registered(gateway, policy=policy, domain=DOMAIN, sizes=SIZES)
     draw, folder = np.random.default_rng(1), gateway.settings.rows / "table"
     folder.mkdir(parents=True)
     for part, count in (("train", 9_600), ("holdout", 2_400)):

@@ -8,13 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from server import accounts, checkpoints, datasets, ingestion
+from server import accounts, checkpoints, ingestion
 from server.gateway import Gateway
 from server.identity import provision
-from synthgate.dataset import DatasetState, PrivacyUnit
 from synthgate.domain import UNIT_COLUMN
 from synthgate.policy import COPIES, Policy, Rule, VerdictKind
-from tests.server.composed import DOMAIN, STEWARD, call, leased
+from tests.server.composed import STEWARD, call, leased, registered
 from tests.server.crash import deeds
 from tests.server.crash.lives import ROWS, SIZES, Jobs, composed
 from tests.server.crash.strikes import Life, Log, Strike
@@ -42,15 +41,7 @@ def prepare(state: Path, *, scenario: str = "released") -> None:
         name="crash", epsilon_max=3.0, certified_only=True, verdicts_max=100, rules=(Rule(score=COPIES, at_most=0.5),),
         approvals=1 if scenario in AWAITING else 0, verdict=VerdictKind.EXACT,
     )  # fmt: skip
-    datasets.register(
-        gateway, call(STEWARD), name="table", domain=DOMAIN, unit=PrivacyUnit(),
-        sizes=SIZES, account="people", policy=policy,
-    )  # fmt: skip
-    with gateway.store.begin() as tx:
-        record = tx.datasets.get("table")
-        found = {datasets.READY_AT: gateway.now().isoformat()}
-        ready = replace(record, dataset=replace(record.dataset, state=DatasetState.READY), found=found)
-        tx.datasets.replace(ready, expected=DatasetState.CREATED)
+    registered(gateway, policy=policy, sizes=SIZES)
     if scenario in deeds.UPLOADS:
         _prepare_uploads(gateway, state, scenario)
     checkpoints.take(gateway)
