@@ -49,10 +49,10 @@ class Ranges:
         mean, rows, others = float(errors.mean()), len(comparison.train), len(comparison.holdout)
         trained = _rounded(answers[:, 1], rows)
         rounded = np.abs(answers[:, 0] - trained)
-        note = f"mean of {QUERIES:,} queries; largest {coarse(rounded.max(), rows):g}"
+        note = f"mean of {QUERIES:,} queries; largest about {coarse(rounded.max(), rows):g}"
         if others:
             real = np.abs(_rounded(answers[:, 2], others) - trained).mean()
-            note += f"; {coarse(real, min(rows, others)):g} between holdout and training"
+            note += f"; about {coarse(real, min(rows, others)):g} between holdout and training"
         few = len(columns) < MIN_COLUMNS
         seen = coarse(rounded.mean(), rows) if few else float(rounded.mean())
         points = (0.5, 0.9, 0.99)

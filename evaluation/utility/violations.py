@@ -34,8 +34,8 @@ class Violations:
         theirs = violations(comparison.train, comparison.domain)
         count = int(np.logical_or.reduce(list(theirs.values())).sum())
         few = about(min(count, len(comparison.train) - count))
-        real = f"{few} rows" if 2 * count <= len(comparison.train) else f"all but {few} rows"
-        note = f"{len(found)} declarations, {len(broken)} of them broken; in training {real}"
+        real = few if 2 * count <= len(comparison.train) else f"all but {few}"
+        note = f"{len(found)} declarations, {len(broken)} of them broken; {real} of the training rows break one"
         return Findings(scores=(exact(self.name, float(rows.mean()), note=note),), details={"broken": broken})
 
 

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from synthgate.cli import output
 from synthgate.cli.session import Session, command
-from synthgate.dataset import OVERLAPS, DatasetState, DatasetView
-from synthgate.domain import Column
+from synthgate.dataset import OVERLAPS, ColumnFindings, DatasetState, DatasetView
+from synthgate.domain import Column, Domain
 from synthgate.errors import AlreadyExists, InvalidArgument
 
 if TYPE_CHECKING:
@@ -147,6 +147,10 @@ def draw(console: Console, view: DatasetView) -> None:
         found = [(f.column, f.empty, f.unparsable, f.clamped, f.undeclared) for f in view.findings]
         title = "what ingest found (exact and private; do not forward)"
         output.listing(console, title, ("column", "empty", "unparsable", "clamped", "undeclared"), found)
+        if filled := [f.column for f in view.findings if _filled(f, dataset.domain)]:
+            told = "samples hold declared values in place of cells that are empty, unparsable or undeclared"
+            hint = "a column declared `nullable: true` keeps them empty"
+            console.print(f"warning: {', '.join(filled)}: {told}; {hint}", style="yellow", markup=False)
     if dataset.state is DatasetState.AWAITING_LINK:
         console.print(f"waits: {OVERLAPS}", style="yellow", markup=False)
     for warning in dataset.warnings:
@@ -160,6 +164,11 @@ def _draw_list(console: Console, views: Iterable[DatasetView]) -> None:
         size = "to be counted" if dataset.sizes is None else f"{dataset.sizes.rows:,}"
         rows.append((dataset.name, dataset.state, size, len(dataset.domain.columns), dataset.account))
     output.listing(console, "datasets", ("dataset", "state", "public rows", "columns", "account"), rows)
+
+
+def _filled(found: ColumnFindings, domain: Domain) -> bool:
+    """Whether a column has cells without a declared value, and no null to stand for them."""
+    return bool(found.empty or found.unparsable or found.undeclared) and not domain[found.column].nullable
 
 
 def _marks(column: Column) -> str:

@@ -211,7 +211,7 @@ def test_every_kind_of_violation_counts_a_row_once() -> None:
     found, details = measured(Violations(), compared(sample))
     assert found["utility.violations"].value == pytest.approx(0.05)
     assert dict(details.details["broken"])["first <= last"] == pytest.approx(0.02)
-    assert "in training fewer than 10 rows" in found["utility.violations"].note
+    assert "; fewer than 10 of the training rows break one" in found["utility.violations"].note
 
 
 def test_every_declared_target_is_predicted_by_both_learners() -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from synthgate import errors
 from synthgate.cli.main import app
 from synthgate.cli.output import exit_code, percent, printable
-from synthgate.dataset import DatasetState
+from synthgate.dataset import ColumnFindings, DatasetState
 from synthgate.derivation import Condition, Derivation, Rebalance, Share
 from synthgate.errors import tree
 from synthgate.release import ReleaseState
@@ -125,6 +125,19 @@ def test_a_dataset_is_created_sent_and_shown(gateway, run, files):
     assert (value["state"], value["policy"]["approvals"], value["findings"][0]["clamped"]) == ("READY", 1, 2)
     assert [d["name"] for d in json.loads(run("dataset", "list", "--json").output)] == ["demo"]
     assert "demo" in run("dataset", "list").output
+
+
+@pytest.mark.parametrize("found", [{"empty": 3}, {"unparsable": 1}, {"undeclared": 2}, {"clamped": 2}])
+@pytest.mark.parametrize("nullable", [True, False])
+def test_a_steward_is_warned_of_cells_that_samples_will_fill(gateway, run, files, found, nullable):
+    create_dataset(run, files)
+    view = gateway.datasets["demo"]
+    domain = view.dataset.domain
+    columns = tuple(replace(c, nullable=nullable) if c.name == "a" else c for c in domain.columns)
+    dataset = replace(view.dataset, domain=replace(domain, columns=columns))
+    gateway.datasets["demo"] = replace(view, dataset=dataset, findings=(ColumnFindings(column="a", **found),))
+    warned = "warning: a: samples hold declared values" in run("dataset", "show", "demo").output.replace("\n", " ")
+    assert warned == (not nullable and "clamped" not in found)
 
 
 def test_a_dataset_that_waits_is_linked_or_told_apart(gateway, run, files):
