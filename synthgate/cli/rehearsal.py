@@ -189,4 +189,5 @@ def draw(console: Console, release: str, runs: Sequence[Mapping[str, Any]]) -> N
 def _cell(score: Score | None) -> str:
     if score is None:
         return ""
-    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})" + ("" if score.conclusive else ", inconclusive")
+    ends = f" ({score.low:.3f} to {score.high:.3f})" if score.low < score.high else ""
+    return f"{score.value:.3f}{ends}" + ("" if score.conclusive else ", inconclusive")

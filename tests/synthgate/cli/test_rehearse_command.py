@@ -73,7 +73,8 @@ def test_scores_stand_side_by_side_under_the_banner() -> None:
         score = Score(
             name="risk.x", value=0.1, low=0.05, high=high, better=Better.LOWER, conclusive=conclusive, note="n"
         )
-        scores = [] if failure else [score.to_dict()]
+        plain = Score(name="utility.y", value=0.7, low=0.7, high=0.7, better=Better.LOWER, conclusive=True, note="n")
+        scores = [] if failure else [score.to_dict(), plain.to_dict()]
         seconds = {} if failure else {"fit": 1.0, "evaluate": 2.25}
         return {"engine": engine, "epsilon": 0.5, "scores": scores, "seconds": seconds, "failure": failure}
 
@@ -83,4 +84,6 @@ def test_scores_stand_side_by_side_under_the_banner() -> None:
     shown = console.export_text()
     for text in (BANNER, "tree, epsilon 0.5", "0.100 (0.050 to 0.200)", "0.300), inconclusive", "3.2"):
         assert text in shown
+    assert "0.700" in shown
+    assert "0.700 (" not in shown  # without ends there are none to tell
     assert "mst at epsilon 0.5: too [wide]" in shown
