@@ -21,7 +21,9 @@ NEAR_MOST = 20_000
 CONVICTS_NONE = "convicts none"
 """How the remark on copies ends where no share of copied training rows is sure to be refused."""
 NAMED, SPELT = 12, 240
-"""How many columns are named, in how many characters at most, before the rest is counted."""
+"""How many columns a sentence names, in how many characters at most, before it counts the rest."""
+LISTED, LONG = 100, 4_000
+"""The same where columns are listed for whoever has to know them all."""
 
 TRIED = {
     SINGLING + "univariate": "Questions made from one rare value of a released row, meant to fit exactly one person.",
@@ -180,12 +182,12 @@ def _up(share: float) -> str:
     return f"{math.ceil(share * 10_000 - 1e-9) / 100:g} %"
 
 
-def names(columns: Iterable[str]) -> str:
-    """Names of columns in a sentence: the first dozen of them, fewer where they are long."""
+def names(columns: Iterable[str], *, most: int = NAMED, spelt: int = SPELT) -> str:
+    """The first ``most`` names of columns, fewer where they are long, and how many more there are."""
     every = list(columns)
     if not every:
         return "no column"
-    fits = sum(length <= SPELT for length in accumulate(len(name) + 2 for name in every[:NAMED]))
+    fits = sum(length <= spelt for length in accumulate(len(name) + 2 for name in every[:most]))
     shown = every[: max(fits, 1)]
     more = f" and {len(every) - len(shown)} more" if len(every) > len(shown) else ""
     return ", ".join(shown) + more

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from evaluation.report import words
-from evaluation.report.attacks import TOGETHER, attacks, criteria, half_width, names
+from evaluation.report.attacks import LISTED, LONG, TOGETHER, attacks, criteria, half_width, names
 from evaluation.report.ceilings import membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
@@ -132,18 +133,19 @@ def _promise(statement: PrivacyStatement) -> Promise:
 
 def _knowledge(declared: Domain, attacked: Domain, attacker: Attacker, report: Report) -> dict[str, str]:
     """Who attacks, from the declaration, and what the policy added."""
+    listed = partial(names, most=LISTED, spelt=LONG)
     knows = [n for n in attacked.auxiliary if n not in declared.auxiliary]
     looks = [n for n in attacked.secrets if n not in declared.secrets]
-    told = {"known to attackers": names(attacked.auxiliary), "looked for": names(attacked.secrets)}
+    told = {"known to attackers": listed(attacked.auxiliary), "looked for": listed(attacked.secrets)}
     if knows:
-        told["known because the policy says so"] = names(knows)
+        told["known because the policy says so"] = listed(knows)
         told["attacks by nearest rows"] = "tried with what is declared alone too; the worse counts"
     if looks:
-        told["looked for because the policy says so"] = names(looks)
+        told["looked for because the policy says so"] = listed(looks)
     if joined := report.details.get("risk.singling_out", {}).get("columns"):
-        told["columns that a question joins"] = names(["1", *joined])
+        told["columns that a question joins"] = listed(["1", *joined])
     if attacker.also_joins:
-        told["joined because the policy says so"] = names(map(str, attacker.also_joins))
+        told["joined because the policy says so"] = listed(map(str, attacker.also_joins))
     return told
 
 

@@ -21,7 +21,7 @@ from evaluation.risk.attack import Tally
 from evaluation.run import evaluate
 from synthgate.attacker import Attacker
 from synthgate.dataset import PublicSizes, SizeOrigin
-from synthgate.domain import Role
+from synthgate.domain import Column, Kind, Role
 from synthgate.events import Opaque
 from synthgate.policy import DEFAULT_POLICY, EXACT_POLICY, MARGIN, Outcome, Policy, Verdict
 from synthgate.report import Better, Report, Score
@@ -125,6 +125,13 @@ def test_it_says_which_numbers_are_not_private(report: Report) -> None:
     assert any("exact comparison" in sentence for sentence in document(report).exposed)
     accounted = document(report, decided(), claim=statement(scope=Scope.RELEASE, end_to_end=True))
     assert not any("exact comparison" in sentence for sentence in accounted.exposed)
+
+
+def test_all_that_attackers_know_is_listed(report: Report) -> None:
+    more = tuple(Column(name=f"c{i}", kind=Kind.BOOLEAN) for i in range(80))
+    found = document(report, domain=replace(DOMAIN, columns=(*DOMAIN.columns, *more)))
+    known = found.knowledge["known to attackers"].split(", ")
+    assert known == [c.name for c in (*DOMAIN.columns, *more)]
 
 
 def test_what_the_policy_adds_is_shown(report: Report) -> None:
