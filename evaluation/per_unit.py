@@ -205,8 +205,9 @@ class Counts:
     def repeats(self) -> Repeats:
         """How often the sample repeats itself."""
         counts = np.unique(self._digests[0], axis=0, return_counts=True)[1]
-        twice = counts[counts > 1]
-        return Repeats(released=int(counts.sum()), again=int(twice.sum()), distinct=len(twice))
+        several = counts[counts > 1]
+        twice = int(np.count_nonzero(counts == 2))
+        return Repeats(released=int(counts.sum()), again=int(several.sum()), distinct=len(several), twice=twice)
 
     @cached_property
     def _digests(self) -> tuple[Digests, Digests, Digests]:

@@ -80,28 +80,48 @@ def allowed_rarer(rule: Rule, sizes: PublicSizes, sigma: float, share: float) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """What a sample says of chance by itself: of its ``released`` rows, ``again`` have an equal one beside them, and
-    these are ``distinct`` different rows."""
+    """What a sample says of chance by itself: of its ``released`` rows, ``again`` have an equal one beside them; these
+    are ``distinct`` different rows, of which ``twice`` are there exactly twice."""
 
     released: int
     again: int
     distinct: int
+    twice: int
 
     @property
     def share(self) -> float:
         """About how many of the units of whom the sample knows nothing are found in it, as a share."""
         return self.again / max(self.released, 1)
 
-    def by_chance(self, units: int) -> int:
-        """How many distinct released rows may well be those of ``units`` units of whom the sample knows nothing.
+    def by_chance(self, units: int, held: int) -> int:
+        """How many more distinct released rows may well be those of ``units`` units than of ``held`` others, where the
+        sample knows nothing of any.
 
-        A row that is expected l times in the sample and r l times among the units is in both with a chance of
-        (1 - exp(-l)) (1 - exp(-r l)), at most 2 max(r, 1) times that of its being released twice. The number of rows
-        released twice is taken at its upper end (Poisson, about 95 %), and all of it doubled, since a model may spread
-        what people have in common.
+        Rows that the sample holds once: one that is expected l times in the sample and r l times among the units is in
+        both with a chance of l exp(-l) (1 - exp(-r l)), at most 2 r times that of its being released twice. The number
+        of rows released twice is taken at its upper end (Poisson, about 95 %), and all of it doubled, since a model may
+        spread what people have in common. Rows that it holds more often: whatever l is, units have one and the others
+        do not with a chance of exp(-c l) - exp(-r l), which `_one_sided` bounds; taken at the upper end, too.
         """
-        ratio = max(Fraction(units, max(self.released, 1)), Fraction(1))
-        return math.ceil(4 * ratio * Fraction(self.distinct + 1 + 2 * math.sqrt(self.distinct + 1)))
+        once = 4 * max(Fraction(units, max(self.released, 1)), Fraction(1)) * Fraction(_upper(self.twice))
+        often = _one_sided(units, held)
+        spread = Z95 * math.sqrt(self.distinct * often * (1 - often))
+        return math.ceil(once + Fraction(self.distinct * often + spread))
+
+
+def _upper(count: int) -> float:
+    """The upper end of what a count was drawn about (Poisson, about 95 %)."""
+    return count + 1 + 2 * math.sqrt(count + 1)
+
+
+def _one_sided(units: int, held: int) -> float:
+    """The largest chance exp(-c l) - exp(-r l) over l that some of ``units`` have what none of ``held`` has, where r is
+    to c as ``units`` to ``held``."""
+    if held <= 0 or units <= held:
+        return float(held <= 0 < units)
+    ratio = units / held
+    most = math.log(ratio) / (ratio - 1)
+    return math.exp(-most) - math.exp(-ratio * most)
 
 
 def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeats) -> int:
@@ -115,7 +135,7 @@ def allowed_copies(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeat
 def allowed_rows(rule: Rule, sizes: PublicSizes, sigma: float, repeats: Repeats) -> int:
     """How many more distinct released rows may be those of trained than of control units, all of them looked up: never
     fewer than noise hides and chance may bring, against which there are too few control units."""
-    hidden = Fraction(2 * Z95 * sigma) + repeats.by_chance(sizes.train_units)
+    hidden = Fraction(2 * Z95 * sigma) + repeats.by_chance(sizes.train_units, sizes.holdout_units)
     return math.floor(max(_bound(rule) * sizes.train_units, hidden))
 
 

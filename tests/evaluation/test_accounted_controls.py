@@ -5,6 +5,7 @@ Margins are exact and drawn from seeded tables, so nothing here hangs on noise: 
 and what a margin means is how many of these it is away from 0.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import pandas as pd
@@ -79,6 +80,23 @@ def test_a_hundredth_is_told_by_the_rows_of_all_units_and_not_by_those_looked_up
     monkeypatch.setattr(Counts, "recognised", lambda _: (0, 0))
     assert judged(with_copies(0.01), COPIES).value < -2 * SIGMA
     assert judged(with_copies(0.1), COPIES).value > 5 * SIGMA
+
+
+@pytest.mark.parametrize(("share", "times", "least"), [(0.03, 5, 1.0), (0.05, 3, 5.0), (0.05, 2, 0.0)])
+def test_copies_that_are_released_several_times_each_are_refused(share: float, times: int, least: float) -> None:
+    train, _, fresh = tables()
+    count = round(share * len(train))
+    sample = pd.concat([*[train.iloc[:count]] * times, fresh.iloc[count * times :]], ignore_index=True)
+    assert judged(sample, COPIES).value / SIGMA > least
+
+
+def test_rows_taken_for_as_common_as_they_are_repeated_hide_copies(monkeypatch) -> None:
+    """The planted fault: four of each repeated row are put down to chance, whoever has them."""
+    train, _, fresh = tables()
+    sample = pd.concat([*[train.iloc[:288]] * 5, fresh.iloc[288 * 5 :]], ignore_index=True)
+    honest = Counts.repeats.func
+    monkeypatch.setattr(Counts, "repeats", property(lambda self: replace(r := honest(self), twice=r.distinct)))
+    assert judged(sample, COPIES).value / SIGMA < -Z95
 
 
 def test_copied_outliers_are_refused(record_property) -> None:

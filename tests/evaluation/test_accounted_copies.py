@@ -65,7 +65,7 @@ def test_without_what_the_sample_tells_of_chance_innocents_are_refused(monkeypat
     assert refused(domain, train, holdout, fresh) < 0.1
     honest = Counts.repeats.func
     monkeypatch.setattr(
-        Counts, "repeats", property(lambda self: honest(self).__class__(released=12_000, again=0, distinct=0))
+        Counts, "repeats", property(lambda self: honest(self).__class__(released=12_000, again=0, distinct=0, twice=0))
     )
     assert refused(domain, train, holdout, fresh) > 0.99
 

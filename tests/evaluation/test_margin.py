@@ -113,19 +113,20 @@ def test_the_chosen_are_one_row_of_each_unit_whatever_their_order() -> None:
 
 
 SIZES = PublicSizes(rows=1_000, units=1_000)
-ALONE = Repeats(released=400, again=0, distinct=0)
+ALONE = Repeats(released=400, again=0, distinct=0, twice=0)
 
 
 def test_the_margin_by_hand() -> None:
     """A holdout of 200 less 3 sqrt(200) = 42.4 leaves 157 a side: 0.09 x 157 - 1.645 sqrt(78.5) = 14.13 - 14.57, cut to
     -1; for copies max(1.57, 3.29 x 2) = 6.58, cut to 6; a distance of 0.1 is 160 of 800 rows, twice. Of 400 released
-    rows, of which none is there twice, chance may bring 4 x 800/400 x (0 + 1 + 2) = 24, with 6.58 cut to 30; of 9 that
-    are, 20 rows in all, 8 x (10 + 2 sqrt(10)) = 130.6, up to 131, and 1.645 sqrt(2 x 157 x 0.05 x 0.95) = 6.35."""
+    rows, of which none is there twice, chance may bring 4 x 800/400 x (0 + 1 + 2) = 24, with 6.58 cut to 30. Of 9 that
+    are, 8 of them exactly twice and 20 rows in all, it may bring 8 x (9 + 2 sqrt(9)) = 120 and 9 x 0.4725 + 1.645
+    sqrt(9 x 0.4725 x 0.5275) = 6.72, 127 together; and 1.645 sqrt(2 x 157 x 0.05 x 0.95) = 6.35."""
     rule = Rule(score="risk.linkability", at_most=0.09)
     assert (attack_targets(SIZES), copy_targets(SIZES), allowed(rule, SIZES)) == (157, 157, -1)
-    copies, alone, twice = Rule(score=COPIES, at_most=0.01), ALONE, Repeats(released=400, again=20, distinct=9)
+    copies, alone, twice = Rule(score=COPIES, at_most=0.01), ALONE, Repeats(released=400, again=20, distinct=9, twice=8)
     assert [allowed_copies(copies, SIZES, 2.0, of) for of in (alone, twice)] == [6, 12]
-    assert [allowed_rows(copies, SIZES, 2.0, of) for of in (alone, twice)] == [30, 137]
+    assert [allowed_rows(copies, SIZES, 2.0, of) for of in (alone, twice)] == [30, 133]
     assert allowed_rows(Rule(score=COPIES, at_most=0.5), SIZES, 2.0, twice) == 400
     assert slack(157) == slack(157, 0.5) == pytest.approx(1.645 * 78.5**0.5)
     assert allowed_distance(Rule(score="utility.tv1", at_most=0.1), SIZES) == 160
