@@ -58,7 +58,9 @@ class Column:
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > MAX_NAME or not self.name.isprintable():
-            raise InvalidDomain(f"a column's name is 1 to {MAX_NAME} printable characters")
+            raise InvalidDomain(
+                f"a column's name is 1 to {MAX_NAME} printable characters, unlike {ascii(self.name)[:60]}"
+            )
         if self.role is Role.IDENTIFIER:
             if self.secret or self.protected:
                 raise InvalidDomain(

@@ -57,8 +57,8 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.score not in FIXED_SCORES | {EPSILON, MARGIN} and not self.score.startswith(INFERENCE):
-            raise InvalidPolicy(f"no metric gives a score of that name; known are {', '.join(sorted(FIXED_SCORES))}, "
-                                f"{INFERENCE}* and {INFERENCE}COLUMN")  # fmt: skip
+            known = f"known are {', '.join(sorted(FIXED_SCORES))}, {INFERENCE}* and {INFERENCE}COLUMN"
+            raise InvalidPolicy(f"no metric gives a score named {ascii(self.score)[:60]}; {known}")
         bounds = [b for b in (self.at_most, self.at_least) if b is not None]
         if len(bounds) != 1 or isinstance(bounds[0], bool) or not isinstance(bounds[0], (int, float)):
             raise InvalidPolicy(f"rule {self.score}: set exactly one of at_most and at_least, to a number")

@@ -174,7 +174,9 @@ def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged
             "above that of units never trained on, at least 95 of 100 tables are refused. That is another figure than "
             "the one shown here, which counts questions."
         )
-    return f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused."
+    told = f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused"
+    many = score.name in (COPIES, NEAR_COPIES)
+    return f"{told}; the remark says how many copied rows show so much." if many else f"{told}."
 
 
 def _up(share: float) -> str:

@@ -60,16 +60,16 @@ def _about(statement: PrivacyStatement) -> str:
     return (
         "A ceiling is the most that anybody can reach who tries to tell who was trained on, whatever they know and "
         f"compute, if epsilon is what the statement says. At epsilon {statement.epsilon:.4g} that is an area under the "
-        f"curve of {_up(area)} (0.5 is guessing), and {words.percent(share)} % of the people trained on where 1 % of "
+        f"curve of {upwards(area)} (0.5 is guessing), and {words.percent(share)} % of the people trained on where 1 % of "
         "strangers are taken for them. Attacks that are known stay far below as a rule. A figure above its ceiling "
         "does not fit: chance in this one draw of the noise, people who are not independent, or an engine that keeps "
         "less than it promises. No rule reads this."
     )
 
 
-def _up(area: float) -> str:
+def upwards(share: float) -> str:
     """Three decimals, rounded up: a ceiling is not told too low."""
-    return f"{math.ceil(area * 1_000 - 1e-9) / 1_000:.3f}"
+    return f"{math.ceil(share * 1_000 - 1e-9) / 1_000:.3f}"
 
 
 def _summary(lines: tuple[Ceiling, ...]) -> str:
@@ -81,6 +81,6 @@ def _summary(lines: tuple[Ceiling, ...]) -> str:
         first = next((line for line in odd if line.finding == BEYOND), odd[0])
         return (
             f"{len(odd)} of {len(told)} figures lie above the ceiling that epsilon implies, among them: {first.label}, "
-            f"{words.number(first.value or 0.0)} where {words.number(first.most)} is the most ({first.finding})."
+            f"{words.number(first.value or 0.0)} where {upwards(first.most)} is the most ({first.finding})."
         )
-    return f"all {len(told)} figures lie within the ceiling that epsilon implies."
+    return f"all {len(told)} figures, as coarse as they are shown, lie within the ceiling that epsilon implies."

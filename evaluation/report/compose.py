@@ -6,7 +6,7 @@ from functools import partial
 
 from evaluation.report import words
 from evaluation.report.attacks import LISTED, LONG, TOGETHER, attacks, criteria, half_width, names
-from evaluation.report.ceilings import membership
+from evaluation.report.ceilings import UNTOLD, membership
 from evaluation.report.checklist import checklist
 from evaluation.report.document import Belief, Decision, Document, Group, Line, Promise
 from evaluation.report.judged import UNKNOWN, House, Judged, judged
@@ -86,7 +86,9 @@ def _decision(
     reasons = tuple(words.refusals(verdict, report, statement))
     if verdict.passed:
         waiting = f" It waits for {policy.approvals} officer{'s' if policy.approvals > 1 else ''} to approve it."
-        headline = f"All {len(rules)} rules of the policy hold for this sample, each at the bad end of its interval."
+        headline = (
+            f"All {len(rules)} rules of the policy hold for this sample, those on risks at the bad end of the interval."
+        )
         if how.accounted:
             inside = "" if statement.scope is Scope.NONE else " inside the epsilon"
             headline = (
@@ -179,12 +181,12 @@ def _intervals(report: Report) -> Mapping[str, tuple[float, float]]:
 
 def _line(score: Score, read_by: Finding | Rule | None, around: Mapping[str, tuple[float, float]]) -> Line:
     """A score beside what came of the rule that reads it; a rule without a finding was decided with others."""
-    interval, note = words.interval(score), score.note
+    interval, note = words.interval(score) if score.usable else "", score.note
     if not interval and score.usable and score.name in around:
         low, high = around[score.name]
         interval = f"{words.number(low)} to {words.number(high)}"
         note = "; ".join(filter(None, (note, "a rule reads the value, not the ends")))
-    rule, outcome, state = None, "not gated", "none"
+    rule, outcome, state = None, "not gated" if score.usable else UNTOLD, "none"
     if isinstance(read_by, Rule):
         rule, outcome = read_by, TOGETHER
     elif read_by is not None:
@@ -193,7 +195,7 @@ def _line(score: Score, read_by: Finding | Rule | None, around: Mapping[str, tup
     return Line(
         name=score.name,
         label=words.label(score.name),
-        value=words.number(score.value),
+        value=words.number(score.value if score.usable else math.nan),
         interval=interval,
         better=f"{score.better} is better",
         limit=words.limit(rule),

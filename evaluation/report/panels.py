@@ -14,8 +14,11 @@ from evaluation.report import bars
 from evaluation.report.attacks import excess_like
 from evaluation.report.document import Attack
 from evaluation.report.plots import short
+from evaluation.report.words import number
 
 MAX_PANELS = 60
+WHAT = ("target", "learner", "measure")
+"""What a pair of models is named by."""
 FEW = 8
 """Up to as many bins are rows with a label each; more are a histogram with its ends named."""
 
@@ -109,6 +112,18 @@ def prediction(found: Mapping[str, Any]) -> tuple[Bin, ...]:
         Bin(label=label, train="", sample=f"{value:.3f}", picture=bars.single(value, colour))
         for label, value, colour in sides
     )
+
+
+def models(found: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """For every declared target and way of learning: target, learner, measure, and how well models do that were learned
+    from training rows and from the sample."""
+    sides = ("real", "synthetic")
+    told = [m for m in found.get("models", ()) if isinstance(m, Mapping) and {*sides, *WHAT} <= set(m)]
+    return tuple((*(short(str(m[name]), 60) for name in WHAT), *(_quality(m[side]) for side in sides)) for m in told)
+
+
+def _quality(value: float | None) -> str:
+    return number(math.nan if value is None else value)
 
 
 def _percent_of(distance: float | None) -> str:

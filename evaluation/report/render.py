@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.report import panels, plots, words
+from evaluation.report.ceilings import upwards
 from evaluation.report.document import Document, Status
 from synthgate.report import BANNER
 
@@ -39,6 +40,7 @@ def page(document: Document) -> str:
         hidden=len(shares) - len(drawn),
         heat=Markup(heat),  # noqa: S704  our own SVG; text in it is outlines
         prediction=panels.prediction(details.get("utility.tstr", {})),
+        models=panels.models(details.get("utility.tstr", {})),
         measure=str(details.get("utility.tstr", {}).get("measure", "")),
     )
 
@@ -68,6 +70,7 @@ def _render(name: str, document: Document, **parts: Any) -> str:
     )
     environment.filters["percent"] = words.percent
     environment.filters["number"] = words.number
+    environment.filters["upwards"] = upwards
     template = environment.from_string((here / name).read_text(encoding="utf-8"))
     style_sheet = Markup(style)  # noqa: S704  the package's own file
     return template.render(d=document, banner=BANNER, style=style_sheet, style_hash=digest, **parts) + "\n"

@@ -194,7 +194,8 @@ def _area(name: str, attack: Figures, remark: str) -> Score:
     seen, (trained, held) = attack.area, attack.sizes
     half = attack.step / 2  # these are the ends of all areas that are shown as this one
     around = auc_ends(max(seen - half, 0.0), trained, held)[0], auc_ends(min(seen + half, 1.0), trained, held)[1]
-    words = f"AUC {seen:g} of {about(trained)} trained and {about(held)} held-out units, less a half"
+    words = f"AUC {seen:g} to the nearest {attack.step:g}"
+    words += f", of {about(trained)} trained and {about(held)} held-out units, less a half"
     return Score(
         name=name,
         value=area - 0.5,

@@ -147,6 +147,30 @@ def test_inconclusive_scores_are_shown_as_such(form: str) -> None:
     assert b"NaN" not in few.to_json()
 
 
+def test_an_inconclusive_score_tells_no_figure() -> None:
+    scores = tuple(
+        Score(name=name, value=0.1234, low=0.1, high=0.2, better=Better.LOWER, conclusive=sure, note="why")
+        for name, sure in (("fairness.tstr_gap", False), ("fairness.shares", True))
+    )
+    found = document(Report(scores=scores))
+    told, sure = (next(x for g in found.groups for x in g.lines if x.name == s.name) for s in scores)
+    assert (told.value, told.interval, told.outcome, told.note) == ("–", "", "could not be told", "why")
+    assert (sure.value, sure.interval, sure.outcome) == ("0.123", "0.100 to 0.200", "not gated")
+
+
+def test_every_target_and_way_of_learning_is_shown() -> None:
+    models = [
+        {"target": "a<b>", "learner": "boosted", "measure": "AUC", "synthetic": 0.8125, "real": 0.9125},
+        {"target": "pay", "learner": "linear", "measure": "R2", "synthetic": None, "real": 0.5},
+        {"target": "odd"},
+    ]
+    text = page(document(Report(scores=(), details={"utility.tstr": {"models": models}})))
+    assert "a&lt;b&gt;" in text
+    assert 'data-label="from the sample">0.812<' in text
+    assert 'data-label="from the sample">–<' in text
+    assert text.count('data-label="from training rows"') == 2
+
+
 def test_what_others_measure_is_rendered_by_its_group() -> None:
     scores = [
         Score(name=name, value=0.5, low=0.4, high=0.6, better=Better.HIGHER)
