@@ -20,6 +20,8 @@ NEAR_MOST = 20_000
 """`evaluation.risk.near_copies.MAX_ROWS`; that module's compiled loops are not loaded to render."""
 CONVICTS_NONE = "convicts none"
 """How the remark on copies ends where no share of copied training rows is sure to be refused."""
+SHOWS_NOTHING = "no excess could have stood out from chance"
+"""What the remark on an attack says that finds everybody, strangers too."""
 NAMED, SPELT = 12, 240
 """How many columns a sentence names, in how many characters at most, before it counts the rest."""
 LISTED, LONG = 100, 4_000
@@ -166,6 +168,8 @@ def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged
         if not math.isfinite(how.sigma):
             return ""
         return "The remark on the noisy margin says which shares of copied units it is sure to refuse."
+    if SHOWS_NOTHING in score.note:
+        return "Strangers are told as often as anybody can be, so that no excess could have shown."
     if score.name in (COPIES, NEAR_COPIES) and score.note.endswith(CONVICTS_NONE):
         return "On this table no share of copied rows is sure to be refused."
     if how.accounted and score.name.startswith(SINGLING):

@@ -60,8 +60,8 @@ def _about(statement: PrivacyStatement) -> str:
     return (
         "A ceiling is the most that anybody can reach who tries to tell who was trained on, whatever they know and "
         f"compute, if epsilon is what the statement says. At epsilon {statement.epsilon:.4g} that is an area under the "
-        f"curve of {upwards(area)} (0.5 is guessing), and {words.percent(share)} % of the people trained on where 1 % of "
-        "strangers are taken for them. Attacks that are known stay far below as a rule. A figure above its ceiling "
+        f"curve of {upwards(area)} (0.5 is guessing), and {words.percent(share)} % of the people trained on where 1 % "
+        "of strangers are taken for them. Attacks that are known stay far below as a rule. A figure above its ceiling "
         "does not fit: chance in this one draw of the noise, people who are not independent, or an engine that keeps "
         "less than it promises. No rule reads this."
     )

@@ -48,7 +48,9 @@ def test_every_figure_stands_beside_its_ceiling_in_all_forms(report: Report) -> 
     assert "2.8 % of the people trained on where 1 %" in text
     assert text.count('data-label="ceiling"') == 6
     assert 'data-label="ceiling">0.732<' in text
-    assert f"all {len(found.membership.lines)} figures, as coarse as they are shown, lie" in decision_page(found, "ab" * 32)
+    assert f"all {len(found.membership.lines)} figures, as coarse as they are shown, lie" in decision_page(
+        found, "ab" * 32
+    )
 
 
 @pytest.mark.parametrize(

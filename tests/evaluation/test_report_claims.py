@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from evaluation.report import Document, House, compose, decision_page, page
 from evaluation.report.attacks import CONVICTS_NONE, NEAR_MOST
+from evaluation.risk.attack import Tally
 from evaluation.risk.near_copies import MAX_ROWS
 from synthgate.accounted import (
     Z95,
@@ -121,6 +122,17 @@ def test_too_large_an_epsilon_does_not_say_that_the_margin_refused(report: Repor
     found = document(replace(report, scores=(score, *report.scores)), both, policy=DEFAULT_POLICY, claim=claim)
     assert not found.decision.passed
     assert not any("refused" in c.answer for c in found.criteria)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_nothing_is_promised_of_an_attack_that_finds_everybody(sealed: bool) -> None:
+    """A secret that is missing everywhere is guessed of strangers as of anybody."""
+    tally = Tally(attacks=1_000, main=1_000, control=1_000, naive=1_000)
+    report = Report(scores=(tally.score("risk.linkability"),))
+    found = accounted(report, Outcome.PASSED) if sealed else exact(report)
+    told = strength(found, "risk.linkability")
+    assert "no excess could have shown" in told
+    assert "95 of 100" not in told
 
 
 def test_copies_of_an_accounted_verdict_point_at_the_share_that_it_convicts(report: Report) -> None:
