@@ -14,7 +14,7 @@ from evaluation.report.document import Ceiling, Membership
 from evaluation.risk.ceiling import auc_ceiling, ceiling
 from evaluation.risk.intervals import wilson
 from synthgate.policy import MEMBERSHIP
-from synthgate.report import Report, Score
+from synthgate.report import DECIMALS, Report, Score
 from synthgate.statement import PrivacyStatement, Scope
 
 DETAILS = "risk.membership"
@@ -48,7 +48,7 @@ def _lines(report: Report, scores: list[Score], statement: PrivacyStatement) -> 
             yield Ceiling(name=score.name, label=label, value=None, low=None, high=None, most=most, finding=UNTOLD,
                           state="none")  # fmt: skip
             continue
-        value, low, high = (n + 0.5 * area for n in (score.value, score.low, score.high))
+        value, low, high = (round(n + 0.5 * area, DECIMALS) for n in (score.value, score.low, score.high))
         finding = WITHIN if value <= most else BEYOND if low > allowed else ABOVE
         yield Ceiling(name=score.name, label=label, value=value, low=low, high=high, most=most, finding=finding,
                       state=STATES[finding])  # fmt: skip
