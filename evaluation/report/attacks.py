@@ -178,9 +178,8 @@ def _convicts(score: Score, rule: Rule, statement: PrivacyStatement, how: Judged
             "above that of units never trained on, at least 95 of 100 tables are refused. That is another figure than "
             "the one shown here, which counts questions."
         )
-    told = f"Where the true excess is above {rule.at_most:g}, at least 95 of 100 tables are refused"
-    many = score.name in (COPIES, NEAR_COPIES)
-    return f"{told}; the remark says how many copied rows show so much." if many else f"{told}."
+    of = ", mostly less than the share of copied rows," if score.name in (COPIES, NEAR_COPIES) else ""
+    return f"Where the true excess{of} is above {rule.at_most:g}, at least 95 of 100 tables are refused."
 
 
 def _up(share: float) -> str:
