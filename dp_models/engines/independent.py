@@ -44,12 +44,12 @@ class Independent:
         """One sigma for all tables. Raises FailedPrecondition where no noise reaches the budget."""
         k = sizes.max_rows
 
-        def event_at(scale: float, tables: int) -> DpEvent:
-            return compose([DiscreteGaussian(round_up(k * scale), k)] * tables)
+        def event_at(sigma: float, tables: int) -> DpEvent:
+            return compose([DiscreteGaussian(sigma, k)] * tables)
 
         def sigma_at(depth: int) -> float:
             tables = Binning(domain, depth).tables
-            return round_up(k * calibrate(lambda s: event_at(s, tables), budget))
+            return round_up(k * calibrate(lambda s: event_at(round_up(k * s), tables), budget))
 
         depth = depth_for(sizes.train_rows, sigma_at(2))
         sigma = sigma_at(depth)
@@ -59,7 +59,7 @@ class Independent:
             domain=domain.digest,
             sizes=sizes,
             budget=budget,
-            event=event_at(sigma / k, Binning(domain, depth).tables),
+            event=event_at(sigma, Binning(domain, depth).tables),
             parameters={"sigma": sigma, "depth": depth},
         )
 

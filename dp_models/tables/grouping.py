@@ -7,15 +7,15 @@ from dp_models.encoding.codes import ColumnCodes
 
 
 def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float) -> IntArray:
-    """The group (size,) of each code, numbered from 0, at most ``levels`` (2 or more) of them.
+    """The group (size,) of each code, numbered from 0, at most ``levels`` (1 or more) of them.
 
     ``weights`` are estimated counts. Neighbouring bins are merged to about equal counts, categories rarest first, none
     of them below ``least`` where that can be helped. ``null`` and ``other`` form one group if they weigh ``least``
-    together, else they join the heaviest.
+    together and there is room, else they join the heaviest.
     """
     values = column.values
     absent = float(weights[values:].sum())
-    apart = absent >= least
+    apart = levels > 1 and absent >= least
     room = levels - apart
     declared = weights[:values]
     merged = _neighbours(declared, room, least) if column.ordered else _rarest(declared, room, least)
@@ -33,7 +33,7 @@ def coarsen(column: ColumnCodes, groups: IntArray, weights: FloatArray, *, level
     """The coarser group of each group: as `group` does with codes, and nested in what it did. ``weights`` are the
     estimated counts of the groups."""
     declared = int(groups[: column.values].max()) + 1
-    apart = len(weights) > declared and weights[-1] >= least
+    apart = levels > 1 and len(weights) > declared and weights[-1] >= least
     merge = _neighbours if column.ordered else _rarest
     merged = merge(weights[:declared], levels - apart, least)
     rest = merged.max() + 1 if apart else merged[int(np.argmax(weights[:declared]))]
