@@ -19,6 +19,9 @@ _FLOOR = 1e-3
 _SETTLED = 1e-5
 """A step that gains less than this part of the loss is the last one."""
 
+_LEAST = 1e-200
+"""Mass below which logs are passed: a part in 1e100 of it may be lost."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -115,22 +118,49 @@ class _Passing:
         self.axes: dict[Clique, _Axes] = {}
 
     def beliefs(self, potentials: dict[Clique, FloatArray]) -> list[FloatArray]:
-        """Expected counts of every clique (Lauritzen, Spiegelhalter 1988; Hugin's form)."""
+        """Expected counts of every clique (Lauritzen, Spiegelhalter 1988; Hugin's form).
+
+        What a double cannot hold is lost, less than 1e-300 of mass where nothing is larger than 1. Cliques that
+        contradict each other leave so little mass that this would be felt; then logs are passed.
+        """
         logs = [np.zeros(shape) for shape in self.shapes]
         for clique, potential in potentials.items():
             logs[self._host(clique)] += potential.reshape(self.axes[clique].spread)
-        found = [np.exp(log - log.max()) for log in logs]
+        return self._passed([np.exp(log - log.max()) for log in logs]) or self._passed_in_logs(logs)
+
+    def _passed(self, found: list[FloatArray]) -> list[FloatArray] | None:
+        """None where less than ``_LEAST`` of mass is left."""
         ups: list[FloatArray] = [np.ones(1)] * len(found)
+        left = 1.0
         for i in range(len(found) - 1, 0, -1):
             up = found[i].sum(axis=self.own[i].summed)
-            ups[i] = up / up.max()
+            most = up.max()
+            left *= min(most, 1.0)
+            if left < _LEAST:
+                return None
+            ups[i] = up / most
             found[self.junction.parents[i]] *= ups[i].reshape(self.above[i].spread)
-        found[0] *= self.total / found[0].sum()
+        mass = found[0].sum()
+        if left * mass < _LEAST:
+            return None
+        found[0] *= self.total / mass
         for i in range(1, len(found)):
             down = found[self.junction.parents[i]].sum(axis=self.above[i].summed)
             ratio = np.divide(down, found[i].sum(axis=self.own[i].summed), out=np.zeros_like(down), where=ups[i] > 0)
             found[i] *= ratio.reshape(self.own[i].spread)
         return found
+
+    def _passed_in_logs(self, logs: list[FloatArray]) -> list[FloatArray]:
+        """The same, of logs: slower, and right for potentials of any size."""
+        ups: list[FloatArray] = [np.zeros(1)] * len(logs)
+        for i in range(len(logs) - 1, 0, -1):
+            ups[i] = _log_sum(logs[i], self.own[i].summed)
+            logs[self.junction.parents[i]] += ups[i].reshape(self.above[i].spread)
+        logs[0] += np.log(self.total) - _log_sum(logs[0], tuple(range(logs[0].ndim)))
+        for i in range(1, len(logs)):
+            down = _log_sum(logs[self.junction.parents[i]], self.above[i].summed)
+            logs[i] += (down - ups[i]).reshape(self.own[i].spread)
+        return [np.exp(log) for log in logs]
 
     def table(self, beliefs: Sequence[FloatArray], clique: Clique) -> FloatArray:
         """The expected counts of a clique that the tree holds."""
@@ -169,6 +199,12 @@ def _gaps(passing: _Passing, beliefs: Sequence[FloatArray], measured: Sequence[M
 def _loss(gaps: Sequence[FloatArray], weights: Sequence[float]) -> float:
     """Half the weighted squared distance from the tables."""
     return 0.5 * sum(w * float((gap**2).sum()) for gap, w in zip(gaps, weights, strict=True))
+
+
+def _log_sum(logs: FloatArray, summed: tuple[int, ...]) -> FloatArray:
+    """log(sum(exp(logs))) over some axes."""
+    highest = logs.max(axis=summed, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - highest).sum(axis=summed)) + highest.squeeze(axis=summed))
 
 
 def _sum_to(table: FloatArray, held: Clique, kept: Clique) -> FloatArray:

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from dp_models.dpsgd.clipping import Clipping, Ghost, PerUnit, clipped_sums, unknown_layers
 from synthgate.errors import InternalError
-
-UNITS = 9
-FLAT, AUTOMATIC, OPEN = Clipping(norm=0.7), Clipping(norm=0.7, automatic=True), Clipping(norm=1e9)
+from tests.dp_models.dpsgd.gradients import AUTOMATIC, FLAT, OPEN, UNITS, far, losses, one_by_one, words
 
 
 class Sequence(nn.Module):
@@ -59,19 +57,15 @@ def _perceptron() -> nn.Module:
     return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.LayerNorm(7), nn.Linear(7, 3))
 
 
-def _words(length: int) -> Tensor:
-    return torch.randint(0, 11, (UNITS, length))
-
-
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "one position": (_perceptron, lambda: torch.randn(UNITS, 5)),
     "two positions": (_perceptron, lambda: torch.randn(UNITS, 2, 5)),
     "many positions": (_perceptron, lambda: torch.randn(UNITS, 40, 5)),
     "rows and draws": (_perceptron, lambda: torch.randn(UNITS, 3, 4, 5)),
     "wide layer": (lambda: nn.Linear(64, 48), lambda: torch.randn(UNITS, 3, 64)),
-    "word": (Sequence, lambda: _words(1)),
+    "word": (Sequence, lambda: words(1)),
     "bare index": (lambda: nn.Sequential(nn.Embedding(11, 6), nn.Linear(6, 3)), lambda: torch.arange(UNITS)),
-    "sentence": (Sequence, lambda: _words(12)),
+    "sentence": (Sequence, lambda: words(12)),
     "picture": (Image, lambda: torch.randn(UNITS, 2, 5, 6)),
     "frozen parts": (Frozen, lambda: torch.randn(UNITS, 5)),
 }
@@ -84,66 +78,40 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
     return module(), batch()
 
 
-def _losses(module: nn.Module, batch: Tensor) -> Tensor:
-    """One loss a unit; the first units' are larger, so that flat clipping cuts some and leaves others."""
-    weights = torch.logspace(0.5, -2, len(batch), device=batch.device)
-    return weights * module(batch).square().flatten(1).mean(1)
-
-
-def _one_by_one(module: nn.Module, batch: Tensor, clipping: Clipping) -> list[Tensor]:
-    """The definition: each unit's gradient on its own, clipped, added."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    total = [torch.zeros_like(p) for p in trained]
-    weights = torch.logspace(0.5, -2, len(batch))
-    for number in range(len(batch)):
-        loss = weights[number] * module(batch[number : number + 1]).square().mean()
-        gradient = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
-        norm = torch.stack([g.norm() for g in gradient]).norm()
-        for whole, part in zip(total, gradient, strict=True):
-            whole += clipping.factors(norm[None])[0] * part
-    return total
-
-
-def _far(found: list[Tensor], wanted: list[Tensor]) -> float:
-    """The distance of two gradients, relative to the length of the second."""
-    gap = torch.stack([(f - w).norm() for f, w in zip(found, wanted, strict=True)]).norm()
-    return float(gap / torch.stack([w.norm() for w in wanted]).norm())
-
-
 @pytest.mark.parametrize("clipping", [FLAT, AUTOMATIC, OPEN], ids=["flat", "automatic", "open"])
 class TestEveryLayer:
     def test_is_the_sum_of_clipped_gradients(self, case: tuple[nn.Module, Tensor], clipping: Clipping) -> None:
         module, batch = case
-        found = Ghost(module).sums(lambda: _losses(module, batch), clipping)
-        assert _far(found, _one_by_one(module, batch, clipping)) < 1e-5
+        found = Ghost(module).sums(lambda: losses(module, batch), clipping)
+        assert far(found, one_by_one(module, batch, clipping)) < 1e-5
 
     def test_agrees_with_opacus(self, case: tuple[nn.Module, Tensor], clipping: Clipping) -> None:
         module, batch = case
         other = copy.deepcopy(module)
-        found = Ghost(module).sums(lambda: _losses(module, batch), clipping)
-        assert _far(PerUnit(other).sums(lambda: _losses(other, batch), clipping), found) < 1e-5
+        found = Ghost(module).sums(lambda: losses(module, batch), clipping)
+        assert far(PerUnit(other).sums(lambda: losses(other, batch), clipping), found) < 1e-5
 
 
 @pytest.mark.parametrize(
     ("made", "batch"),
     [
-        (lambda: Sequence(padding=0), lambda: _words(12)),
+        (lambda: Sequence(padding=0), lambda: words(12)),
         (lambda: nn.Sequential(nn.Embedding(11, 6, padding_idx=0), nn.Linear(6, 3)), lambda: torch.arange(UNITS)),
     ],
     ids=["sentence", "bare index"],
 )
 def test_a_padding_index_learns_nothing(made: Callable[[], nn.Module], batch: Callable[[], Tensor]) -> None:
     torch.manual_seed(3)
-    module, words = made(), batch()
-    found = Ghost(module).sums(lambda: _losses(module, words), FLAT)
-    assert _far(found, _one_by_one(module, words, FLAT)) < 1e-5
+    module, rows = made(), batch()
+    found = Ghost(module).sums(lambda: losses(module, rows), FLAT)
+    assert far(found, one_by_one(module, rows, FLAT)) < 1e-5
     assert not found[0][0].any()
 
 
 def test_parameters_are_as_before_and_hold_no_gradient() -> None:
     module = _perceptron()
     sums = Ghost(module)
-    sums.sums(lambda: _losses(module, torch.randn(4, 5)), FLAT)
+    sums.sums(lambda: losses(module, torch.randn(4, 5)), FLAT)
     assert all(p.requires_grad and p.grad is None for p in module.parameters())
     assert [p.shape for p in sums.parameters] == [p.shape for p in module.parameters()]
 
@@ -168,10 +136,10 @@ def test_a_unit_without_a_finite_gradient_counts_as_nothing(way: type[Ghost] | t
     module, batch = _perceptron(), torch.randn(UNITS, 5)
     scaled = torch.ones(UNITS)
     scaled[4] = poison
-    wanted = _one_by_one(module, batch, FLAT)
-    alone = Ghost(module).sums(lambda: _losses(module, batch) * (torch.arange(UNITS) == 4), FLAT)
-    found = way(module).sums(lambda: _losses(module, batch) * scaled, FLAT)
-    assert _far(found, [w - a for w, a in zip(wanted, alone, strict=True)]) < 1e-4
+    wanted = one_by_one(module, batch, FLAT)
+    alone = Ghost(module).sums(lambda: losses(module, batch) * (torch.arange(UNITS) == 4), FLAT)
+    found = way(module).sums(lambda: losses(module, batch) * scaled, FLAT)
+    assert far(found, [w - a for w, a in zip(wanted, alone, strict=True)]) < 1e-4
 
 
 class TestFaults:
@@ -223,34 +191,6 @@ class TestFaults:
         assert moved(clipped_late) > 1.9
 
 
-class TestRefusals:
-    def test_a_layer_that_runs_twice(self) -> None:
-        layer = nn.Linear(4, 4)
-        module = nn.Sequential(layer, nn.Tanh(), layer)
-        with pytest.raises(InternalError, match="twice"):
-            Ghost(module).sums(lambda: module(torch.randn(3, 4)).sum(1), FLAT)
-
-    def test_layers_that_share_a_parameter(self) -> None:
-        module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-        module[1].weight = module[0].weight
-        with pytest.raises(InternalError, match="share"):
-            Ghost(module)
-
-    def test_a_change_in_place(self) -> None:
-        module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU(inplace=True))
-        with pytest.raises(InternalError, match="in place"):
-            Ghost(module).sums(lambda: module(torch.randn(3, 4)).sum(1), FLAT)
-
-    def test_a_unit_that_is_not_the_first_axis(self) -> None:
-        module = nn.Linear(4, 4)
-        with pytest.raises(InternalError, match="first axis"):
-            Ghost(module).sums(lambda: module(torch.randn(6, 4)).view(3, -1).sum(1), FLAT)
-
-    def test_batch_statistics(self) -> None:
-        with pytest.raises(InternalError, match="batch"):
-            clipped_sums(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
-
-
 class Scaled(nn.Linear):
     """A layer whose forward is not a linear layer's, so that the rule of one would be wrong."""
 
@@ -271,14 +211,14 @@ def test_unknown_layers_fall_back_to_opacus(unknown: nn.Module) -> None:
     assert isinstance(found, PerUnit) and isinstance(clipped_sums(_perceptron()), Ghost)
     with pytest.raises(InternalError, match="no rule"):
         Ghost(module)
-    wanted = _one_by_one(copy.deepcopy(module), batch, FLAT)
-    assert _far(found.sums(lambda: _losses(module, batch), FLAT), wanted) < 1e-5
+    wanted = one_by_one(copy.deepcopy(module), batch, FLAT)
+    assert far(found.sums(lambda: losses(module, batch), FLAT), wanted) < 1e-5
 
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_sums(case: tuple[nn.Module, Tensor]) -> None:
     module, batch = case
-    wanted = Ghost(module).sums(lambda: _losses(module, batch), FLAT)
+    wanted = Ghost(module).sums(lambda: losses(module, batch), FLAT)
     there, moved = copy.deepcopy(module).to("cuda"), batch.to("cuda")
-    found = Ghost(there).sums(lambda: _losses(there, moved), FLAT)
-    assert _far([one.cpu() for one in found], wanted) < 1e-4
+    found = Ghost(there).sums(lambda: losses(there, moved), FLAT)
+    assert far([one.cpu() for one in found], wanted) < 1e-4

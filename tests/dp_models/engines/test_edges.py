@@ -1,5 +1,6 @@
 """Plans and fits at the edges: budgets whose noise scales end in an awkward digit, and domains of one column."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -39,3 +40,24 @@ def test_a_domain_of_one_column_and_no_rows_is_fitted(engine: str, target: str |
     noise = SystemNoise()
     synthesizer(engine).fit(empty.cast(private_schema(domain)), domain, plan, noise=noise)
     assert noise.event == plan.event
+
+
+@pytest.mark.parametrize("engine", ["mst", "aim"])
+@pytest.mark.parametrize("epsilon", [0.01, 0.1])
+def test_graphical_engines_take_a_handful_of_rows(
+    engine: str, epsilon: float, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Noise of hundreds of rows on five of them makes tables that contradict each other; a fit that gave up there would
+    have spent its charge."""
+    domain = Domain(
+        columns=tuple(Column(name=f"c{i}", kind=Kind.CATEGORICAL, categories=("a", "b")) for i in range(12)),
+        target="c0",
+    )
+    rows = pa.table({**{c.name: ["a", "b", "b", "a", "a"] for c in domain.columns}, UNIT_COLUMN: range(5)})
+    plan = synthesizer(engine).plan(domain, PublicSizes(rows=6, units=6), PrivacyBudget.spend(epsilon, 1e-6))
+    for _ in range(10):
+        noise = SystemNoise()
+        model = synthesizer(engine).fit(rows.cast(private_schema(domain)), domain, plan, noise=noise)
+        assert noise.event == plan.event
+        assert model.sample(20, generator=np.random.default_rng(0)).num_rows == 20
+    assert not recwarn.list

@@ -24,7 +24,8 @@ def _brute(sizes: tuple[int, ...], potentials: dict[Clique, FloatArray], total: 
     logs = np.zeros(sizes)
     for clique, potential in potentials.items():
         logs = logs + potential.reshape([s if i in clique else 1 for i, s in enumerate(sizes)])
-    return np.asarray(np.exp(logs) * total / np.exp(logs).sum())
+    counts = np.exp(logs - logs.max())
+    return np.asarray(counts * total / counts.sum())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -61,6 +62,31 @@ def test_marginals_are_those_of_the_whole_table(seed: int) -> None:
         expected = whole.sum(axis=tuple(i for i in range(6) if i not in asked))
         turned = np.transpose(expected, [sorted(asked).index(i) for i in asked])
         np.testing.assert_allclose(model.marginal(asked), turned, atol=1e-9)
+
+
+@pytest.mark.parametrize("far", [3.0, 800.0, 1e5])
+def test_cliques_that_contradict_each_other_have_a_model(far: float) -> None:
+    """Both say that the columns between them have one value, each another: beyond a double's range nothing is left of
+    either unless logs are passed."""
+    potentials = {(0, 1): np.array([[far, 0.0], [far, 0.0]]), (1, 2): np.array([[0.0, 0.0], [far, far]])}
+    model = Markov.of(Junction.of((2, 2, 2, 3), [*potentials, (3,)]), 100.0, potentials | {(3,): np.zeros(3)})
+    for clique in [(0, 1), (1, 2)]:
+        np.testing.assert_allclose(model.marginal(clique), np.full((2, 2), 25.0))
+    np.testing.assert_allclose(model.marginal((3,)), np.full(3, 100 / 3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_marginals_of_extreme_potentials_are_those_of_the_whole_table(seed: int) -> None:
+    rng, sizes, cliques = _graph(seed)
+    potentials = {c: rng.normal(0, 2, [sizes[i] for i in c]) for c in cliques}
+    for clique in cliques:
+        first = rng.permutation(sizes[clique[0]]).reshape(-1, *[1] * (len(clique) - 1))
+        potentials[clique] = potentials[clique] + 700.0 * first
+    whole = _brute(sizes, potentials, 100.0)
+    model = Markov.of(Junction.of(sizes, cliques), 100.0, potentials)
+    for asked in combinations(range(6), 2):
+        expected = whole.sum(axis=tuple(i for i in range(6) if i not in asked))
+        np.testing.assert_allclose(model.marginal(asked), expected, atol=1e-9)
 
 
 def test_more_columns_than_there_are_letters() -> None:

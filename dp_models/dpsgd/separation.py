@@ -1,0 +1,70 @@
+"""Whether clipping bounds what a unit can do to a module: tried once, on the first batch, by autograd itself.
+
+Clipping scales each unit's gradient, so two things must hold that no list of layers can promise of another's module:
+a unit's loss depends on nothing that a layer made of another unit, and the units' gradients add up to the gradient of
+the batch. Neither reads anything that leaves this module but a refusal.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from synthgate.errors import InternalError
+
+_SLACK = 1e-3
+"""How far sums of gradients may lie apart, as a part of the units' norms: far above rounding."""
+
+
+def check_apart(values: Tensor, outputs: Sequence[Tensor]) -> None:
+    """Raises InternalError where a half of the losses ``values`` (m,) has a gradient at the other half of any output
+    (m, ...): a layer without a unit axis, or one that mixes units."""
+    if any(output.dim() == 0 or len(output) != len(values) for output in outputs):
+        raise InternalError("every layer needs the unit as its first axis")
+    half = len(values) // 2
+    if not half or not outputs:
+        return
+    for own, other in ((slice(None, half), slice(half, None)), (slice(half, None), slice(None, half))):
+        backs = torch.autograd.grad(
+            values[own].sum(), outputs, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        if any(bool((back[other].abs() > 0).any()) for back in backs):
+            raise InternalError("the loss of a unit depends on other units, which clipping cannot bound")
+
+
+def check_whole(summed: Sequence[Tensor], plain: Sequence[Tensor], norms: Tensor) -> None:
+    """Raises InternalError where per-unit gradients, of norms (m,), do not add up to the ``plain`` gradient of the
+    batch: a parameter that is used outside its layer, or a layer that does something else than its type says."""
+    gap = torch.stack([(one - other).norm() for one, other in zip(summed, plain, strict=True)]).norm()
+    if bool(gap > _SLACK * norms.sum()):
+        raise InternalError(
+            "the gradients of units do not add up to that of the batch: a parameter is used outside its layer, or a"
+            " layer does something else than its type says (a hook, an old weight norm)"
+        )
+
+
+@contextmanager
+def outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """What the layers that train parameters of their own make while it is open; those that give no tensor, or make
+    another layer's weight, are left out."""
+    found: list[Tensor] = []
+
+    def keep(_layer: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.requires_grad:
+            found.append(output)
+
+    hooks = [layer.register_forward_hook(keep) for layer in module.modules() if _trained(layer)]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _trained(layer: nn.Module) -> bool:
+    """Whether a layer, not what makes its weight, trains parameters of its own."""
+    if isinstance(layer, parametrize.ParametrizationList):
+        return False
+    return parametrize.is_parametrized(layer) or any(p.requires_grad for p in layer.parameters(recurse=False))
