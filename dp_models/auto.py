@@ -6,7 +6,7 @@ that the engine would buy.
 
 | condition | engine | why |
 |---|---|---|
-| one modelled column | independent | there is no second column to relate it to |
+| one column; a datetime with weekdays is several | independent | there is no second to relate it to |
 | more codes than a tree's noisy cells allow | independent | pairs of columns do not fit |
 | a tree's edges less than 4 clear | independent | noise would drown every pair of columns |
 | a declared target, a tree's edges less than 100 clear | star | the tables with the target stand out, others do not |
@@ -30,6 +30,7 @@ from dp_models.engines.aim import Aim
 from dp_models.engines.independent import Independent
 from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
+from dp_models.settings import Range, check
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -45,6 +46,9 @@ class Auto:
     may take by the reckoning above."""
 
     time_limit_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        check(self, time_limit_s=Range())
 
     @property
     def name(self) -> str:

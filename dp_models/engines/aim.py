@@ -24,6 +24,7 @@ from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
 from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
+from dp_models.settings import COUNT, POSITIVE, check, check_shares
 from dp_models.tables.consistency import shrink, shrink_twice
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -53,6 +54,10 @@ class Aim:
     rounds_per_edge: float = 1.5
     contrast: float = 0.7
     steps: int = 150
+
+    def __post_init__(self) -> None:
+        check_shares(self, "share_columns", "share_star", "share_select")
+        check(self, contrast=POSITIVE, steps=COUNT, rounds_per_edge=POSITIVE)
 
     @property
     def name(self) -> str:

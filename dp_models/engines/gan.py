@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from dp_models.base import Noise, Plan, Rows
 from dp_models.engines.gan_model import GanModel
 from dp_models.engines.two_stages import first_stage, two_stages
+from dp_models.settings import COUNT, NONE_OR_MORE, POSITIVE, SHARE, check
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -52,6 +53,11 @@ class Gan:
     decay: float = 0.2
     generator_rate: float = 100.0
     signal: float = 0.0015
+
+    def __post_init__(self) -> None:
+        check(self, share_tables=SHARE, free_steps=NONE_OR_MORE)
+        check(self, **dict.fromkeys(("hidden", "latent", "steps", "steps_each", "generated", "batch_units"), COUNT))
+        check(self, **dict.fromkeys(("learning_rate", "decay", "generator_rate", "signal"), POSITIVE))
 
     @property
     def name(self) -> str:

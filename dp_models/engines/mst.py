@@ -23,6 +23,7 @@ from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
 from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
+from dp_models.settings import COUNT, POSITIVE, check, check_shares
 from dp_models.tables.consistency import shrink
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -47,6 +48,10 @@ class Mst:
     share_select: float = 0.10
     contrast: float = 1.0
     steps: int = 150
+
+    def __post_init__(self) -> None:
+        check_shares(self, "share_columns", "share_star", "share_select")
+        check(self, contrast=POSITIVE, steps=COUNT)
 
     @property
     def name(self) -> str:

@@ -26,6 +26,7 @@ from dp_models.encoding.side_by_side import each
 from dp_models.encoding.table import BATCH_ROWS
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
+from dp_models.settings import COUNT, POSITIVE, check, check_shares
 from dp_models.tables.bought import NoisyTable
 from dp_models.tables.consistency import rake, shrink_twice
 from dp_models.tables.counting import PairCounts, StarCounts
@@ -64,6 +65,11 @@ class Tree:
     contrast: float = 2.0
     least_levels: int = 8
     grown: bool = True
+
+    def __post_init__(self) -> None:
+        shares = ("share_columns", "share_star", *(("share_select",) if self.grown else ()))
+        check_shares(self, *shares, whole=not self.grown)
+        check(self, target_levels=COUNT, least_levels=COUNT, contrast_star=POSITIVE, contrast=POSITIVE)
 
     @property
     def name(self) -> str:

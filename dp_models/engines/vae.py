@@ -21,6 +21,7 @@ from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
 from dp_models.engines.two_stages import first_stage, two_stages
 from dp_models.engines.vae_model import VaeModel
+from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import MAX_BINS, Domain
@@ -49,6 +50,10 @@ class Vae:
     momentum: float = 0.9
     averaging: float = 0.9
     tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        check(self, share_tables=SHARE, momentum=DECAY, averaging=DECAY, learning_rate=POSITIVE, tolerance=POSITIVE)
+        check(self, hidden=COUNT, latent=COUNT, draws=COUNT, steps=COUNT, batch_units=COUNT, free_steps=NONE_OR_MORE)
 
     @property
     def name(self) -> str:

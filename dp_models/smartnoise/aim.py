@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dp_models.base import Model, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
 from dp_models.mechanisms.calibration import calibrate
+from dp_models.settings import COUNT, check
 from dp_models.smartnoise.coded import Coded
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -38,6 +39,7 @@ class SmartNoiseAim:
     steps: int = 1_000
 
     def __post_init__(self) -> None:
+        check(self, **dict.fromkeys(("rounds_per_column", "max_cells", "model_mib", "steps"), COUNT))
         if self.rounds_per_column < 2:
             raise InvalidArgument("AIM needs at least 2 rounds a column; one-way tables would take all of the budget")
 

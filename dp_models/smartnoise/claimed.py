@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from dp_models.base import Model, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
+from dp_models.settings import COUNT, check
 from dp_models.smartnoise.coded import Coded
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -84,6 +85,9 @@ class Dpctgan(_Claimed):
     kind: ClassVar[str] = "dpctgan"
     orders: ClassVar[int] = SGD_ORDERS
 
+    def __post_init__(self) -> None:
+        check(self, epochs=COUNT, batch_size=COUNT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dpgan(_Claimed):
@@ -93,6 +97,9 @@ class Dpgan(_Claimed):
     batch_size: int = 64
     kind: ClassVar[str] = "dpgan"
     orders: ClassVar[int] = SGD_ORDERS
+
+    def __post_init__(self) -> None:
+        check(self, epochs=COUNT, batch_size=COUNT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +112,9 @@ class Pategan(_Claimed):
     orders: ClassVar[int] = PATE_ORDERS
     least_rows: ClassVar[int] = 1_000
 
+    def __post_init__(self) -> None:
+        check(self, batch_size=COUNT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patectgan(_Claimed):
@@ -116,6 +126,9 @@ class Patectgan(_Claimed):
     kind: ClassVar[str] = "patectgan"
     orders: ClassVar[int] = PATE_ORDERS
 
+    def __post_init__(self) -> None:
+        check(self, batch_size=COUNT, sample_per_teacher=COUNT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacsynth(_Claimed):
@@ -123,3 +136,6 @@ class Pacsynth(_Claimed):
 
     reporting_length: int = 2
     kind: ClassVar[str] = "pacsynth"
+
+    def __post_init__(self) -> None:
+        check(self, reporting_length=COUNT)

@@ -12,6 +12,7 @@ from math import prod
 from dp_models.base import Model, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
 from dp_models.graphical.schedule import Schedule, Stage
+from dp_models.settings import COUNT, check
 from dp_models.smartnoise.coded import Coded
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -31,6 +32,9 @@ class SmartNoiseMst:
 
     steps_select: int = 1_000
     steps: int = 5_000
+
+    def __post_init__(self) -> None:
+        check(self, steps_select=COUNT, steps=COUNT)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from math import comb
 from dp_models.base import Model, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
 from dp_models.graphical.schedule import Schedule, Stage
+from dp_models.settings import COUNT, SHARE, check
 from dp_models.smartnoise.coded import Coded
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -31,6 +32,9 @@ class SmartNoiseMwem:
     rounds: int = 10
     share_select: float = 0.1
     updates: int = 20
+
+    def __post_init__(self) -> None:
+        check(self, cells=COUNT, rounds=COUNT, updates=COUNT, share_select=SHARE)
 
     @property
     def name(self) -> str:

@@ -5,13 +5,14 @@ A cell is trimmed. Then, by kind:
 | kind | read as |
 | --- | --- |
 | categorical | a declared category, letter by letter; anything else is `OTHER` |
-| integer | decimal digits, also ``3.0`` and ``1e3``; a fraction, or beyond 2^53, does not parse |
-| float | a decimal number; ``nan``, ``inf`` and what overflows do not parse |
+| integer | decimal digits, also ``3.0`` and ``1e3``, as a double; a fraction does not parse |
+| float | a decimal number, as a double; ``nan`` and ``inf`` do not parse |
 | boolean | true/false, t/f, yes/no, y/n, 1/0, 1.0/0.0 in any case |
 | datetime | ISO 8601; with a zone it is converted to UTC |
 
-Numbers and moments outside the bounds are clamped. What is empty or does not parse is stored as null: a true null where
-the column is nullable, else it means `other`; a categorical cell that is empty where null is not allowed is `OTHER`.
+Numbers and moments outside the bounds are clamped, however far. What is empty or does not parse is stored as null: a
+true null where the column is nullable, else it means `other`; a categorical cell that is empty where null is not
+allowed is `OTHER`.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthgate.domain import MAX_INTEGER, OTHER, Column, Kind
+from synthgate.domain import OTHER, Column, Kind
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?$"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
@@ -79,7 +80,7 @@ def _categories(column: Column, cells: pa.Array) -> tuple[pa.Array, Status]:
 
 def _integers(column: Column, cells: pa.Array) -> tuple[pa.Array, Status]:
     numbers = _numbers(cells)
-    valid = (np.trunc(numbers) == numbers) & (np.abs(numbers) <= MAX_INTEGER)
+    valid = np.trunc(numbers) == numbers
     inside = np.clip(np.where(valid, numbers, 0.0), float(column.low), float(column.high))  # type: ignore[arg-type]
     values = pa.array(inside.astype(np.int64), pa.int64(), mask=~valid)
     return values, _numeric_status(cells, valid, inside != numbers)
@@ -87,7 +88,7 @@ def _integers(column: Column, cells: pa.Array) -> tuple[pa.Array, Status]:
 
 def _floats(column: Column, cells: pa.Array) -> tuple[pa.Array, Status]:
     numbers = _numbers(cells)
-    valid = np.isfinite(numbers)
+    valid = ~np.isnan(numbers)
     inside = np.clip(np.where(valid, numbers, 0.0), float(column.low), float(column.high))  # type: ignore[arg-type]
     values = pa.array(inside + 0.0, pa.float64(), mask=~valid)  # + 0.0: there is one zero
     return values, _numeric_status(cells, valid, inside != numbers)
@@ -113,13 +114,16 @@ def _moments(column: Column, cells: pa.Array) -> tuple[pa.Array, Status]:
 def _moment(cell: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(cell)
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        return datetime.min if moment.year == 1 else datetime.max
 
 
 def _numbers(cells: pa.Array) -> npt.NDArray[np.float64]:
-    """Decimal numbers as float64; infinite or NaN where a cell holds none."""
+    """Decimal numbers as float64, infinite where they overflow; NaN where a cell holds none."""
     decimal = pc.match_substring_regex(cells, _NUMBER)
     numbers = pc.cast(pc.if_else(decimal, cells, pa.scalar(None, pa.string())), pa.float64())
     return np.asarray(pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
