@@ -6,10 +6,12 @@ the operating system and computes with rational numbers: no floating-point gap t
 """
 
 import math
+import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +26,8 @@ FLOATING_POINT = (
     "The noise and the batches of gradient training come from AES-256 in counter mode, keyed with 256 bits of the"
     " operating system's entropy, in floating point; it is not hardened against attacks on floating-point arithmetic."
 )
+_LEAST_DRAWS = 1_000
+"""Draws (15 ms) that a thread is started for."""
 
 
 class SystemNoise:
@@ -49,10 +53,11 @@ class SystemNoise:
     def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
         """The counts with exact discrete Gaussian noise (Canonne, Kamath, Steinke 2020), in the same shape."""
         self.ran(DiscreteGaussian(sigma, sensitivity))
-        dp = _opendp()
-        space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="i64")
-        noisy = dp.m.make_gaussian(*space, scale=sigma)(counts.ravel().tolist())
-        return np.asarray(noisy, dtype=np.int64).reshape(counts.shape)
+        _opendp()
+        threads = max(1, min(len(os.sched_getaffinity(0)), counts.size // _LEAST_DRAWS))
+        with ThreadPoolExecutor(threads) as pool:
+            noisy = [*pool.map(partial(_gaussian, sigma), np.array_split(counts.ravel(), threads))]
+        return np.concatenate(noisy).reshape(counts.shape)
 
     def exponential(self, scores: FloatArray, *, epsilon: float, sensitivity: float) -> int:
         """An index of the exponential mechanism (McSherry, Talwar 2007), as the largest score after Gumbel noise of
@@ -60,11 +65,15 @@ class SystemNoise:
         if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
             raise FailedPrecondition("a selection needs a row of finite scores")
         self.ran(Exponential(epsilon))
-        dp = _opendp()
-        space = dp.vector_domain(dp.atom_domain(T="f64", nan=False)), dp.linf_distance(T="f64")
+        _opendp()
+        from opendp.domains import atom_domain, vector_domain
+        from opendp.measurements import make_noisy_max
+        from opendp.measures import zero_concentrated_divergence
+        from opendp.metrics import linf_distance
+
+        space = vector_domain(atom_domain(T="f64", nan=False)), linf_distance(T="f64")
         scale = math.nextafter(2 * sensitivity / epsilon, math.inf)
-        chosen = dp.m.make_noisy_max(*space, dp.zero_concentrated_divergence(), scale=scale)(scores.tolist())
-        return int(chosen)
+        return int(make_noisy_max(*space, zero_concentrated_divergence(), scale=scale)(scores.tolist()))
 
     def generator(self, purpose: str) -> np.random.Generator:
         """A fresh generator for ``purpose``."""
@@ -112,8 +121,20 @@ class _Filter:
         self._spent.append(cost)
 
 
-def _opendp() -> Any:
-    import opendp.prelude as dp
+def _gaussian(sigma: float, counts: IntArray) -> IntArray:
+    """Noisy counts (n,). OpenDP draws each by rational arithmetic, outside Python's lock."""
+    from opendp.domains import atom_domain, vector_domain
+    from opendp.measurements import make_gaussian
+    from opendp.metrics import l2_distance
 
-    dp.enable_features("contrib")
-    return dp
+    measurement = make_gaussian(vector_domain(atom_domain(T="i64")), l2_distance(T="i64"), scale=sigma)
+    return np.asarray(measurement(counts.tolist()), dtype=np.int64)
+
+
+def _opendp() -> None:
+    """Load what is needed of OpenDP, before threads do. Its prelude loads scikit-learn too, which takes half a
+    second."""
+    from opendp import measurements  # noqa: F401
+    from opendp.mod import enable_features
+
+    enable_features("contrib")

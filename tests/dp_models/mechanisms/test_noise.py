@@ -24,6 +24,17 @@ def test_counts_get_a_discrete_gaussian(sigma: float) -> None:
     assert chisquare(seen, wanted * len(draws)).pvalue > SURE
 
 
+@pytest.mark.parametrize("shape", [(0,), (1,), (1_999,), (2_000,), (3, 1_001)])
+def test_counts_that_are_drawn_side_by_side_keep_their_places_and_share_no_draw(shape: tuple[int, ...]) -> None:
+    counts = np.arange(np.prod(shape)).reshape(shape) * 10**6
+    noise = (SystemNoise().discrete_gaussian(counts, sigma=1e4, sensitivity=1) - counts).ravel()
+    assert noise.shape == (counts.size,) and np.abs(noise).max(initial=0) < 10**5
+    half = counts.size // 2
+    if half > 100:
+        assert (noise[:half] == noise[-half:]).mean() < 0.01
+        assert abs(np.corrcoef(noise[:half], noise[-half:])[0, 1]) < 6 / half**0.5
+
+
 def test_selections_are_exponential() -> None:
     noise, scores = SystemNoise(), np.array([0.0, 3.0, 6.0, -3.0])
     seen = np.bincount([noise.exponential(scores, epsilon=1.0, sensitivity=1.5) for _ in range(8_000)], minlength=4)
