@@ -36,6 +36,8 @@ PYTHON = HERE.parent / ".venv-smartnoise" / "bin" / "python"
 PEERS = ("mst", "patectgan", "dpctgan", "aim")
 LIMIT_S = {"aim": 900, "dpctgan": 900, "mst": 3_600, "patectgan": 3_600}
 """Processor time that a fit may use."""
+STOPPED = (-24, -9)
+"""Return codes of a process that used more."""
 
 
 def fit(peer: str, epsilon: float, delta: float, rows: int, epochs: int, folder: Path) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
         save_file(arrays, folder / "codes.safetensors")
         ran = _run(peer, epsilon, rows.num_rows, epochs, folder)
         if ran.returncode:
-            over = ran.returncode in (-24, -9)
+            over = ran.returncode in STOPPED
             last = (ran.stderr.strip().splitlines() or [""])[-1]
             return head | {"failed": f"over {LIMIT_S[peer]} s of processor time" if over else last[:200]}
         sample = load_file(folder / "sample.safetensors")["sample"]
@@ -132,7 +134,10 @@ def _run(peer: str, epsilon: float, rows: int, epochs: int, folder: Path) -> "su
 
 
 def times(peers: list[str], rounds: int) -> dict[str, Any]:
-    """Seconds of fit and sample on adult_raw at epsilon 1, `auto` and every peer in turns; ratios of the medians."""
+    """Seconds of fit and sample on adult_raw at epsilon 1, `auto` and every peer in turns; ratios of the medians.
+
+    A peer that its limit stops counts with the seconds until then, and is named in ``stopped``: it is at least so slow.
+    """
     import numpy as np
     import pyarrow.parquet as pq
     from safetensors.numpy import save_file
@@ -141,6 +146,7 @@ def times(peers: list[str], rounds: int) -> dict[str, Any]:
     prepared = prepare("adult_raw")
     rows, codec = pq.read_table(prepared.rows), Codes(prepared)
     seconds: dict[str, list[float]] = {name: [] for name in ("auto", *peers)}
+    stopped: set[str] = set()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
@@ -150,12 +156,17 @@ def times(peers: list[str], rounds: int) -> dict[str, Any]:
             ours = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds["auto"].append(json.loads(ours.stdout.splitlines()[-1])["seconds"])
             for peer in peers:
+                start = time.perf_counter()
                 ran = _run(peer, 1.0, rows.num_rows, 3, folder)
-                if not ran.returncode:
+                if ran.returncode in STOPPED:
+                    stopped.add(peer)
+                    seconds[peer].append(round(time.perf_counter() - start, 1))
+                elif not ran.returncode:
                     seconds[peer].append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
             print(f"round {number + 1} of {rounds}: {json.dumps(seconds)}", flush=True)
     middle = {name: round(statistics.median(s), 2) for name, s in seconds.items() if s}
-    found = {"seconds": middle, "times_faster": {p: round(middle[p] / middle["auto"], 1) for p in peers if p in middle}}
+    faster = {p: round(middle[p] / middle["auto"], 1) for p in peers if p in middle}
+    found = {"seconds": middle, "times_faster": faster, "stopped": sorted(stopped)}
     (RESULTS / "times.json").write_text(json.dumps(found | {"runs": seconds}, indent=1) + "\n")
     return found
 
