@@ -8,11 +8,13 @@ better about trained people. So right guesses of any value but the most common r
 share of the targets that have such a value by the released rows.
 
 Both follow from the released rows and the declaration alone, so whether a guess about a unit is right depends on that
-unit and public facts. Attacks that are tried besides count where they are beyond luck (`beyond_luck`): each has ends of
-its own, and the highest of several upper ends would refuse innocent tables.
+unit and public facts. Attacks that are tried besides count where they are beyond luck (`beyond_luck`), the luck of all
+that is tried of a release: each has ends of its own, and the highest of several upper ends would refuse innocent
+tables, the more the more secrets they have.
 """
 
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +37,8 @@ LABELS = 32
 """The most common labels of a column that its ties are told by; all others are one."""
 LEAST_COMMON = 0.1
 """The share of released rows from which on the most common value stands apart."""
-SURE = 2.5758293035489004
-"""One-sided 99.5 %."""
+LUCK = 0.01
+"""How often chance may make anything count that inference tries besides, over all secrets of a release."""
 
 RARER = "of values other than the most common one alone; the score is a share of the targets that the release gives one"
 """A remark on a score of such guesses."""
@@ -119,7 +121,8 @@ class Rarer:
         return replace(score, value=part(score.value), low=part(score.low), high=part(score.high), shown=told)
 
 
-def beyond_luck(tally: Tally) -> bool:
-    """Whether trained units are told more often than chance explains, with 99.5 %; by the counts that are shown."""
-    seen = tally.seen
-    return independent_difference(seen.main, seen.control, (seen.attacks, seen.attacks), z=SURE)[0] > 0
+def beyond_luck(tally: Tally, *, tries: int) -> bool:
+    """Whether trained units are told more often than chance explains in any of so many ``tries`` (Bonferroni); by the
+    counts that are shown."""
+    seen, z = tally.seen, NormalDist().inv_cdf(1 - LUCK / tries)
+    return independent_difference(seen.main, seen.control, (seen.attacks, seen.attacks), z=z)[0] > 0

@@ -37,6 +37,9 @@ from evaluation.risk.neighbours import Places, encode, search
 from synthgate.domain import NUMERIC, Column, Domain, Kind
 from synthgate.report import Score
 
+_TRIED = 3
+"""Attacks on a secret besides the usual one: from fewer columns, and of rarer values by either."""
+
 
 class Inference:
     """One score ``risk.inference.SECRET`` for each declared secret; a domain without secrets has none."""
@@ -68,6 +71,7 @@ class Inference:
             attack = _Attack(
                 secret=domain[s], both=both, rows=rows, within=within.get(s), remark=remark,
                 drawn=generator.integers(len(rows), size=len(both)),
+                tries=_TRIED * len(secrets),
                 rarer=Rarer.of(comparison.sample[s].to_numpy(), domain[s], within.get(s, 0.0)),
             )  # fmt: skip
             tried = [(_knows(s, attacker), guessed[s]) for attacker, guessed in found if s in guessed]
@@ -116,7 +120,8 @@ def guessed_from_few(
 
 @dataclass(frozen=True, kw_only=True)
 class _Attack:
-    """One secret's guesses: ``drawn`` are the places of naive ones, ``within`` what a number may be off."""
+    """One secret's guesses: ``drawn`` are the places of naive ones, ``within`` what a number may be off; ``tries`` is
+    how many attacks are tried besides on all secrets."""
 
     secret: Column
     both: Targets
@@ -124,6 +129,7 @@ class _Attack:
     within: float | None
     remark: str
     drawn: Places
+    tries: int
     rarer: Rarer
 
     def all(self, places: tuple[Places, Places]) -> Tally:
@@ -140,9 +146,9 @@ class _Attack:
     def besides(self, tried: Sequence[tuple[str, tuple[Places, Places]]], *, usual: int) -> Iterator[Score]:
         """What is beyond luck of the attacks after the first ``usual`` ones, and of all on rarer values."""
         for i, (knows, places) in enumerate(tried):
-            if i >= usual and beyond_luck(every := self.all(places)):
+            if i >= usual and beyond_luck(every := self.all(places), tries=self.tries):
                 yield self.score(every, (knows,))
-            if self.rarer.apart and beyond_luck(rare := self.of_rarer(places)):
+            if self.rarer.apart and beyond_luck(rare := self.of_rarer(places), tries=self.tries):
                 yield self.rarer.among_those(self.score(rare, (knows, RARER)))
 
     def score(self, tally: Tally, remarks: tuple[str, ...]) -> Score:

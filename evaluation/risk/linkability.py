@@ -55,7 +55,7 @@ class Linkability:
             return tally.score(self.name, remarks=(known, *remarks, remark))
 
         scores = [told(tried(halves), halves, AS_DECLARED_TOO if parties[1:] else "") for halves in parties]
-        if (dealt := domain.dealt) not in parties and all(dealt) and beyond_luck(tally := tried(dealt)):
+        if (dealt := domain.dealt) not in parties and all(dealt) and beyond_luck(tally := tried(dealt), tries=2):
             scores.append(told(tally, dealt, "all that is known, dealt to both"))
         details = {
             "halves": [list(half) for half in parties[-1]],

@@ -99,7 +99,7 @@ def test_a_rare_secret_that_is_told_is_refused(share: float, monkeypatch: pytest
 
 
 def test_strangers_are_no_worse_off_for_what_is_tried_besides() -> None:
-    """Of 60 scores (three secrets, 20 draws) the upper end is the usual one but where luck is beyond 99.5 %."""
+    """Of 20 draws the upper ends of three secrets are the usual ones but where luck is beyond 99 % for all three."""
     besides_used = 0
     for seed in range(20):
         rows = people(4_500, seed=seed)
@@ -109,7 +109,7 @@ def test_strangers_are_no_worse_off_for_what_is_tried_besides() -> None:
             score = exact(tables, secret)
             besides_used += besides.RARER in score.note or "tied" in score.note
             assert score.high < 0.09
-    assert besides_used <= 4
+    assert besides_used <= 2
 
 
 @pytest.mark.parametrize("common", [0.9, 0.6])
@@ -191,9 +191,12 @@ def test_what_is_allowed_besides_by_hand() -> None:
 
 
 def test_luck_by_hand() -> None:
-    assert beyond_luck(Tally(attacks=20, main=20, control=0, naive=0))
-    assert not beyond_luck(Tally(attacks=1_000, main=520, control=480, naive=0))
-    assert not beyond_luck(Tally(attacks=1_000, main=0, control=500, naive=0))
+    """A difference of 70 of 1,000, as it is shown, is 3.1 sigma: chance makes one in 1,100, or in 25 of 45 tries."""
+    assert beyond_luck(Tally(attacks=20, main=20, control=0, naive=0), tries=3)
+    assert not beyond_luck(Tally(attacks=1_000, main=520, control=480, naive=0), tries=1)
+    assert not beyond_luck(Tally(attacks=1_000, main=0, control=500, naive=0), tries=1)
+    close = Tally(attacks=1_000, main=540, control=465, naive=0)
+    assert beyond_luck(close, tries=3) and not beyond_luck(close, tries=45)
 
 
 def test_the_densest_half_by_hand() -> None:
