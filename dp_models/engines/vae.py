@@ -9,7 +9,8 @@
 4. The tables are shifted until the tree's conditionals hold again on average, which reads no row.
 
 The learning rate falls as noise grows, by public facts, so that noise alone moves a logit by no more than
-``tolerance``: at a small budget the residual stays near zero and the model is its tree.
+``tolerance``. A mean of normalised gradients is no longer than 1; where the noise of all steps together would be longer
+than ``most_noise``, the plan takes no gradient and the whole budget buys the tree: at a small budget the model is that.
 
 This file plans without torch; the networks are in `vae_network`, the model in `vae_model`.
 """
@@ -19,8 +20,9 @@ from dataclasses import dataclass, replace
 
 from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
+from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import first_stage, two_stages
-from dp_models.engines.vae_model import VaeModel
+from dp_models.engines.vae_model import Decoder, VaeModel
 from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -36,7 +38,8 @@ class Vae:
 
     ``share_tables`` is the part of the budget (as rho) of the table stage; ``batch_units`` the largest expected batch;
     ``draws`` how many latent draws a row's loss is the mean of; ``free_steps`` the steps of pre-training;
-    ``learning_rate`` the highest, and ``tolerance`` how far (in logits) noise alone may move the residual.
+    ``learning_rate`` the highest, and ``tolerance`` how far (in logits) noise alone may move the residual;
+    ``most_noise`` is the longest noise, in lengths of the longest gradient, at which gradients are taken at all.
     """
 
     share_tables: float = 0.75
@@ -50,9 +53,11 @@ class Vae:
     momentum: float = 0.9
     averaging: float = 0.9
     tolerance: float = 0.1
+    most_noise: float = 0.5
 
     def __post_init__(self) -> None:
-        check(self, share_tables=SHARE, momentum=DECAY, averaging=DECAY, learning_rate=POSITIVE, tolerance=POSITIVE)
+        check(self, share_tables=SHARE, momentum=DECAY, averaging=DECAY, learning_rate=POSITIVE)
+        check(self, tolerance=POSITIVE, most_noise=POSITIVE)
         check(self, hidden=COUNT, latent=COUNT, draws=COUNT, steps=COUNT, batch_units=COUNT, free_steps=NONE_OR_MORE)
 
     @property
@@ -61,8 +66,8 @@ class Vae:
         return "vae"
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        """The tree's plan, then rate, noise and steps of the gradients. Raises FailedPrecondition as `Tree` does, and
-        for more than 16 rows a unit."""
+        """The tree's plan, then rate, noise and steps of the gradients where noise leaves something of them. Raises
+        FailedPrecondition as `Tree` does, and for more than 16 rows a unit."""
         groups = sum(min(size, MAX_BINS) for size in Codec(domain).sizes)
         batch = min(self.batch_units, max(_MAX_LOGITS // (sizes.max_rows * self.draws * groups), 1))
         plan = two_stages(
@@ -75,6 +80,10 @@ class Vae:
             steps=self.steps,
         )
         noise = plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
+        if noise * math.sqrt((self.hidden + 1) * groups / self.steps) > self.most_noise:
+            tables = Tree().plan(domain, sizes, budget)
+            because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
+            return replace(tables, engine=self.name, because=because, parameters={"tables": dict(tables.parameters)})
         network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
         descent = {
             "learning_rate": self._learning_rate(noise),
@@ -90,8 +99,10 @@ class Vae:
         return float(f"{min(self.learning_rate, self.tolerance / walked):.4g}")
 
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> VaeModel:
-        """Buy the tree, then train. Raises DataCorrupted for rows that ingest did not make."""
+        """Buy the tree, then train where the plan has steps. Raises DataCorrupted for rows that ingest did not make."""
         from dp_models.engines.vae_network import fit_residual
 
         chain, units = first_stage(rows, domain, plan, noise=noise)
+        if "steps" not in plan.parameters:
+            return VaeModel(chain, Decoder.silent(sum(chain.sizes)))
         return fit_residual(units, chain, plan.parameters, noise=noise)

@@ -32,7 +32,7 @@ ENGINES: dict[str, Gan | Vae] = {
     "gan": Gan(
         share_tables=0.1, hidden=8, free_steps=1, steps=3, steps_each=1, generated=64, learning_rate=0.01, signal=1.0
     ),
-    "vae": Vae(share_tables=0.1, hidden=8, free_steps=1, steps=3),
+    "vae": Vae(share_tables=0.1, hidden=8, free_steps=1, steps=3, most_noise=1e6),
 }
 """Nearly all of the budget goes to the gradients, and nearly no work to what costs nothing. The discriminator of `gan`
 stays so unsure that it learns from every row in every step, and its generator moves as if there were little noise."""

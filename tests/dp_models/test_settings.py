@@ -43,7 +43,7 @@ SHARES: dict[Callable[..., Synthesizer], tuple[str, ...]] = {
     SmartNoiseMwem: ("share_select",),
 }
 NUMBERS: dict[Callable[..., Synthesizer], tuple[str, ...]] = {
-    Vae: ("learning_rate", "momentum", "averaging", "tolerance"),
+    Vae: ("learning_rate", "momentum", "averaging", "tolerance", "most_noise"),
     Gan: ("learning_rate", "decay", "generator_rate", "signal"),
     Tree: ("contrast_star", "contrast"),
     Mst: ("contrast",),

@@ -39,7 +39,7 @@ def _engine(name: str) -> Synthesizer:
     Both of these share a schedule, so that its noise is calibrated once; tables of more than 400 units are sampled."""
     trained: dict[str, Synthesizer] = {
         "gan": Gan(steps=4, steps_each=2, batch_units=400, generated=256, free_steps=5),
-        "vae": Vae(steps=4, batch_units=400, free_steps=5),
+        "vae": Vae(steps=4, batch_units=400, free_steps=5, most_noise=1e6),
     }
     return trained.get(name) or registry.synthesizer(name)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from dp_models.base import IntArray
 from dp_models.dpsgd.clipping import Clipping, Ghost
+from dp_models.encoding.codes import Codec
 from dp_models.engines.chain import Chain
 from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import by_unit
@@ -126,9 +127,35 @@ class TestPlan:
         assert rates[0] < rates[1] / 10 and rates[1] <= Vae().learning_rate
 
 
-def test_a_small_budget_gives_the_tree() -> None:
-    plan = Vae().plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(0.05, 1e-6))
-    model = Vae().fit(classes(2_000), CLASSES, plan, noise=SystemNoise())
+def test_a_small_budget_takes_no_gradient_and_buys_the_tree_with_all_of_it() -> None:
+    small, noise = PrivacyBudget.spend(0.05, 1e-6), SystemNoise()
+    plan, tree = Vae().plan(CLASSES, sizes_of(2_000), small), Tree().plan(CLASSES, sizes_of(2_000), small)
+    assert plan.engine == "vae" and "noise would drown gradients" in plan.because
+    assert (plan.event, plan.parameters["tables"]) == (tree.event, tree.parameters)
+    model = Vae().fit(classes(2_000), CLASSES, plan, noise=noise)
+    assert noise.event == plan.event and noise.weaknesses == ()
+    stored = VaeModel.from_parts(model.parts())
+    assert _drawn(stored, 500).tolist() == _drawn(model, 500).tolist()
+    assert not model.decoder.head.any() and not model.decoder.head_bias.any(), "the tree is left as it is"
+
+
+def test_gradients_are_taken_where_noise_is_shorter_than_half_of_them() -> None:
+    """The border by hand, for every budget: the noise of all steps over the longest sum of normalised gradients."""
+    groups, found = sum(Codec(CLASSES).sizes), set()
+    for epsilon in (0.05, 0.1, 0.2, 0.5, 1.0, 3.0):
+        budget = PrivacyBudget.spend(epsilon, 1e-6)
+        p = Vae(most_noise=1e6).plan(CLASSES, sizes_of(2_000), budget).parameters
+        length = p["noise_multiplier"] / p["expected_batch"] * (33 * groups / p["steps"]) ** 0.5
+        taken = "steps" in Vae().plan(CLASSES, sizes_of(2_000), budget).parameters
+        assert taken is (length <= 0.5)
+        found.add(taken)
+    assert found == {True, False}
+
+
+def test_much_noise_leaves_the_residual_near_zero() -> None:
+    vae = Vae(most_noise=1e6)
+    plan = vae.plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(0.05, 1e-6))
+    model = vae.fit(classes(2_000), CLASSES, plan, noise=SystemNoise())
     tree = model.chain.groups(model.chain.tree.columns.codec.encode(_sampled(model.table_stage, 20_000)))
     pairs = [(a, b) for a in range(6) for b in range(a)]
     assert max(far(_drawn(model, 20_000), tree, pair, model.chain.sizes) for pair in pairs) < 0.03
