@@ -28,7 +28,7 @@ from dp_models.base import Model, Noise, Plan, Rows, Synthesizer
 from dp_models.encoding.binning import Binning
 from dp_models.engines.aim import Aim
 from dp_models.engines.independent import Independent
-from dp_models.engines.star import Star
+from dp_models.engines.star import FAINT, Star, clear
 from dp_models.engines.tree import Tree
 from dp_models.settings import Range, check
 from synthgate.budget import PrivacyBudget
@@ -36,7 +36,7 @@ from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 
-_DROWNED, _FAINT, _CLEAR = 4.0, 100.0, 500.0
+_DROWNED, _CLEAR = 4.0, 500.0
 _PAIRS_A_SECOND = 5_000
 
 
@@ -65,18 +65,18 @@ class Auto:
             return _because(
                 Independent().plan(domain, sizes, budget), "the declared columns have too many codes for pairs"
             )
-        clear = sizes.train_rows / plan.parameters.get("sigma_edges", plan.parameters["sigma_columns"])
-        if clear < _DROWNED:
+        stands_out = clear(plan)
+        if stands_out < _DROWNED:
             return _because(
                 Independent().plan(domain, sizes, budget),
                 "at this size and budget noise would drown every pair of columns",
             )
-        if clear < _FAINT and domain.target is not None:
+        if stands_out < FAINT and domain.target is not None:
             return _because(
                 Star().plan(domain, sizes, budget),
                 "at this size and budget noise leaves the tables with the target, and would drown pairs of others",
             )
-        if clear >= _CLEAR and (seconds := self._seconds_of_aim(domain)) <= self.time_limit_s:
+        if stands_out >= _CLEAR and (seconds := self._seconds_of_aim(domain)) <= self.time_limit_s:
             try:
                 return _because(
                     Aim().plan(domain, sizes, budget),

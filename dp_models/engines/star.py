@@ -14,6 +14,8 @@ from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
 
+FAINT = 100.0
+"""Training rows in units of the noise of an edge's table below which the tables with the target keep more."""
 _STEPS = Tree(share_columns=0.35, share_star=0.65, share_select=0.0, grown=False)
 
 
@@ -33,3 +35,16 @@ class Star:
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> TreeModel:
         """Buy the tables of the plan. Raises DataCorrupted for rows that ingest did not make."""
         return _STEPS.fit(rows, domain, plan, noise=noise)
+
+
+def clear(tree: Plan) -> float:
+    """The public number of training rows in units of the noise of one table of a tree's edges, by the tree's plan."""
+    return tree.sizes.train_rows / float(tree.parameters.get("sigma_edges", tree.parameters["sigma_columns"]))
+
+
+def tree_or_star(domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+    """The tree's plan, or the star's where a target is declared and pairs of other columns would be faint.
+
+    Raises FailedPrecondition as `tree` does."""
+    tree = Tree().plan(domain, sizes, budget)
+    return Star().plan(domain, sizes, budget) if domain.target is not None and clear(tree) < FAINT else tree

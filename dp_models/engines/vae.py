@@ -10,7 +10,7 @@
 
 The learning rate falls as noise grows, by public facts, so that noise alone moves a logit by no more than
 ``tolerance``. A mean of normalised gradients is no longer than 1; where the noise of all steps together would be longer
-than ``most_noise``, the plan takes no gradient and the whole budget buys the tree: at a small budget the model is that.
+than ``most_noise``, the plan takes no gradient and the whole budget buys a tree, or a star where pairs would be faint.
 
 This file plans without torch; the networks are in `vae_network`, the model in `vae_model`.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
-from dp_models.engines.tree import Tree
+from dp_models.engines.star import tree_or_star
 from dp_models.engines.two_stages import first_stage, two_stages
 from dp_models.engines.vae_model import Decoder, VaeModel
 from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
@@ -81,7 +81,7 @@ class Vae:
         )
         noise = plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
         if noise * math.sqrt((self.hidden + 1) * groups / self.steps) > self.most_noise:
-            tables = Tree().plan(domain, sizes, budget)
+            tables = tree_or_star(domain, sizes, budget)
             because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
             return replace(tables, engine=self.name, because=because, parameters={"tables": dict(tables.parameters)})
         network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}

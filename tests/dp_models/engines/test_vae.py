@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from dp_models.base import IntArray
+from dp_models.base import IntArray, Synthesizer
 from dp_models.dpsgd.clipping import Clipping, Ghost
 from dp_models.encoding.codes import Codec
 from dp_models.engines.chain import Chain
+from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import by_unit
 from dp_models.engines.vae import Vae
@@ -127,16 +128,19 @@ class TestPlan:
         assert rates[0] < rates[1] / 10 and rates[1] <= Vae().learning_rate
 
 
-def test_a_small_budget_takes_no_gradient_and_buys_the_tree_with_all_of_it() -> None:
-    small, noise = PrivacyBudget.spend(0.05, 1e-6), SystemNoise()
-    plan, tree = Vae().plan(CLASSES, sizes_of(2_000), small), Tree().plan(CLASSES, sizes_of(2_000), small)
+@pytest.mark.parametrize(("target", "tables"), [("c0", Star()), (None, Tree())], ids=["star", "tree"])
+def test_a_small_budget_takes_no_gradient_and_buys_tables_with_all_of_it(
+    target: str | None, tables: Synthesizer
+) -> None:
+    domain, small, noise = replace(CLASSES, target=target), PrivacyBudget.spend(0.05, 1e-6), SystemNoise()
+    plan, tree = Vae().plan(domain, sizes_of(2_000), small), tables.plan(domain, sizes_of(2_000), small)
     assert plan.engine == "vae" and "noise would drown gradients" in plan.because
     assert (plan.event, plan.parameters["tables"]) == (tree.event, tree.parameters)
-    model = Vae().fit(classes(2_000), CLASSES, plan, noise=noise)
+    model = Vae().fit(classes(2_000), domain, plan, noise=noise)
     assert noise.event == plan.event and noise.weaknesses == ()
     stored = VaeModel.from_parts(model.parts())
     assert _drawn(stored, 500).tolist() == _drawn(model, 500).tolist()
-    assert not model.decoder.head.any() and not model.decoder.head_bias.any(), "the tree is left as it is"
+    assert not model.decoder.head.any() and not model.decoder.head_bias.any(), "the tables are left as they are"
 
 
 def test_gradients_are_taken_where_noise_is_shorter_than_half_of_them() -> None:
