@@ -21,9 +21,11 @@ from dataclasses import dataclass, replace
 from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
 from dp_models.engines.star import tree_or_star
+from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import first_stage, two_stages
-from dp_models.engines.vae_model import Decoder, VaeModel
+from dp_models.engines.vae_model import VaeModel
 from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
+from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import MAX_BINS, Domain
@@ -83,7 +85,7 @@ class Vae:
         if noise * math.sqrt((self.hidden + 1) * groups / self.steps) > self.most_noise:
             tables = tree_or_star(domain, sizes, budget)
             because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
-            return replace(tables, engine=self.name, because=because, parameters={"tables": dict(tables.parameters)})
+            return replace(tables, engine=self.name, because=because)
         network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
         descent = {
             "learning_rate": self._learning_rate(noise),
@@ -98,11 +100,12 @@ class Vae:
         walked = noise * math.sqrt(self.steps * self.hidden) / (1 - self.momentum)
         return float(f"{min(self.learning_rate, self.tolerance / walked):.4g}")
 
-    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> VaeModel:
-        """Buy the tree, then train where the plan has steps. Raises DataCorrupted for rows that ingest did not make."""
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> VaeModel | TreeModel:
+        """Buy the tree, then train; a plan without gradients gives the tree itself. Raises DataCorrupted for rows that
+        ingest did not make."""
+        if "steps" not in plan.parameters:
+            return Tree().fit(rows, domain, plan, noise=noise)
         from dp_models.engines.vae_network import fit_residual
 
         chain, units = first_stage(rows, domain, plan, noise=noise)
-        if "steps" not in plan.parameters:
-            return VaeModel(chain, Decoder.silent(sum(chain.sizes)))
         return fit_residual(units, chain, plan.parameters, noise=noise)

@@ -23,11 +23,6 @@ class Decoder:
     head: FloatArray
     head_bias: FloatArray
 
-    @classmethod
-    def silent(cls, logits: int) -> Self:
-        """One that leaves every logit as it is."""
-        return cls(np.zeros((1, 1)), np.zeros(1), np.zeros((1, logits)), np.zeros(logits))
-
 
 @dataclass(frozen=True)
 class VaeModel(ChainModel):
