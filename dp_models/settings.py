@@ -8,28 +8,26 @@ from synthgate.errors import InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Finite numbers from ``least`` on (``above``: without it) and below ``below``; ``whole`` ones alone."""
+    """Finite numbers from ``least`` on and below ``below``; ``whole`` ones alone."""
 
     least: float = 0.0
     below: float = math.inf
-    above: bool = False
     whole: bool = False
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
-        return (self.least < value if self.above else self.least <= value) and value < self.below
+        return self.least <= value < self.below
 
     def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        start = f"above {self.least:g}" if self.above else f"of at least {self.least:g}"
-        return f"{kind} {start}" + (f" and below {self.below:g}" if math.isfinite(self.below) else "")
+        kind = "a whole number (int)" if self.whole else "a number"
+        return f"{kind} of at least {self.least:g}" + (f" and below {self.below:g}" if self.below < math.inf else "")
 
 
-COUNT = Range(1, whole=True)
-NONE_OR_MORE = Range(0, whole=True)
-POSITIVE = Range(above=True)
-SHARE = Range(below=1, above=True)
+COUNT = Range(1, below=2**31, whole=True)
+NONE_OR_MORE = Range(0, below=2**31, whole=True)
+POSITIVE = Range(1e-9, below=1e9)
+SHARE = Range(1e-6, below=1)
 DECAY = Range(below=1)
 
 
@@ -41,8 +39,8 @@ def check(engine: object, **ranges: Range) -> None:
 
 
 def check_shares(engine: object, *names: str, whole: bool = False) -> None:
-    """Raises InvalidArgument unless shares are above 0 and leave something of the budget; ``whole``: may use it up."""
-    check(engine, **dict.fromkeys(names, Range(below=math.nextafter(1, 2), above=True) if whole else SHARE))
+    """Raises InvalidArgument unless shares are in range and leave something of the budget; ``whole``: may use it up."""
+    check(engine, **dict.fromkeys(names, Range(SHARE.least, below=math.nextafter(1, 2)) if whole else SHARE))
     total = math.fsum(getattr(engine, name) for name in names)
     if total > 1 or (total == 1 and not whole):
         raise InvalidArgument(

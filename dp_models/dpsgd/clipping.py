@@ -131,6 +131,8 @@ class Ghost:
         trying = not self._tried
         with self._recorded(trying) as calls:
             values = losses()
+        if values.dim() != 1:
+            raise InternalError("the losses must be one a unit, and follow from a trained layer")
         if any(tensor._version != version for _, *kept in calls for tensor, version in kept):
             raise InternalError("a layer's input or output was changed in place")
         if any(len(seen) != len(values) for _, (seen, _), _ in calls):
@@ -199,7 +201,8 @@ class PerUnit:
         if not self._tried:
             with outputs_of(self._module) as outputs:
                 values = losses()
-            check_apart(values, outputs)
+            with self._typed():
+                check_apart(values, outputs)
         found, plain = self._per_unit(losses)
         with torch.no_grad():
             norms = torch.stack([one.flatten(1).norm(dim=1) for one in found]).norm(dim=0)
@@ -213,22 +216,29 @@ class PerUnit:
         """Per-unit gradients (m, ...) of every parameter, and the gradient of all units together."""
         watched = None
         try:
-            watched = GradSampleModule(self._module, batch_first=True, loss_reduction="sum", strict=True)
-            values = losses()
-            with warnings.catch_warnings():
-                # Rows are data: nothing needs a gradient with respect to them, which torch finds worth a warning.
-                warnings.filterwarnings("ignore", "Full backward hook is firing")
-                torch.autograd.backward(values.sum())
+            with self._typed():
+                watched = GradSampleModule(self._module, batch_first=True, loss_reduction="sum", strict=True)
+                values = losses()
+                with warnings.catch_warnings():
+                    # Rows are data: nothing needs a gradient with respect to them, which torch finds worth a warning.
+                    warnings.filterwarnings("ignore", "Full backward hook is firing")
+                    torch.autograd.backward(values.sum())
             plain = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
             return [self._taken(parameter, len(values)) for parameter in self.parameters], plain
+        finally:
+            if watched is not None:
+                watched.to_standard_module()
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        """What Opacus and autograd raise of a module that they cannot take, as InternalError."""
+        try:
+            yield
         except (AttributeError, IndexError, RuntimeError, ValueError) as error:
             raise InternalError(
                 f"Opacus has no per-unit gradients of this module ({', '.join(unknown_layers(self._module))}); use"
                 " linear, convolution, embedding or layer-norm layers, none of which works in place"
             ) from error
-        finally:
-            if watched is not None:
-                watched.to_standard_module()
 
     @staticmethod
     def _taken(parameter: nn.Parameter, units: int) -> Tensor:

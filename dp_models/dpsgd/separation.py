@@ -1,11 +1,12 @@
 """Whether clipping bounds what a unit can do to a module: tried once, on the first batch, by autograd itself.
 
 Clipping scales each unit's gradient, so two things must hold that no list of layers can promise of another's module:
-a unit's loss depends on nothing that a layer made of another unit, and the units' gradients add up to the gradient of
-the batch. Neither reads anything that leaves this module but a refusal.
+a unit's loss depends on no other unit, and the units' gradients add up to the gradient of the batch. What a trained
+layer made of another unit is seen by autograd; what is mixed before the first of them, or detached, only by losses that
+are not random (`check_alone`). Nothing leaves this module but a refusal.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -15,30 +16,48 @@ from torch.nn.utils import parametrize
 from synthgate.errors import InternalError
 
 _SLACK = 1e-3
-"""How far sums of gradients may lie apart, as a part of the units' norms: far above rounding."""
+"""How far sums of gradients and losses may lie apart, as a part of their size: far above rounding."""
+_SHORT = 0.01
+"""Gradients (in norm) and losses below this count as this long: there rounding may be all that there is."""
+_MIXED = "the loss of a unit depends on other units, which clipping cannot bound"
 
 
 def check_apart(values: Tensor, outputs: Sequence[Tensor]) -> None:
-    """Raises InternalError where a half of the losses ``values`` (m,) has a gradient at the other half of any output
-    (m, ...): a layer without a unit axis, or one that mixes units."""
+    """Raises InternalError where a half of the losses ``values`` (m,), by lot, has a gradient at the other half of any
+    output (m, ...): a layer without a unit axis, or one that mixes units."""
+    if values.dim() != 1 or not values.requires_grad:
+        raise InternalError("the losses must be one a unit, and follow from a trained layer")
     if any(output.dim() == 0 or len(output) != len(values) for output in outputs):
         raise InternalError("every layer needs the unit as its first axis")
-    half = len(values) // 2
-    if not half or not outputs:
+    if len(values) < 2 or not outputs:
         return
-    for own, other in ((slice(None, half), slice(half, None)), (slice(half, None), slice(None, half))):
+    lot = torch.randperm(len(values), generator=torch.Generator().manual_seed(0)).to(values.device)
+    halves = lot[: len(lot) // 2], lot[len(lot) // 2 :]
+    for own, other in (halves, halves[::-1]):
         backs = torch.autograd.grad(
             values[own].sum(), outputs, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         if any(bool((back[other].abs() > 0).any()) for back in backs):
-            raise InternalError("the loss of a unit depends on other units, which clipping cannot bound")
+            raise InternalError(_MIXED)
+
+
+def check_alone(losses: Callable[[Tensor], Tensor], batch: Tensor) -> None:
+    """Raises InternalError where the first half of a ``batch`` (m, ...) alone has other losses than beside the other
+    half. Nothing is tried where the losses of the same batch differ from call to call."""
+    with torch.no_grad():
+        whole = losses(batch)
+        if torch.equal(whole, losses(batch)):
+            half = len(batch) // 2
+            alone, beside = losses(batch[:half]), whole[:half]
+            if alone.shape != beside.shape or bool((alone - beside).abs().gt(_SLACK * (beside.abs() + _SHORT)).any()):
+                raise InternalError(_MIXED)
 
 
 def check_whole(summed: Sequence[Tensor], plain: Sequence[Tensor], norms: Tensor) -> None:
     """Raises InternalError where per-unit gradients, of norms (m,), do not add up to the ``plain`` gradient of the
     batch: a parameter that is used outside its layer, or a layer that does something else than its type says."""
     gap = torch.stack([(one - other).norm() for one, other in zip(summed, plain, strict=True)]).norm()
-    if bool(gap > _SLACK * norms.sum()):
+    if not bool(gap <= _SLACK * norms.clamp(min=_SHORT).sum()):
         raise InternalError(
             "the gradients of units do not add up to that of the batch: a parameter is used outside its layer, or a"
             " layer does something else than its type says (a hook, an old weight norm)"

@@ -6,6 +6,7 @@ stopping, no best step (Abadi et al. 2016).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from dp_models.dpsgd.clipping import Clipping, clipped_sums
 from dp_models.dpsgd.sampling import poisson_batches
+from dp_models.dpsgd.separation import check_alone
 from synthgate.events import PoissonGaussian
 
 
@@ -110,16 +112,21 @@ def train(
     The weights become a moving average of what the steps made, which takes noise off at no cost (Polyak, Juditsky
     1992; De et al. 2022): the plain mean at first, exponential once the steps outnumber its memory.
 
-    ``losses(module, batch)`` gives one loss a unit (m,) and must mix no units. ``noise`` and ``batches`` are two
-    independent generators.
+    ``losses(module, batch)`` gives one loss a unit (m,) and must mix no units; where it is not random, the first batch
+    tries that too. ``noise`` and ``batches`` are two independent generators. Raises InternalError as `PrivateSteps`
+    does.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=schedule.learning_rate, momentum=schedule.momentum)
     private = PrivateSteps(module, optimizer, schedule, noise=noise)
     averaged = [torch.zeros_like(p) for p in private.parameters]
     drawn = poisson_batches(len(units), rate=schedule.sampling_rate, steps=schedule.steps, generator=batches)
+    tried = False
     for step, numbers in enumerate(drawn):
         batch = units[torch.from_numpy(numbers)].to(trained[0].device)
+        if not tried and len(batch) > 1:
+            check_alone(partial(losses, module), batch)
+            tried = True
         private.step(None if not len(batch) else lambda batch=batch: losses(module, batch))  # type: ignore[misc]
         decay = min(schedule.averaging, step / (step + 1))
         with torch.no_grad():

@@ -24,7 +24,7 @@ from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
 from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
-from dp_models.settings import COUNT, POSITIVE, check, check_shares
+from dp_models.settings import COUNT, POSITIVE, Range, check, check_shares
 from dp_models.tables.consistency import shrink, shrink_twice
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
@@ -57,7 +57,7 @@ class Aim:
 
     def __post_init__(self) -> None:
         check_shares(self, "share_columns", "share_star", "share_select")
-        check(self, contrast=POSITIVE, steps=COUNT, rounds_per_edge=POSITIVE)
+        check(self, contrast=POSITIVE, steps=COUNT, rounds_per_edge=Range(1e-9, below=1_000))
 
     @property
     def name(self) -> str:

@@ -123,6 +123,8 @@ class Rarer:
 
 def beyond_luck(tally: Tally, *, tries: int) -> bool:
     """Whether trained units are told more often than chance explains in any of so many ``tries`` (Bonferroni); by the
-    counts that are shown."""
-    seen, z = tally.seen, NormalDist().inv_cdf(1 - LUCK / tries)
-    return independent_difference(seen.main, seen.control, (seen.attacks, seen.attacks), z=z)[0] > 0
+    counts, and by those that are shown, whose rounding alone would make something of little."""
+    z = NormalDist().inv_cdf(1 - LUCK / tries)
+    return all(
+        independent_difference(t.main, t.control, (t.attacks, t.attacks), z=z)[0] > 0 for t in (tally, tally.seen)
+    )

@@ -37,8 +37,9 @@ from evaluation.risk.neighbours import Places, encode, search
 from synthgate.domain import NUMERIC, Column, Domain, Kind
 from synthgate.report import Score
 
-_TRIED = 3
-"""Attacks on a secret besides the usual one: from fewer columns, and of rarer values by either."""
+_FEWER = 2
+"""Tries on a secret from fewer columns: all guesses, and those of rarer values. Each attacker adds a try of rarer ones.
+"""
 
 
 class Inference:
@@ -71,7 +72,7 @@ class Inference:
             attack = _Attack(
                 secret=domain[s], both=both, rows=rows, within=within.get(s), remark=remark,
                 drawn=generator.integers(len(rows), size=len(both)),
-                tries=_TRIED * len(secrets),
+                tries=(len(found) + _FEWER) * len(secrets),
                 rarer=Rarer.of(comparison.sample[s].to_numpy(), domain[s], within.get(s, 0.0)),
             )  # fmt: skip
             tried = [(_knows(s, attacker), guessed[s]) for attacker, guessed in found if s in guessed]

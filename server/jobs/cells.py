@@ -10,9 +10,9 @@ A cell is trimmed. Then, by kind:
 | boolean | true/false, t/f, yes/no, y/n, 1/0, 1.0/0.0 in any case |
 | datetime | ISO 8601; with a zone it is converted to UTC |
 
-Numbers and moments outside the bounds are clamped, however far. What is empty or does not parse is stored as null: a
-true null where the column is nullable, else it means `other`; a categorical cell that is empty where null is not
-allowed is `OTHER`.
+Numbers outside the bounds are clamped, however far (an exponent has up to five digits), and moments of the years 1
+to 9999 are. What is empty or does not parse is stored as null: a true null where the column is nullable, else it means
+`other`; a categorical cell that is empty where null is not allowed is `OTHER`.
 """
 
 from collections.abc import Callable

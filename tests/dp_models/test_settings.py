@@ -48,7 +48,6 @@ NUMBERS: dict[Callable[..., Synthesizer], tuple[str, ...]] = {
     Tree: ("contrast_star", "contrast"),
     Mst: ("contrast",),
     Aim: ("contrast", "rounds_per_edge"),
-    Auto: ("time_limit_s",),
 }
 
 
@@ -82,6 +81,28 @@ def test_shares_that_leave_nothing_together(engine: Callable[..., Synthesizer]) 
 def test_numbers_are_finite_and_not_negative(engine: Callable[..., Synthesizer], name: str, value: object) -> None:
     with pytest.raises(InvalidArgument, match=f"{name} must be"):
         engine(**{name: value})
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, "5"])
+def test_a_time_limit_is_a_number_or_none_at_all(seconds: float) -> None:
+    assert Auto(time_limit_s=math.inf).name == "auto"
+    with pytest.raises(InvalidArgument, match="time_limit_s"):
+        Auto(time_limit_s=seconds)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Tree(share_columns=1e-300),
+        lambda: Tree(contrast=5e-324),
+        lambda: Vae(steps=10**400),
+        lambda: Aim(rounds_per_edge=1e300),
+    ],
+    ids=["share", "contrast", "steps", "rounds"],
+)
+def test_numbers_beyond_all_use_are_refused_before_they_overflow(made: Callable[[], Synthesizer]) -> None:
+    with pytest.raises(InvalidArgument, match="must be"):
+        made()
 
 
 @pytest.mark.parametrize("name", names())

@@ -195,6 +195,7 @@ def test_luck_by_hand() -> None:
     assert beyond_luck(Tally(attacks=20, main=20, control=0, naive=0), tries=3)
     assert not beyond_luck(Tally(attacks=1_000, main=520, control=480, naive=0), tries=1)
     assert not beyond_luck(Tally(attacks=1_000, main=0, control=500, naive=0), tries=1)
+    assert not beyond_luck(Tally(attacks=2_000, main=15, control=9, naive=0), tries=3), "20 and 5 as shown"
     close = Tally(attacks=1_000, main=540, control=465, naive=0)
     assert beyond_luck(close, tries=3) and not beyond_luck(close, tries=45)
 

@@ -4,11 +4,13 @@ import copy
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dp_models.dpsgd.clipping import Ghost, PerUnit, clipped_sums
+from dp_models.dpsgd.training import Schedule, train
 from synthgate.errors import InternalError
 from tests.dp_models.dpsgd.gradients import FLAT, UNITS, far, losses, one_by_one, words
 
@@ -114,6 +116,53 @@ class TestSeparation:
         module = nn.Sequential(nn.Linear(5, 4), Centred(4, 3))
         with pytest.raises(InternalError, match="depends on other units"):
             clipped_sums(module).sums(lambda: losses(module, torch.randn(UNITS, 5)), FLAT)
+
+    @pytest.mark.parametrize("way", [Ghost, PerUnit])
+    @pytest.mark.parametrize("parts", [1, 2, 4])
+    def test_units_that_move_each_other_in_parts(self, way: type[Ghost] | type[PerUnit], parts: int) -> None:
+        """A virtual batch norm: parts of the batch that are centred each on its own."""
+        module = nn.Linear(5, 4)
+
+        def mixed() -> Tensor:
+            made = module(torch.randn(16, 5)).view(parts, 16 // parts, 4)
+            return (made - made.mean(1, keepdim=True)).view(16, 4).square().sum(1)
+
+        with pytest.raises(InternalError, match="depends on other units"):
+            way(module).sums(mixed, FLAT)
+
+    @pytest.mark.parametrize("detached", [False, True])
+    def test_what_is_mixed_before_the_first_layer_or_detached_is_seen_by_losses_that_are_not_random(
+        self, detached: bool
+    ) -> None:
+        def losses_of(module: nn.Module, batch: Tensor) -> Tensor:
+            mean = batch.mean(0)
+            made = module(batch if detached else batch - mean).square().sum(1)
+            return made * mean.sum().detach() if detached else made
+
+        schedule = Schedule(
+            sampling_rate=1.0, noise_multiplier=1.0, steps=2, clip_norm=1.0, learning_rate=0.1, expected_batch=16.0
+        )
+        with pytest.raises(InternalError, match="depends on other units"):
+            generators = (np.random.default_rng(0), np.random.default_rng(1))
+            train(nn.Linear(5, 4), losses_of, torch.randn(16, 5), schedule, noise=generators[0], batches=generators[1])
+
+    def test_gradients_that_cancel_to_rounding_are_whole(self) -> None:
+        """A bias before a centring learns nothing, whatever rounding leaves."""
+        module = nn.Linear(5, 4)
+        module.weight.requires_grad_(False)
+
+        def centred() -> Tensor:
+            made = module(torch.randn(UNITS, 64, 5))
+            return (made - made.mean(1, keepdim=True)).square().sum((1, 2))
+
+        assert max(float(one.abs().max()) for one in Ghost(module).sums(centred, FLAT)) < 1e-3
+
+    @pytest.mark.parametrize("way", [Ghost, PerUnit])
+    def test_losses_that_are_not_one_a_unit(self, way: type[Ghost] | type[PerUnit]) -> None:
+        module = nn.Linear(5, 4)
+        for wrong in (lambda: module(torch.randn(UNITS, 5)).sum(), lambda: torch.ones(UNITS)):
+            with pytest.raises(InternalError, match=r"one a unit|no trained layer"):
+                way(module).sums(wrong, FLAT)
 
     def test_a_first_batch_of_one_unit_leaves_the_trial_to_the_next(self) -> None:
         module = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 4))
