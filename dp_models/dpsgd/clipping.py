@@ -19,7 +19,7 @@ from opacus import GradSampleModule
 from torch import Tensor, nn
 
 from dp_models.dpsgd.layers import Rule, Trace, rule_for
-from dp_models.dpsgd.separation import check_apart, check_whole, outputs_of
+from dp_models.dpsgd.separation import NO_AXIS, check_apart, check_axis, check_whole, outputs_of
 from synthgate.errors import InternalError
 
 _AUTOMATIC_FLOOR = 0.01
@@ -131,14 +131,9 @@ class Ghost:
         trying = not self._tried
         with self._recorded(trying) as calls:
             values = losses()
-        if values.dim() != 1:
-            raise InternalError("the losses must be one a unit, and follow from a trained layer")
         if any(tensor._version != version for _, *kept in calls for tensor, version in kept):
             raise InternalError("a layer's input or output was changed in place")
-        if any(len(seen) != len(values) for _, (seen, _), _ in calls):
-            raise InternalError("every layer needs the unit as its first axis")
-        if not calls or not values.requires_grad:
-            raise InternalError("no trained layer has a part in the losses")
+        check_axis(values, [seen for _, (seen, _), _ in calls])
         outputs = [output for _, _, (output, _) in calls]
         if trying:
             check_apart(values, outputs)
@@ -146,7 +141,7 @@ class Ghost:
         backs = torch.autograd.grad(values.sum(), sides, allow_unused=True, materialize_grads=True)
         traces = {
             layer: Trace(layer, *self._rules[layer][1:], seen.detach(), back)
-            for (layer, (seen, _), _), back in zip(calls, backs, strict=False)
+            for (layer, (seen, _), _), back in zip(calls, backs[: len(outputs)], strict=True)
         }
         return traces, list(backs[len(outputs) :]) if trying else None
 
@@ -250,5 +245,5 @@ class PerUnit:
         if not isinstance(taken, Tensor):
             raise InternalError("a layer ran twice in one batch; its gradients cannot be clipped apart")
         if len(taken) != units:
-            raise InternalError("every layer needs the unit as its first axis")
+            raise InternalError(NO_AXIS)
         return taken

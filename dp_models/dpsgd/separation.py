@@ -19,17 +19,26 @@ _SLACK = 1e-3
 """How far sums of gradients and losses may lie apart, as a part of their size: far above rounding."""
 _SHORT = 0.01
 """Gradients (in norm) and losses below this count as this long: there rounding may be all that there is."""
+NO_AXIS = "every layer needs the unit as its first axis"
 _MIXED = "the loss of a unit depends on other units, which clipping cannot bound"
+
+
+def check_axis(values: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Raises InternalError unless the losses ``values`` are one a unit (m,) and follow from trained layers, whose
+    ``tensors`` are (m, ...)."""
+    if not tensors or not values.requires_grad:
+        raise InternalError("no trained layer has a part in the losses")
+    if values.dim() != 1:
+        raise InternalError("the losses must be one a unit")
+    if any(tensor.dim() == 0 or len(tensor) != len(values) for tensor in tensors):
+        raise InternalError(NO_AXIS)
 
 
 def check_apart(values: Tensor, outputs: Sequence[Tensor]) -> None:
     """Raises InternalError where a half of the losses ``values`` (m,), by lot, has a gradient at the other half of any
     output (m, ...): a layer without a unit axis, or one that mixes units."""
-    if values.dim() != 1 or not values.requires_grad:
-        raise InternalError("the losses must be one a unit, and follow from a trained layer")
-    if any(output.dim() == 0 or len(output) != len(values) for output in outputs):
-        raise InternalError("every layer needs the unit as its first axis")
-    if len(values) < 2 or not outputs:
+    check_axis(values, outputs)
+    if len(values) < 2:
         return
     lot = torch.randperm(len(values), generator=torch.Generator().manual_seed(0)).to(values.device)
     halves = lot[: len(lot) // 2], lot[len(lot) // 2 :]

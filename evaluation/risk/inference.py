@@ -38,8 +38,7 @@ from synthgate.domain import NUMERIC, Column, Domain, Kind
 from synthgate.report import Score
 
 _FEWER = 2
-"""Tries on a secret from fewer columns: all guesses, and those of rarer values. Each attacker adds a try of rarer ones.
-"""
+"""Tries on a secret from fewer columns: of all guesses, and of rarer values. Each attacker adds one of rarer values."""
 
 
 class Inference:
