@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv-smartnoise" / "bin" / "python"
 PEERS = ("mst", "patectgan", "dpctgan", "aim")
-LIMIT_S = {"aim": 900, "dpctgan": 900, "mst": 3_600, "patectgan": 3_600}
+LIMIT_S = {"aim": 900, "dpctgan": 900, "mst": 3_600, "patectgan": 7_200}
 """Processor time that a fit may use."""
 STOPPED = (-24, -9)
 """Return codes of a process that used more."""
