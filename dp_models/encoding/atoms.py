@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dp_models.base import FloatArray, IntArray, Noise
@@ -23,8 +24,8 @@ from dp_models.tables.drawing import draw
 from synthgate.domain import Kind
 
 BRANCH = 1_000
-MOST, LEAST, _ALL = 64, 16, 512
-"""Parts that are split further in a table, at most and at least (those with the highest counts), and in all tables of a
+MOST, _ALL = 64, 512
+"""Parts that are split further in a table at most (those with the highest counts; at least one), and in all tables of a
 domain together: a thousand draws of exact noise for each take a hundredth of a second."""
 _OPEN, _CLEAR = 2.5, 5.0
 """Noisy counts, in standard deviations of the noise, from which a cell is searched and a part is believed: among 64,000
@@ -37,17 +38,14 @@ _DIGITS = 8
 
 @dataclass(frozen=True)
 class Lattice:
-    """The values that a column's atoms may have: whole multiples of a power of ten."""
+    """The values that a column's atoms may have: whole multiples of a power of ten, by keys that follow their order.
+
+    Whole numbers are their own keys. In a column of floats each cell has a step of its own, since a cell near zero may
+    hold values that lie far below the steps of the largest ones: nine significant digits, or as many as the levels of
+    the search reach. The cell is part of the key.
+    """
 
     column: ColumnCodes
-
-    @cached_property
-    def _power(self) -> int:
-        """The step is ten to this power."""
-        if self.column.column.kind is Kind.INTEGER or self.column.grid is None:
-            return 0
-        largest = max(abs(float(edge)) for edge in self.edges[[0, -1]])
-        return math.floor(math.log10(largest)) - _DIGITS
 
     @property
     def edges(self) -> FloatArray | IntArray:
@@ -55,31 +53,81 @@ class Lattice:
         assert self.column.grid is not None  # noqa: S101  columns without a grid have no levels
         return self.column.grid.edges
 
+    @property
+    def _whole(self) -> bool:
+        return self.column.column.kind is Kind.INTEGER
+
     @cached_property
     def levels(self) -> int:
         """How many tables a search takes; 0 for columns without such values."""
         if self.column.grid is None or self.column.grid.exact or self.column.column.kind is Kind.DATETIME:
             return 0
-        widest = float(np.diff(self.edges.astype(np.float64)).max()) / 10.0**self._power
-        return max(math.ceil(math.log(widest, BRANCH) - 1e-9), 0)
+        widest = float(np.diff(self.edges.astype(np.float64)).max())
+        step = 1.0 if self._whole else 10.0 ** (_magnitude(np.abs(self.edges[[0, -1]]).max()) - _DIGITS)
+        return max(math.ceil(math.log(widest / step, BRANCH) - 1e-9), 0)
+
+    @property
+    def stride(self) -> int:
+        """Keys in a part of the first level."""
+        return int(BRANCH ** (self.levels - 1))
+
+    @property
+    def _block(self) -> int:
+        """Keys set aside for a cell of a float column."""
+        return (BRANCH + 2) * self.stride
+
+    @cached_property
+    def _powers(self) -> IntArray:
+        """The step of each cell (cells,) of a float column is ten to this power."""
+        low, high = self.edges[:-1].astype(np.float64), self.edges[1:].astype(np.float64)
+        reach = np.ceil(np.log10(high - low) - 3 * self.levels - 1e-9)
+        largest = np.maximum(np.abs(low), np.abs(high))
+        return np.asarray(np.maximum(reach, _magnitude(largest) - _DIGITS).astype(np.int64))
+
+    @cached_property
+    def _begins(self) -> IntArray:
+        """The multiple (cells,) of its step that each cell of a float column begins with."""
+        return self._multiples(self.edges[:-1], np.arange(len(self._powers)))
+
+    def _multiples(self, numbers: FloatArray | IntArray, cells: IntArray) -> IntArray:
+        powers = self._powers[cells]
+        scaled = numbers * 10.0 ** np.maximum(-powers, 0) / 10.0 ** np.maximum(powers, 0)
+        return np.asarray(np.floor(scaled + 1e-4).astype(np.int64))
 
     def keys(self, numbers: FloatArray | IntArray) -> IntArray:
-        """The multiple (n,) of the step at or just below each number."""
-        if self._power < 0:
-            return np.floor(np.asarray(numbers * 10.0**-self._power + 1e-4)).astype(np.int64)
-        return np.asarray(numbers // 10**self._power).astype(np.int64)
+        """The keys (n,) of the multiples at or just below each number."""
+        if self._whole:
+            return np.asarray(numbers, dtype=np.int64)
+        cells = cells_of(self.column, numbers)
+        return np.asarray(cells * self._block + self._multiples(numbers, cells) - self._begins[cells])
 
     def values(self, keys: IntArray) -> FloatArray:
         """The numbers of keys: the doubles closest to the decimals."""
-        return np.asarray(keys / 10.0**-self._power if self._power < 0 else keys * 10.0**self._power)
+        if self._whole:
+            return keys.astype(np.float64)
+        cells, within = np.divmod(keys, self._block)
+        powers, multiples = self._powers[cells], self._begins[cells] + within
+        return np.asarray(multiples / 10.0 ** np.maximum(-powers, 0) * 10.0 ** np.maximum(powers, 0))
+
+    def held(self, keys: IntArray) -> npt.NDArray[np.bool_]:
+        """Whether the number (n,) of each key lies within the bounds and in the cell that its rows were counted in."""
+        values = self.values(keys)
+        inside = (values >= self.edges[0]) & (values <= self.edges[-1])
+        if not self._whole:
+            inside &= cells_of(self.column, values) == keys // (self._block)
+        return np.asarray(inside)
 
     def first(self, cells: IntArray) -> IntArray:
         """The keys of the first level within some cells."""
-        stride = BRANCH ** (self.levels - 1)
         last = np.nextafter(self.edges[1:].astype(np.float64), -np.inf)
-        low, high = self.keys(self.edges[cells]) // stride, self.keys(last[cells]) // stride
+        low, high = self.keys(self.edges[cells]) // self.stride, self.keys(last[cells]) // self.stride
         ranges = [np.arange(a, b + 1, dtype=np.int64) for a, b in zip(low, high, strict=True)]
         return np.asarray(np.unique(np.concatenate(ranges)))
+
+
+def _magnitude(largest: FloatArray) -> IntArray:
+    """The power of ten of numbers just below ``largest``."""
+    return np.asarray(np.floor(np.log10(np.maximum(largest, 1e-290)) - 1e-12).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +162,7 @@ class Atoms:
         return pa.array(found, numbers.type, mask=numbers.is_null().to_numpy(zero_copy_only=False))
 
 
-def cells_of(column: ColumnCodes, values: FloatArray) -> IntArray:
+def cells_of(column: ColumnCodes, values: FloatArray | IntArray) -> IntArray:
     """The code (m,) of each value."""
     assert column.grid is not None  # noqa: S101  columns without a grid have no atoms
     return np.searchsorted(column.grid.edges[1:-1], values, side="right").astype(np.int64)
@@ -122,7 +170,7 @@ def cells_of(column: ColumnCodes, values: FloatArray) -> IntArray:
 
 def splits_each(tables: int) -> int:
     """How many parts each of so many tables of a domain may split."""
-    return max(LEAST, min(MOST, _ALL // max(tables, 1)))
+    return max(1, min(MOST, _ALL // max(tables, 1)))
 
 
 class Search:
@@ -150,7 +198,7 @@ class Search:
 
     def of(self, cells: pa.Array) -> IntArray:
         """The counts of some rows at the present level."""
-        stride = BRANCH ** (self.lattice.levels - 1 - self._level)
+        stride = self.lattice.stride // BRANCH**self._level
         keys = self.lattice.keys(self.lattice.column.numbers(cells.drop_null())) // stride
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.bincount(at[self._keys[at] == keys], minlength=len(self._keys))
@@ -170,12 +218,11 @@ class Search:
 
     def found(self) -> tuple[Atoms | None, FloatArray]:
         """What the last level found, and the estimated counts of the codes with that in them; the same total."""
-        edges, weights = self.lattice.edges, self._weights
-        values = self.lattice.values(self._parts)
-        kept = (values >= edges[0]) & (values <= edges[-1])
+        weights = self._weights
+        kept = self.lattice.held(self._parts)
         if not kept.any():
             return None, weights
-        values, counts = values[kept], self._noisy[kept].astype(np.float64)
+        values, counts = self.lattice.values(self._parts[kept]), self._noisy[kept].astype(np.float64)
         cells = cells_of(self.lattice.column, values)
         held, atoms = (np.bincount(cells, weights=w, minlength=len(weights)) for w in (counts, np.ones(len(cells))))
         rest = weights - held

@@ -35,6 +35,8 @@ _DEPTHS = ((150.0, 4), (100.0, 3))
 """Rows in units of the noise from which a depth pays."""
 _CLEAR = 2.0
 """A deviation is believed to the degree that it exceeds so many standard deviations of the noise."""
+_FAR = 3.0
+"""Parts far from all others are believed from so many standard deviations of the noise."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Binning:
         for i in self.rounded:
             noisy = noise.discrete_gaussian(counts.granularity[i], sigma=sigma, sensitivity=sensitivity)
             believed = np.where(noisy > _CLEAR * sigma, noisy, 0.0)
-            shares[i] = believed / believed.sum() if believed.any() else None
+            shares[i] = units_drawn(believed, self._steps(i)) if believed.any() else None
         weights: list[FloatArray] = []
         one_way: list[tuple[OneWay, ...]] = []
         for column, parts, true, share in zip(self.codec.columns, self.partitions, counts.columns, shares, strict=True):
@@ -184,11 +186,38 @@ def spread_out(
     """Estimated counts (codes,) that add up to ``total``: the coarsest table says where the mass lies, finer ones
     spread it. Reads noisy counts alone, with noise ``sigma``."""
     parts = [one.parts[: column.values] for one in tables]
-    estimate = to_simplex(tables[0].counts, total)
+    estimate = to_simplex(settled(column, parts[0].max() + 1, tables[0].counts, sigma=sigma, total=total), total)
     inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
     for (above, below), finer in zip(pairwise(parts), tables[1:], strict=True):
         inside = _spread(_even(column, share, inside, above, below), finer.counts, _parents(above, below), sigma)
     return np.concatenate((inside, outside))
+
+
+def settled(
+    column: ColumnCodes, inside: int, noisy: IntArray | FloatArray, *, sigma: float, total: float
+) -> FloatArray:
+    """Noisy counts of a number's coarsest parts (``inside`` of them, then those of no number), with stretches of faint
+    parts left empty that do not stand above the noise even together, where an even part would stand far above it: a few
+    rows far out would rule every mean."""
+    found = np.asarray(noisy, dtype=np.float64).copy()
+    if column.grid is None or column.values <= 2 * FIRST or total < 2 * _FAR * sigma * inside:
+        return found
+    faint = np.concatenate(([False], found[:inside] < _FAR * sigma, [False]))
+    turns = np.flatnonzero(np.diff(faint.astype(np.int64)))
+    for begin, end in zip(turns[::2], turns[1::2], strict=True):
+        if found[begin:end].sum() < _FAR * sigma * np.sqrt(end - begin):
+            found[begin:end] = -np.inf
+    return found if np.isfinite(found[:inside]).any() else np.asarray(noisy, dtype=np.float64)
+
+
+def units_drawn(counts: FloatArray, steps: FloatArray) -> FloatArray:
+    """Shares (steps + 1,) in which units are drawn so that each is the coarsest for as many values as ``counts`` says:
+    a tenth of the multiples of ten are multiples of a hundred by themselves."""
+    fine, coarse = steps[None, :], steps[:, None]
+    own = np.tril(np.ones((len(steps), len(steps))))
+    drawn = np.linalg.solve(np.where(own > 0, 1.0, fine / coarse), np.cumsum(counts[:-1]))
+    shares = np.where(counts > 0, np.append(np.maximum(drawn, 0.0), counts[-1]), 0.0)
+    return np.asarray(shares / shares.sum() if shares.any() else counts / counts.sum())
 
 
 def _nested(column: ColumnCodes, partitions: int) -> tuple[IntArray, ...]:

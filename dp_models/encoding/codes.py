@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from dp_models.base import FloatArray, IntArray, Rows
 from dp_models.encoding.calendar import Part, parts_of, placed
-from dp_models.encoding.grid import Grid
+from dp_models.encoding.grid import Grid, multiples
 from dp_models.encoding.table import arrow_schema, arrow_type
 from dp_models.tables.drawing import draw
 from synthgate.domain import NUMERIC, Column, Domain, Kind
@@ -89,11 +89,10 @@ class ColumnCodes:
         assert grid is not None  # noqa: S101  asked of columns with a grid
         numbers = self.numbers(cells.drop_null())
         codes = np.searchsorted(self._edges[1:-1], numbers, side="right")
-        numbers = numbers[~np.isin(codes, grid.apart)].astype(np.float64)
+        numbers = numbers[~np.isin(codes, grid.apart)]
         found = np.full(len(numbers), len(grid.steps))
         for i in range(len(grid.steps) - 1, -1, -1):
-            units = numbers / grid.steps[i]
-            found[np.abs(units - np.rint(units)) <= 1e-9 * np.maximum(np.abs(units), 1.0)] = i
+            found[multiples(numbers, grid.steps[i])] = i
         return np.bincount(found, minlength=len(grid.steps) + 1)
 
     @cached_property

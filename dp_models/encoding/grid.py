@@ -25,8 +25,9 @@ MIN_CELLS = 32
 _EPOCH = datetime(1970, 1, 1)
 _SECOND = 1_000_000
 _MOMENTS = (86_400 * _SECOND, 3_600 * _SECOND, 60 * _SECOND, _SECOND, 1)
-_DECADES = 5
-"""Powers of ten that are told apart below the largest bound of a float column."""
+_DECADES, _MORE, _CENT = 5, 9, -2
+"""Powers of ten that are told apart below the largest bound of a float column; so many more where they are not below
+hundredths, since bounds of money are often far above what most rows hold."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,14 @@ class Grid:
         return np.concatenate((found, np.ones((1, len(low)), dtype=np.bool_)))
 
 
+def multiples(numbers: FloatArray | IntArray, unit: float) -> npt.NDArray[np.bool_]:
+    """Whether each number (n,) is a multiple of a unit: whole numbers exactly, floats as far as a double can tell."""
+    if numbers.dtype == np.int64:
+        return np.asarray(numbers % int(unit) == 0)
+    units = numbers / unit
+    return np.asarray(np.abs(units - np.rint(units)) <= 1e-9 + 8 * np.spacing(np.abs(units)))
+
+
 def _plain(value: object) -> float | int:
     if isinstance(value, datetime):
         gap = value - _EPOCH
@@ -122,7 +131,7 @@ def _rounded(low: float, high: float, cells: int, *, whole: bool) -> list[float]
     """Numbers of one or two significant digits of both signs between the bounds, the finest that fits ``cells``: two
     digits in the upper decades, one in those below."""
     top = math.floor(math.log10(max(abs(low), abs(high))))
-    bottom = 0 if whole else top - _DECADES
+    bottom = 0 if whole else max(top - _MORE, min(top - _DECADES, _CENT))
     found: list[float] = []
     for fine in range(top + 1, max(top - 4, bottom - 1), -1):
         ones = [d * 10.0**p for p in range(bottom, fine) for d in range(1, 10)]

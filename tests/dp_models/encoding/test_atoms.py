@@ -69,7 +69,7 @@ def test_the_number_of_tables_follows_from_the_declaration(column: Column, level
     assert len(noise.events) == Binning(domain, 3).tables
 
 
-@pytest.mark.parametrize(("tables", "each"), [(0, 64), (4, 64), (9, 56), (60, 16)])
+@pytest.mark.parametrize(("tables", "each"), [(0, 64), (4, 64), (9, 56), (60, 8), (900, 1)])
 def test_many_tables_split_fewer_parts_each(tables: int, each: int) -> None:
     assert splits_each(tables) == each
 
@@ -78,6 +78,23 @@ def test_many_tables_split_fewer_parts_each(tables: int, each: int) -> None:
 def test_keys_name_the_double_closest_to_a_decimal(value: float) -> None:
     lattice = Lattice(ColumnCodes(RATE, 256))
     assert lattice.values(lattice.keys(np.array([value]))).tolist() == [value]
+
+
+def test_values_far_below_the_bound_stay_in_their_cells() -> None:
+    """Half are 0.5 in a column that is declared to a hundred million: not 0, which has a cell of its own."""
+    column = Column(name="x", kind=Kind.FLOAT, low=0.0, high=1e8)
+    cells = np.random.default_rng(0).choice([0.5, 2e5, 5e7], 6_000, p=[0.5, 0.25, 0.25])
+    domain, rows = _stored(column, cells)
+    bought = _bought(domain, rows, sigma=5.0, noise=SystemNoise())
+    codes = bought.codec.encode(rows)
+    drawn = bought.decode(codes, generator=np.random.default_rng(2)).column("x").to_numpy()
+    assert (drawn == cells).mean() > 0.97
+
+
+def test_a_value_below_the_steps_of_its_cell_is_no_atom() -> None:
+    lattice = Lattice(ColumnCodes(Column(name="x", kind=Kind.FLOAT, low=0.0, high=1e12), 256))
+    keys = lattice.keys(np.array([1e-9, 0.5, 5e11]))
+    assert lattice.held(keys).tolist() == [False, True, True]
 
 
 def test_noise_alone_makes_no_atoms() -> None:

@@ -1,5 +1,7 @@
 """Bins come from declared bounds and noisy counts: spikes and tails survive, units are bounded, rounding is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp_models.base import IntArray
-from dp_models.encoding.binning import CELLS, Binning, Columns, depth_for
+from dp_models.encoding.binning import CELLS, Binning, Columns, depth_for, units_drawn
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.encoding.grid import Grid
 from dp_models.encoding.table import arrow_type
@@ -124,3 +126,56 @@ def test_noise_alone_gives_no_spikes() -> None:
     domain, rows = _one(PRICE, np.random.default_rng(0).uniform(0, 10_000, 4_000))
     weights = _bought(domain, rows, sigma=100.0, noise=SystemNoise()).weights[0]
     assert weights.max() < 800
+
+
+@pytest.mark.parametrize(
+    ("counts", "drawn"),
+    [
+        ((1, 9, 90, 900, 0), (0, 0, 0, 1, 0)),  # whole numbers: what is round among them is so by chance
+        ((0, 0, 500, 0, 0), (0, 0, 1, 0, 0)),  # all tens, none of them of hundreds: noisy counts that were not believed
+        ((0, 0, 0, 0, 70), (0, 0, 0, 0, 1)),
+        ((50, 0, 0, 450, 0), (0.1, 0, 0, 0.9, 0)),  # beyond chance
+    ],
+)
+def test_units_are_drawn_as_often_as_their_multiples_are_not_rounder(
+    counts: tuple[int, ...], drawn: tuple[float, ...]
+) -> None:
+    found = units_drawn(np.array(counts, dtype=np.float64), np.array([1_000.0, 100.0, 10.0, 1.0]))
+    assert found == pytest.approx(np.array(drawn), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "most"),
+    [
+        (Column(name="x", kind=Kind.INTEGER, low=10**9, high=10**10), 10, 0.15),
+        (Column(name="x", kind=Kind.INTEGER, low=0, high=10**14), 1_000, 0.01),
+        (Column(name="x", kind=Kind.FLOAT, low=0.0, high=1e10), 1.0, 0.03),
+    ],
+)
+def test_large_values_are_no_rounder_than_they_were(column: Column, unit: float, most: float) -> None:
+    rng = np.random.default_rng(0)
+    cells = rng.uniform(float(column.low), float(column.high), 20_000)  # type: ignore[arg-type]
+    domain, rows = _one(column, np.round(cells, 2) if column.kind is Kind.FLOAT else np.rint(cells))
+    drawn = _drawn(_bought(domain, rows, sigma=3.0, noise=SystemNoise()), 10_000)
+    assert (drawn % unit == 0).mean() < most
+
+
+def test_mass_far_below_the_bound_stays_there() -> None:
+    """Balances around 20 in a column that is declared to ten thousand million."""
+    rng = np.random.default_rng(0)
+    cells = np.exp(rng.normal(3, 2, 20_000))
+    domain, rows = _one(Column(name="x", kind=Kind.FLOAT, low=0.0, high=1e10), cells)
+    drawn = _drawn(_bought(domain, rows, sigma=5.0, noise=SystemNoise()), 20_000)
+    for share in (0.5, 0.7, 0.9):
+        assert np.quantile(drawn, share) == pytest.approx(np.quantile(cells, share), rel=0.15)
+
+
+def test_noise_far_out_does_not_rule_the_mean() -> None:
+    cells = np.random.default_rng(0).poisson(2, 20_000)
+    domain, rows = _one(Column(name="x", kind=Kind.INTEGER, low=0, high=100_000), cells)
+    means = []
+    for _ in range(9):
+        bought = _bought(domain, rows, sigma=8.0, noise=SystemNoise())
+        settled = bought.codec.columns[0].settle(bought.weights[0]) * 20_000
+        means.append(_drawn(replace(bought, weights=(settled,)), 20_000).mean())
+    assert np.median(means) == pytest.approx(2.0, abs=0.5)
