@@ -26,8 +26,8 @@ _EPOCH = datetime(1970, 1, 1)
 _SECOND = 1_000_000
 _MOMENTS = (86_400 * _SECOND, 3_600 * _SECOND, 60 * _SECOND, _SECOND, 1)
 _DECADES, _MORE, _CENT = 5, 9, -2
-"""Powers of ten that are told apart below the largest bound of a float column; so many more where they are not below
-hundredths, since bounds of money are often far above what most rows hold."""
+"""Powers of ten that are told apart below the largest bound of a float column: five, or up to nine to reach hundredths,
+since bounds of money are often far above what most rows hold."""
 
 
 @dataclass(frozen=True)
