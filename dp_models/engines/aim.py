@@ -77,6 +77,7 @@ class Aim:
         fine = levels(
             binning,
             rows=sizes.train_rows,
+            noise=noise,
             clear=self.contrast * noise["sigma_rounds"] if rounds else None,
             most=MAX_CELLS,
             split_by_target=True,

@@ -66,6 +66,7 @@ class Mst:
         fine = levels(
             binning,
             rows=sizes.train_rows,
+            noise=noise,
             clear=self.contrast * noise["sigma_edges"] if edges else None,
             most=MAX_CELLS,
             split_by_target=False,

@@ -30,7 +30,7 @@ from dp_models.settings import COUNT, POSITIVE, check, check_shares
 from dp_models.tables.bought import NoisyTable
 from dp_models.tables.consistency import rake, shrink_twice
 from dp_models.tables.counting import PairCounts, StarCounts
-from dp_models.tables.grouping import coarsen, sums
+from dp_models.tables.grouping import TARGET_LEVELS, coarsen, fine_enough, least, sums, target_levels
 from dp_models.tables.network import TreeModel
 from dp_models.tables.star import StarFit
 from synthgate.budget import PrivacyBudget
@@ -40,7 +40,6 @@ from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential
 
 MAX_CELLS = 100_000
-_UNEVEN = 4.0
 _GRID = 1024.0
 """Predicted counts are rounded to 1/1024, so that scores, sums of distances, are exact in double precision."""
 
@@ -50,17 +49,16 @@ class Tree:
     """Shares of the budget (as zero-concentrated rho) and how fine the tables may be.
 
     ``share_columns``, ``share_star``, ``share_select`` are the parts of steps 1 to 3; the edges' tables get the rest,
-    and the part of a step that a domain does not need is spread over the others. ``target_levels`` is how many groups
-    of the target the tables tell apart at most. ``contrast_star`` and ``contrast`` are the expected counts of an even
-    cell of the star and of an edge, in units of its noise, below which their tables are made coarser; ``least_levels``
-    is how coarse the columns of an edge may get before its table gives up on the target instead (and those of the star
-    before twice ``contrast`` is enough). A tree that is not ``grown`` leaves steps 3 and 4 out: `star`.
+    and the part of a step that a domain does not need is spread over the others. ``contrast_star`` and ``contrast`` are
+    the expected counts of an even cell of the star and of an edge, in units of its noise, below which their tables are
+    made coarser; ``least_levels`` is how coarse the columns of an edge may get before its table gives up on the target
+    instead (and those of the star before twice ``contrast`` is enough). A tree that is not ``grown`` leaves steps 3 and
+    4 out: `star`.
     """
 
     share_columns: float = 0.15
     share_star: float = 0.40
     share_select: float = 0.10
-    target_levels: int = 8
     contrast_star: float = 10.0
     contrast: float = 2.0
     least_levels: int = 8
@@ -69,7 +67,7 @@ class Tree:
     def __post_init__(self) -> None:
         shares = ("share_columns", "share_star", *(("share_select",) if self.grown else ()))
         check_shares(self, *shares, whole=not self.grown)
-        check(self, target_levels=COUNT, least_levels=COUNT, contrast_star=POSITIVE, contrast=POSITIVE)
+        check(self, least_levels=COUNT, contrast_star=POSITIVE, contrast=POSITIVE)
 
     @property
     def name(self) -> str:
@@ -139,18 +137,21 @@ class Tree:
         target, star_levels = 1, widest
         if star:
             clear = sizes.train_rows / noise["sigma_star"]
-            declared = next(c.other for c in binning.codec.columns if c.column.name == domain.target)
-            target = max(2, min(declared, self.target_levels, int(clear / self.least_levels)))
-            least = min(self.least_levels, int(clear / target / (2 * self.contrast)))
-            star_levels = max(least, int(clear / target / self.contrast_star))
+            column = next(c for c in binning.codec.columns if c.column.name == domain.target)
+            target = max(2, min(column.other, target_levels(column, clear), int(clear / self.least_levels)))
+            fewest = min(self.least_levels, int(clear / target / (2 * self.contrast)))
+            star_levels = max(fewest, int(clear / target / self.contrast_star))
             star_levels = max(2, min(widest, MAX_BINS, star_levels, left // (2 * star * target)))
         target_edges, levels = target, star_levels
         if edges:
             clear = sizes.train_rows / (self.contrast * noise["sigma_edges"])
             while target_edges > 1 and clear / target_edges < self.least_levels**2:
                 target_edges -= 1
-            room = (left - star * star_levels * target) // edges // target_edges
-            levels = max(2, min(levels, MAX_BINS, int(math.sqrt(min(clear / target_edges, room)))))
+            left = (left - star * star_levels * target) // edges
+            clear = min(clear, left)
+            while target_edges > TARGET_LEVELS and not fine_enough(int(math.sqrt(clear / target_edges)), widest):
+                target_edges -= 1
+            levels = max(2, min(levels, MAX_BINS, int(math.sqrt(clear / target_edges))))
         return {
             "star_levels": star_levels,
             "target_levels": target,
@@ -214,21 +215,21 @@ class _Fit(StarFit):
         room = self.parameters["levels"]
         if room >= self.parameters["star_levels"]:
             return {i: np.arange(int(groups[i].max()) + 1) for i in self.others}
-        weights = {i: sums(columns.weights[i], groups[i]) for i in self.others}
-        return {
-            i: coarsen(self.codes[i], groups[i], weights[i], levels=room, least=self.total / room / _UNEVEN)
-            for i in self.others
-        }
+        cells = room * self.parameters["target_edge_levels"]
+        return {i: self._coarsened(i, columns, groups[i], room, cells) for i in self.others}
 
     def _coarser_target(self, columns: Columns, groups: tuple[IntArray, ...]) -> IntArray:
         if self.target is None:
             return np.zeros(1, dtype=np.int64)
         room = self.parameters["target_edge_levels"]
-        fine, code = groups[self.target], self.codes[self.target]
         if room == 1:
-            return np.zeros(int(fine.max()) + 1, dtype=np.int64)
-        weights = sums(columns.weights[self.target], fine)
-        return coarsen(code, fine, weights, levels=room, least=self.total / room / _UNEVEN)
+            return np.zeros(int(groups[self.target].max()) + 1, dtype=np.int64)
+        return self._coarsened(self.target, columns, groups[self.target], room, self.parameters["levels"] ** 2)
+
+    def _coarsened(self, i: int, columns: Columns, groups: IntArray, room: int, cells: int) -> IntArray:
+        code, sigma = self.codes[i], self.parameters.get("sigma_edges", math.inf)
+        limit = least(code, self.total, levels=room, cells=cells, sigma=sigma)
+        return coarsen(code, groups, sums(columns.weights[i], groups), levels=room, least=limit)
 
     def _select(self, scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
         """A spanning tree over the columns but the target: Kruskal's algorithm with private choices."""

@@ -9,14 +9,12 @@ from dp_models.base import Plan
 from dp_models.encoding.binning import Binning, depth_for
 from dp_models.mechanisms.calibration import calibrate, round_up
 from dp_models.mechanisms.events import compose
+from dp_models.tables.grouping import TARGET_LEVELS, fine_enough, target_levels
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import MAX_BINS, Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential
-
-TARGET_LEVELS = 8
-"""How many groups of the target the tables tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +102,51 @@ def deepened(
 
 
 def levels(
-    binning: Binning, *, rows: int, clear: float | None, most: int, split_by_target: bool, engine: str
+    binning: Binning,
+    *,
+    rows: int,
+    noise: dict[str, float],
+    clear: float | None,
+    most: int,
+    split_by_target: bool,
+    engine: str,
 ) -> dict[str, int]:
     """How many groups of a column and of the target the tables tell apart.
 
-    ``clear`` is the count that an even cell of a pair's table should have (None where no pair is measured); ``most``
-    bounds the cells of a junction tree that spans all columns. ``split_by_target``: pairs are measured by target.
+    ``noise`` holds the star's sigma; ``clear`` is the count that an even cell of a pair's table should have (None where
+    no pair is measured); ``most`` bounds the cells of a junction tree that spans all columns. ``split_by_target``:
+    pairs are measured by target.
     Raises FailedPrecondition where even two groups a column are too many.
     """
     domain, sizes = binning.domain, binning.codec.sizes
-    target = next((n for c, n in zip(domain.modelled, sizes, strict=False) if c.name == domain.target), 1)
-    target_levels = min(target, TARGET_LEVELS)
-    others = len(sizes) - (domain.target is not None)
-    fine = max(sizes)
-    if clear is not None:
-        fine = min(fine, int(math.sqrt(rows / (clear * (target_levels if split_by_target else 1)))))
-    fine = max(min(fine, MAX_BINS), 2)
-    left = most - binning.cells
-    while fine > 2 and _spanning(others, fine, target_levels) > left:
-        fine -= 1
-    if _spanning(others, fine, target_levels) > left:
+    others, left = len(sizes) - (domain.target is not None), most - binning.cells
+    widest = max((c.size for c in binning.codec.columns if c.column.name != domain.target), default=2)
+
+    def beside(target: int) -> int:
+        fine = widest
+        if clear is not None:
+            fine = min(fine, int(math.sqrt(rows / (clear * (target if split_by_target else 1)))))
+        fine = max(min(fine, MAX_BINS), 2)
+        while fine > 2 and _spanning(others, fine, target) > left:
+            fine -= 1
+        return fine
+
+    target = 1
+    if domain.target is not None:
+        column = next(c for c in binning.codec.columns if c.column.name == domain.target)
+        # Null and other share a group.
+        declared = column.size if column.ordered else column.values + 1
+        target = min(declared, target_levels(column, rows / noise.get("sigma_star", rows)))
+    while target > TARGET_LEVELS and not fine_enough(beside(target), widest):
+        target -= 1
+    fine = beside(target)
+    if _spanning(others, fine, target) > left:
         raise FailedPrecondition(
             f"the declared columns have {binning.cells:,} codes, too many for the {most:,} cells of {engine};"
             " declare fewer categories or columns"
         )
-    return {"depth": binning.depth, "levels": fine, "target_levels": target_levels}
+    return {"depth": binning.depth, "levels": fine, "target_levels": target}
 
 
-def _spanning(others: int, fine: int, target_levels: int) -> int:
-    return fine * target_levels * (others + max(others - 1, 0) * fine)
+def _spanning(others: int, fine: int, target: int) -> int:
+    return fine * target * (others + max(others - 1, 0) * fine)

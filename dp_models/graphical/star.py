@@ -1,5 +1,6 @@
 """What `mst` and `aim` buy first: noisy one-way tables, groups of codes, and the star of pairs with the target."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,11 +18,9 @@ from dp_models.graphical.model import GraphModel
 from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import rake, shrink
 from dp_models.tables.counting import count
-from dp_models.tables.grouping import group, sums
+from dp_models.tables.grouping import group, least, sums
 from synthgate.domain import Domain
 
-_UNEVEN = 4.0
-"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
 _SPREAD = 3.0
 """Noises that a group of cells of a nested partition gathers: those of the coarse parts it begins and ends in."""
 _LEAST = 1e-3
@@ -79,10 +78,13 @@ class Tables:
         )
         names = [c.name for c in domain.modelled]
         target = names.index(domain.target) if domain.target is not None else None
+        fine, found = plan.parameters["levels"], plan.parameters["target_levels"]
+        star = plan.parameters.get("sigma_star", math.inf)
         groups, sigmas = [], []
         for i, (column, weights) in enumerate(zip(columns.codec.columns, columns.weights, strict=True)):
-            room = plan.parameters["target_levels" if i == target else "levels"]
-            groups.append(group(column, weights, levels=room, least=self.total / room / _UNEVEN))
+            room, cells = (found, fine) if i == target else (fine, found)
+            limit = least(column, self.total, levels=room, cells=cells, sigma=star)
+            groups.append(group(column, weights, levels=room, least=limit))
             # A sum over a group has the noise of its codes; a group of mean size stands for all.
             codes = column.size / (groups[i].max() + 1)
             sigmas.append(float(sigma * np.sqrt(min(codes, _SPREAD) if len(binning.partitions[i]) > 1 else codes)))

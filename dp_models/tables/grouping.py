@@ -4,6 +4,39 @@ import numpy as np
 
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.codes import ColumnCodes
+from synthgate.domain import MAX_BINS
+
+_UNEVEN = 4.0
+"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
+_STANDS_OUT = 2.5
+"""A category is told apart where its rows, spread evenly, are this many times the noise in each cell of a table."""
+TARGET_LEVELS = 8
+"""How many groups of the target the tables tell apart; of declared categories more, where the noise allows it."""
+_PLENTY, _FINE = 10.0, 12
+"""More are told apart where an even cell of a pair of the target and 12 groups is 10 times its noise."""
+
+
+def least(column: ColumnCodes, total: float, *, levels: int, cells: int, sigma: float) -> float:
+    """What a group of a column of ``levels`` groups and ``total`` rows weighs at least, where that can be helped.
+
+    Bins: a quarter of an even group. Categories no more than what stands out of the noise, since a table tells a group
+    of them apart by ``cells`` cells of noise ``sigma``.
+    """
+    even = total / levels / _UNEVEN
+    return even if column.ordered else min(even, _STANDS_OUT * cells * sigma)
+
+
+def target_levels(column: ColumnCodes, clear: float) -> int:
+    """How many groups of a target tables may tell apart; ``clear`` is the public number of rows in units of the noise
+    of its table with another column."""
+    if column.ordered:
+        return TARGET_LEVELS
+    return max(TARGET_LEVELS, int(min(MAX_BINS, clear / _PLENTY / _FINE)))
+
+
+def fine_enough(levels: int, widest: int) -> bool:
+    """Whether columns of at most ``widest`` codes keep enough groups beside more than 8 of the target."""
+    return levels >= min(_FINE, widest)
 
 
 def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float) -> IntArray:
@@ -11,13 +44,14 @@ def group(column: ColumnCodes, weights: FloatArray, *, levels: int, least: float
 
     ``weights`` are estimated counts. Neighbouring bins are merged to about equal counts, categories rarest first, none
     of them below ``least`` where that can be helped. ``null`` and ``other`` form one group if they weigh ``least``
-    together and there is room, else they join the heaviest.
+    together and there is room, else they join the heaviest. ``other`` alone, which is never released, takes no room
+    from a category that weighs more.
     """
     values = column.values
     absent = float(weights[values:].sum())
-    apart = levels > 1 and absent >= least
-    room = levels - apart
     declared = weights[:values]
+    apart = levels > 1 and absent >= max(least, _displaced(column, declared, levels))
+    room = levels - apart
     merged = _neighbours(declared, room, least) if column.ordered else _rarest(declared, room, least)
     heaviest = merged[int(np.argmax(declared))]
     rest = merged.max() + 1 if apart else heaviest
@@ -33,11 +67,19 @@ def coarsen(column: ColumnCodes, groups: IntArray, weights: FloatArray, *, level
     """The coarser group of each group: as `group` does with codes, and nested in what it did. ``weights`` are the
     estimated counts of the groups."""
     declared = int(groups[: column.values].max()) + 1
-    apart = levels > 1 and len(weights) > declared and weights[-1] >= least
+    displaced = _displaced(column, weights[:declared], levels)
+    apart = levels > 1 and len(weights) > declared and weights[-1] >= max(least, displaced)
     merge = _neighbours if column.ordered else _rarest
     merged = merge(weights[:declared], levels - apart, least)
     rest = merged.max() + 1 if apart else merged[int(np.argmax(weights[:declared]))]
     return np.concatenate((merged, np.full(len(weights) - declared, rest, dtype=np.int64)))
+
+
+def _displaced(column: ColumnCodes, weights: FloatArray, levels: int) -> float:
+    """What the heaviest category weighs that a group of redrawn ``other`` would take the room of."""
+    if column.ordered or column.null is not None or not 2 <= levels <= len(weights):
+        return 0.0
+    return float(np.sort(weights)[1 - levels])
 
 
 def _neighbours(weights: FloatArray, levels: int, least: float) -> IntArray:

@@ -4,6 +4,7 @@ What `star` releases and `tree` grows edges on. One class runs both steps, so th
 variables here or in a `PairCounts`, and leaves through ``noise`` alone.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,8 @@ from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import pool, rake, shrink
 from dp_models.tables.counting import StarCounts
-from dp_models.tables.grouping import group, sums
+from dp_models.tables.grouping import group, least, sums
 from synthgate.domain import Domain
-
-_UNEVEN = 4.0
-"""A group of codes weighs at least this part (a quarter) of an even one, where that can be helped."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,14 @@ class StarFit:
 
     def groups(self, columns: Columns) -> tuple[IntArray, ...]:
         """Codes put together so that the star's tables stand above their noise."""
-        rooms = [self.parameters["star_levels"]] * len(self.codes)
-        if self.target is not None:
-            rooms[self.target] = self.parameters["target_levels"]
-        return tuple(
-            group(column, weights, levels=room, least=self.total / room / _UNEVEN)
-            for column, weights, room in zip(self.codes, columns.weights, rooms, strict=True)
-        )
+        fine, target = self.parameters["star_levels"], self.parameters["target_levels"]
+        sigma = self.parameters.get("sigma_star", math.inf)
+        found = []
+        for i, (column, weights) in enumerate(zip(self.codes, columns.weights, strict=True)):
+            room, cells = (target, fine) if i == self.target else (fine, target)
+            limit = least(column, self.total, levels=room, cells=cells, sigma=sigma)
+            found.append(group(column, weights, levels=room, least=limit))
+        return tuple(found)
 
     def grouped(self, batch: pa.RecordBatch, groups: tuple[IntArray, ...]) -> tuple[list[IntArray], IntArray]:
         """Some rows as groups: (n,) of every column, and of the target."""

@@ -22,7 +22,7 @@ from synthgate.errors import InvalidArgument
 COUNTS: dict[Callable[..., Synthesizer], tuple[str, ...]] = {
     Vae: ("hidden", "latent", "draws", "steps", "batch_units"),
     Gan: ("hidden", "latent", "steps", "steps_each", "generated", "batch_units"),
-    Tree: ("target_levels", "least_levels"),
+    Tree: ("least_levels",),
     Mst: ("steps",),
     Aim: ("steps",),
     SmartNoiseAim: ("rounds_per_column", "max_cells", "model_mib", "steps"),

@@ -10,7 +10,7 @@ from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.consistency import pool, rake, shrink, to_simplex
 from dp_models.tables.counting import PairCounts, StarCounts, count
 from dp_models.tables.drawing import draw, draw_each
-from dp_models.tables.grouping import coarsen, group, sums
+from dp_models.tables.grouping import coarsen, group, least, sums
 from synthgate.domain import Column, Kind
 
 NOISY = arrays(np.float64, st.integers(1, 30), elements=st.floats(-100, 1_000))
@@ -96,6 +96,22 @@ def test_missing_cells_stand_apart_when_they_weigh_enough() -> None:
     assert apart[3] == apart[4] not in apart[:3]
     joined = group(column, np.array([50.0, 30.0, 20.0, 3.0, 1.0]), levels=4, least=10.0)
     assert joined[3] == joined[4] == joined[0]
+
+
+@pytest.mark.parametrize(("sigma", "groups"), [(1.0, [0, 1, 2, 3]), (3.0, [0, 1, 2, 2]), (1_000.0, [0, 1, 1, 1])])
+def test_categories_stand_apart_as_the_noise_allows(sigma: float, groups: list[int]) -> None:
+    """4 cells of noise 1 drown what weighs less than 10, those of noise 3 less than 30; 62.5 is a quarter of even."""
+    column = ColumnCodes(Column(name="x", kind=Kind.CATEGORICAL, categories=("a", "b", "c", "d")))
+    weights = np.array([900.0, 60.0, 28.0, 12.0, 0.0])
+    limit = least(column, 1_000.0, levels=4, cells=4, sigma=sigma)
+    assert group(column, weights, levels=4, least=limit)[:4].tolist() == groups
+
+
+def test_cells_that_are_never_released_take_no_room_of_a_class() -> None:
+    column = ColumnCodes(Column(name="x", kind=Kind.CATEGORICAL, categories=("a", "b", "c")))
+    weights = np.array([85.0, 6.0, 4.0, 5.0])
+    assert group(column, weights, levels=3, least=1.0).tolist() == [0, 1, 2, 0]
+    assert group(column, weights, levels=4, least=1.0).tolist() == [0, 1, 2, 3]
 
 
 @given(arrays(np.float64, 12, elements=st.floats(0, 100)), st.integers(2, 9), st.floats(0, 50), st.booleans())
