@@ -7,16 +7,18 @@ parts a column has follows from its declared bounds. A part of a null is coded a
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dp_models.base import FloatArray, IntArray
 from synthgate.domain import Column, Domain, Kind
 
+BoolArray = npt.NDArray[np.bool_]
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
-_WEEK = 7
+_WEEK, _HOURS = 7, 24
 _EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 WEEKDAY = Column(name="weekday", kind=Kind.INTEGER, low=0, high=_WEEK - 1)
-HOUR = Column(name="hour", kind=Kind.INTEGER, low=0, high=23)
+HOUR = Column(name="hour", kind=Kind.INTEGER, low=0, high=_HOURS - 1)
 LEAST_DAYS = {WEEKDAY.name: 14, HOUR.name: 2}
 """Bounds must be so many days apart for a part to be told apart."""
 
@@ -33,6 +35,14 @@ class Part:
         if self.column is HOUR:
             return moments % DAY_US // HOUR_US
         return (moments // DAY_US + _EPOCH_WEEKDAY) % _WEEK
+
+    def within(self, low: int, high: int) -> BoolArray:
+        """Which of the part's values (7 or 24,) the moments from ``low`` to ``high`` have."""
+        unit, values = (HOUR_US, _HOURS) if self.column is HOUR else (DAY_US, _WEEK)
+        first, last = low // unit, high // unit
+        found = np.zeros(values, dtype=np.bool_)
+        found[self.of(np.arange(first, min(last, first + values - 1) + 1) * unit)] = True
+        return found
 
 
 def parts_of(domain: Domain) -> tuple[Part, ...]:
@@ -64,3 +74,18 @@ def placed(
     if hour is not None:
         rest = hour * HOUR_US + rest % HOUR_US
     return np.clip(day * DAY_US + rest, *bounds)
+
+
+def near(
+    edges: tuple[FloatArray | IntArray, FloatArray | IntArray], low: int, high: int, *, weekday: bool,
+    bounds: tuple[int, int],
+) -> BoolArray:  # fmt: skip
+    """Which cells (``edges``: where each begins and ends) hold moments that `placed` may move to a day between ``low``
+    and ``high``, both ends in it; ``weekday`` says whether it moves days at all."""
+    begin, end = (edge.astype(np.int64) for edge in edges)
+    first, last = begin // DAY_US, (end - 1) // DAY_US
+    if weekday:
+        outer = low // DAY_US < bounds[0] // DAY_US + _WEEK or high // DAY_US > bounds[1] // DAY_US - _WEEK
+        reach = np.where(last - first >= _WEEK - 1, 0, _WEEK - 1 if outer else _WEEK // 2)
+        first, last = first - reach, last + reach
+    return np.asarray((first <= high // DAY_US) & (last >= low // DAY_US))

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dp_models.base import FloatArray, IntArray
 from dp_models.encoding.atoms import Atoms
 from dp_models.encoding.binning import Columns
+from dp_models.encoding.calendar import DAY_US, HOUR, HOUR_US, WEEKDAY, near
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.encoding.table import arrow_type
 from synthgate.derivation import Allowed
@@ -31,8 +33,13 @@ Numbers = FloatArray | IntArray
 def likelihoods(columns: Columns, conditions: Sequence[Allowed]) -> list[FloatArray]:
     """One likelihood (codes,) for each column, its largest value 1; ones where there is no condition."""
     found = [np.ones(column.size) for column in columns.codec.columns]
+    moved = moments(columns, conditions)
     for condition in conditions:
         i = _place(columns, condition)
+        if condition in moved:
+            for column, codes in _calendar(columns, i, condition).items():
+                found[column] = codes
+            continue
         found[i] = likelihood(columns.codec.columns[i], condition, columns.atoms.get(i))
     return found
 
@@ -40,6 +47,48 @@ def likelihoods(columns: Columns, conditions: Sequence[Allowed]) -> list[FloatAr
 def _place(columns: Columns, condition: Allowed) -> int:
     """The number of the declared column that a condition is about."""
     return columns.codec.domain.modelled.index(condition.column)
+
+
+def moments(columns: Columns, conditions: Sequence[Allowed]) -> list[Allowed]:
+    """The conditions that are ranges of moments with calendar parts: their evidence alone lets through too much."""
+    sources = {part.source for part in columns.codec.parts}
+    return [c for c in conditions if c.low is not None and _place(columns, c) in sources]
+
+
+def _calendar(columns: Columns, i: int, condition: Allowed) -> dict[int, FloatArray]:
+    """For column ``i``, of moments, and each of its calendar parts, by number: 1 for the codes of which a moment in the
+    range can come, 0 for the others (codes,)."""
+    column, shares = columns.codec.columns[i], columns.granularity[i]
+    low, high = int(column.unit(condition.low)), int(column.unit(condition.high))
+    assert column.grid is not None  # noqa: S101  moments with calendar parts are cut by a grid
+    edges = column.grid.edges
+    bounds = int(edges[0]), int(edges[-1])
+    parts = {n: p for n, p in enumerate(columns.codec.parts, len(columns.codec.domain.modelled)) if p.source == i}
+    moves = any(part.column is WEEKDAY for part in parts.values())
+    found = {i: near((edges[:-1], edges[1:]), low, high, weekday=moves, bounds=bounds)}
+    for number, part in parts.items():
+        found[number] = part.within(low, high)
+        if part.column is HOUR:
+            days = shares is not None and bool(shares[:-1][column.grid.steps > HOUR_US].any())
+            if days and -(-low // DAY_US) * DAY_US <= high:  # rounded to a midnight in the range
+                found[number][:] = True
+            if low <= bounds[0]:  # clipped to a bound
+                found[number][: low % DAY_US // HOUR_US] = True
+            if high >= bounds[1]:
+                found[number][high % DAY_US // HOUR_US :] = True
+    sizes = {number: columns.codec.columns[number].size for number in found}
+    return {n: np.pad(codes.astype(np.float64), (0, sizes[n] - len(codes))) for n, codes in found.items()}
+
+
+def holds(columns: Columns, table: pa.Table, conditions: Sequence[Allowed]) -> pa.ChunkedArray | None:
+    """Which rows of a decoded table satisfy the ranges of `moments`; None where all do."""
+    found = None
+    for condition in moments(columns, conditions):
+        name = condition.column.name
+        low, high = (pa.scalar(bound, table.schema.field(name).type) for bound in (condition.low, condition.high))
+        within = pc.and_(pc.greater_equal(table[name], low), pc.less_equal(table[name], high))
+        found = within if found is None else pc.and_(found, within)
+    return found
 
 
 def likelihood(column: ColumnCodes, condition: Allowed, atoms: Atoms | None = None) -> FloatArray:
@@ -81,10 +130,11 @@ def _shares(column: ColumnCodes, low: float | int, high: float | int) -> FloatAr
 def decode(
     columns: Columns, codes: Sequence[IntArray], conditions: Sequence[Allowed], *, generator: np.random.Generator
 ) -> pa.Table:
-    """The canonical table of fine codes, every cell within the range that is asked of its column."""
+    """The canonical table of fine codes, every cell within the range that is asked of its column, but for `moments`."""
     table = columns.decode(codes, generator=generator)
+    moved = moments(columns, conditions)
     for condition in conditions:
-        if condition.low is not None:
+        if condition.low is not None and condition not in moved:
             i = _place(columns, condition)
             cells = table.column(i).combine_chunks()
             cells = _within(columns, i, codes[i], cells, condition, generator)

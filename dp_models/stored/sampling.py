@@ -1,8 +1,9 @@
 """`derive`: rows of a stored model under conditions and with shares. Post-processing: nothing here reads a private row.
 
-Tables and junction trees are conditioned in closed form (`ExactModel`), then sampled as ever. Other models are sampled
-by rejection, which is exact too and bounded by a public number of draws. Either way every row satisfies what was asked,
-there are as many as were asked for, and what a model cannot give is refused by name.
+Tables and junction trees are conditioned in closed form (`ExactModel`), then sampled as ever; where moments have
+calendar parts their rows are kept if the moment that came of all three lies in the range. Other models are sampled by
+rejection alone, which is exact too. It is bounded by a public number of draws. Either way every row satisfies what was
+asked, there are as many as were asked for, and what a model cannot give is refused by name.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dp_models.base import FloatArray, IntArray
+from dp_models.base import FloatArray
 from dp_models.encoding.table import arrow_schema
 from dp_models.stored import evidence
 from dp_models.stored.registry import EXACT, StoredModel
@@ -19,8 +20,8 @@ from synthgate.derivation import Allowed, Derivation, allowed, strata
 from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 
-MAX_DRAWS = 4_000_000
-"""Rows that are drawn at most for one derived sample by rejection, beside a draw for each row asked for."""
+MAX_DRAWS, DRAWS_EACH = 4_000_000, 16
+"""Rows that are drawn at most for one derived sample by rejection: so many, and so many for each row asked for."""
 BATCH = 65_536
 
 
@@ -41,17 +42,19 @@ def derive(
     Raises FailedPrecondition where the model gives what was asked no probability, or too little for rejection.
     """
     parts = [p for p in _parts(domain, derivation, rows) if p.rows]
-    drawn = (_draw(model, p, p.rows * (MAX_DRAWS + rows) // rows, generator) for p in parts)
+    drawn = (_draw(model, p, p.rows * (MAX_DRAWS + DRAWS_EACH * rows) // rows, generator) for p in parts)
     tables = [arrow_schema(domain).empty_table(), *drawn]
     shuffled = pa.concat_tables(tables).take(pa.array(generator.permutation(rows)))
-    return shuffled, _how(model, derivation)
+    return shuffled, _how(model, domain, derivation)
 
 
-def _how(model: StoredModel, derivation: Derivation) -> str:
+def _how(model: StoredModel, domain: Domain, derivation: Derivation) -> str:
     if not derivation.conditions and derivation.rebalance is None:
         return "from the model's own distribution"
     if isinstance(model, EXACT):
-        return "from the model's distribution given what was asked, in closed form"
+        moments = evidence.moments(model.columns, [allowed(c, domain) for c in derivation.conditions])
+        then = ", moments by rejection" if moments else ""
+        return f"from the model's distribution given what was asked, in closed form{then}"
     return "from the model's distribution given what was asked, by rejection"
 
 
@@ -77,38 +80,42 @@ def _name(value: Allowed) -> str:
 
 
 def _draw(model: StoredModel, part: Part, most: int, generator: np.random.Generator) -> pa.Table:
-    wanted = evidence.likelihoods(model.columns, part.conditions)
-    if not part.conditions:
-        codes = model.codes(part.rows, generator=generator)
-    elif isinstance(model, EXACT):
-        posterior, probability = model.given(wanted)
-        if not probability > 0:
-            raise _impossible(part)
-        codes = posterior.codes(part.rows, generator=generator)
-    else:
-        codes = _rejected(model, part, wanted, most, generator)
-    return evidence.decode(model.columns, codes, part.conditions, generator=generator)
+    columns, conditions = model.columns, part.conditions
+    if not conditions:
+        return columns.decode(model.codes(part.rows, generator=generator), generator=generator)
+    wanted = evidence.likelihoods(columns, conditions)
+    if not isinstance(model, EXACT):
+        return _rejected(model, part, wanted, most, generator)
+    posterior, probability = model.given(wanted)
+    if not probability > 0:
+        raise _impossible(part)
+    if evidence.moments(columns, conditions):
+        return _rejected(posterior, part, [np.ones_like(w) for w in wanted], most, generator)
+    return evidence.decode(columns, posterior.codes(part.rows, generator=generator), conditions, generator=generator)
 
 
 def _rejected(
     model: StoredModel, part: Part, likelihoods: Sequence[FloatArray], most: int, generator: np.random.Generator
-) -> list[IntArray]:
-    """Codes that satisfy the conditions, of at most so many draws: one is kept with the product of its codes'
-    likelihoods."""
-    kept: list[IntArray] = []
+) -> pa.Table:
+    """Rows that satisfy the conditions, of at most so many draws: one is kept with the product of its codes'
+    likelihoods, if its moments came out in their ranges."""
+    kept: list[pa.Table] = []
     found = drawn = 0
     while found < part.rows:
         if drawn >= most:
-            raise _rare(part, found, drawn)
+            raise _rare(model, part, found, drawn)
         batch = min(BATCH, most - drawn)
         drawn += batch
         codes = np.stack([np.asarray(c) for c in model.codes(batch, generator=generator)])
         chance = np.ones(batch)
         for row, likelihood in zip(codes, likelihoods, strict=True):
             chance *= likelihood[row]
-        kept.append(codes[:, generator.random(batch) < chance])
-        found += kept[-1].shape[1]
-    return list(np.concatenate(kept, axis=1)[:, : part.rows])
+        codes = codes[:, generator.random(batch) < chance]
+        table = evidence.decode(model.columns, list(codes), part.conditions, generator=generator)
+        holds = evidence.holds(model.columns, table, part.conditions)
+        kept.append(table if holds is None else table.filter(holds))
+        found += kept[-1].num_rows
+    return pa.concat_tables(kept).slice(0, part.rows)
 
 
 def _asked(part: Part) -> str:
@@ -122,8 +129,11 @@ def _impossible(part: Part) -> FailedPrecondition:
     )
 
 
-def _rare(part: Part, found: int, drawn: int) -> FailedPrecondition:
+def _rare(model: StoredModel, part: Part, found: int, drawn: int) -> FailedPrecondition:
+    other = (
+        "" if isinstance(model, EXACT) else ", or derive from a release of a table engine, which rejects few or none"
+    )
     return FailedPrecondition(
         f"of {drawn:,} rows drawn from the model {found:,} satisfy {_asked(part)}, and {part.rows:,} were asked for;"
-        " ask for fewer rows or something wider, or derive from a release of a table engine, which needs no rejection"
+        f" ask for fewer rows or something wider{other}"
     )

@@ -65,3 +65,11 @@ def small() -> TreeModel:
 def joint() -> FloatArray:
     """P(sex, job, age, rich), multiplied out."""
     return np.asarray(np.einsum("r,rj,jrs,ra->sjar", RICH, JOB, SEX.reshape(3, 2, 2), AGE))
+
+
+class Rejected:
+    """The same model without `given`, so that it is sampled by rejection."""
+
+    def __init__(self, model: StoredModel) -> None:
+        self.columns, self.codes, self.parts = model.columns, model.codes, model.parts
+        self.from_parts, self.sample = model.from_parts, model.sample
