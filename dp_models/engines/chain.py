@@ -23,6 +23,8 @@ _ROUNDS = 6
 _PRIOR_DRAWS = 8.0
 """Cells that few draws reach are shifted less, as if that many draws had needed no shift."""
 _LEAST = 1e-9
+_PART = 131_072
+"""Rows that are drawn at a time, each of which takes about a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,11 @@ class ChainModel(ABC):
 
     def codes(self, rows: int, *, generator: np.random.Generator) -> list[IntArray]:
         """Fine codes (rows,) of every column."""
-        return self.chain.finished(self.drawn(rows, generator=generator)[1], generator=generator)
+        parts = []
+        for first in range(0, max(rows, 1), _PART):
+            groups = self.drawn(min(_PART, rows - first), generator=generator)[1]
+            parts.append(self.chain.finished(groups, generator=generator))
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
     def shifted(self, draws: int, *, generator: np.random.Generator) -> tuple[Self, IntArray]:
         """The same model with tables shifted to what ``draws`` draws need, and the groups (columns, draws) of these.

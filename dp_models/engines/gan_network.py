@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dp_models.base import IntArray, Noise
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
 from dp_models.engines.chain import Chain
 from dp_models.engines.gan_model import GanModel, Residual
+from dp_models.engines.two_stages import UnitCodes
 from dp_models.engines.vae_network import one_thread, pretrained, surprise
 
 _ROWS, _CHUNK = 32_768, 4_096
@@ -84,27 +86,27 @@ class Generator:
 
     def summed(self, groups: Tensor) -> Tensor:
         """Vectors (..., hidden) that stand for rows (..., columns) of groups."""
-        return self.vectors[groups + self._starts].sum(dim=-2)
+        rows = (groups + self._starts).view(-1, len(self._starts))
+        return functional.embedding_bag(rows, self.vectors, mode="sum").view(*groups.shape[:-1], -1)
 
     def step(self, chain: Chain, groups: IntArray, scores: Tensor) -> None:
         """Make rows (columns, n) drawn from the model with the tables of ``chain`` likelier where they score (n,) above
         their mean (Williams 1992; Yu, Zhang, Wang, Yu 2017)."""
         rows = torch.from_numpy(groups.T.copy())
         told = torch.zeros(len(rows), self.vectors.shape[1])
-        logits: list[Tensor] = [told] * len(groups)
-        blocks = torch.split(self._head, list(chain.sizes), dim=1)
-        for link in chain.links:
-            base = torch.from_numpy(link.logs[chain.given(link, groups)]).float()
-            logits[link.column] = base + torch.tanh(told) @ blocks[link.column]
-            told = told + self.vectors[rows[:, link.column] + self._starts[link.column]]
-        wrong = surprise(torch.cat(logits, dim=1), rows, chain.sizes)
-        self._optimizer.zero_grad(set_to_none=True)
         above = (scores - scores.mean()) / max(1.0, float(scores.std()) / _STEEP)
-        torch.autograd.backward((above * wrong).mean())
+        self._optimizer.zero_grad(set_to_none=True)
+        for link in chain.links:
+            i, size, start = link.column, chain.sizes[link.column], int(self._starts[link.column])
+            base = torch.from_numpy(link.logs[chain.given(link, groups)]).float()
+            logits = base + torch.tanh(told) @ self._head[:, start : start + size]
+            wrong = surprise(logits, rows[:, i : i + 1], (size,))
+            torch.autograd.backward((above * wrong).mean())  # gradients of columns add up; one column's logits are held
+            told = told + self.vectors[rows[:, i] + start]
         self._optimizer.step()
 
 
-def fit_adversary(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *, noise: Noise) -> GanModel:
+def fit_adversary(units: UnitCodes, chain: Chain, parameters: Mapping[str, Any], *, noise: Noise) -> GanModel:
     """Pre-train on the chain's own rows, then play the game on ``units`` (units, rows, columns) of groups, -1 in rows
     that are padding: ``steps_each`` steps of the discriminator, one of the generator, until all steps are done."""
     free = noise.generator("gan: pre-training, generated rows and calibration")
@@ -144,12 +146,13 @@ def fit_adversary(units: IntArray, chain: Chain, parameters: Mapping[str, Any], 
         return generator.model(free, draws=_ROWS)[0]
 
 
-def _losses(discriminator: Discriminator, generator: Generator, units: IntArray) -> Callable[[Tensor], Tensor]:
-    """The hinge losses (m,) of numbered units: the one place where the discriminator meets rows."""
-    vectors = generator.summed(torch.from_numpy(np.maximum(units, 0)))
-    there = torch.from_numpy(units[..., 0] >= 0)
+def _losses(discriminator: Discriminator, generator: Generator, units: UnitCodes) -> Callable[[Tensor], Tensor]:
+    """The hinge losses (m,) of numbered units: the one place where the discriminator meets rows. Vectors are made of a
+    batch's rows alone, which are many times smaller as codes."""
 
     def losses(numbers: Tensor) -> Tensor:
-        return (torch.relu(1 - discriminator(vectors[numbers])) * there[numbers]).sum(dim=1)
+        groups = torch.from_numpy(units[numbers.numpy()].astype(np.int64))
+        vectors, there = generator.summed(groups.clamp(min=0)), groups[..., 0] >= 0
+        return (torch.relu(1 - discriminator(vectors)) * there).sum(dim=1)
 
     return losses

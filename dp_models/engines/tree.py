@@ -233,18 +233,17 @@ class _Fit(StarFit):
 
     def _select(self, scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
         """A spanning tree over the columns but the target: Kruskal's algorithm with private choices."""
-        part = {i: i for i in range(len(self.others))}
+        pairs, values = np.array(list(scores)).reshape(-1, 2), np.array(list(scores.values()))
+        part, open_ = np.arange(len(self.others)), np.arange(len(pairs))
         chosen: list[tuple[int, int]] = []
         while len(chosen) < len(self.others) - 1 and scores:
-            open_ = [pair for pair in scores if part[pair[0]] != part[pair[1]]]
             pick = self.noise.exponential(
-                np.array([scores[pair] for pair in open_]),
-                epsilon=self.parameters["epsilon_select"],
-                sensitivity=float(self.k),
+                values[open_], epsilon=self.parameters["epsilon_select"], sensitivity=float(self.k)
             )
-            a, b = open_[pick]
+            a, b = (int(column) for column in pairs[open_[pick]])
             chosen.append((a, b))
-            part = {i: part[a] if p == part[b] else p for i, p in part.items()}
+            part[part == part[b]] = part[a]
+            open_ = open_[part[pairs[open_, 0]] != part[pairs[open_, 1]]]
         return chosen
 
     def _edge(

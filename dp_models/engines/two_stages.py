@@ -5,11 +5,15 @@ Both halves are fixed by public facts and priced together, so the plan's event i
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dp_models.base import IntArray, Noise, Plan, Rows
+from dp_models.encoding.table import BATCH_ROWS
 from dp_models.engines.chain import Chain
 from dp_models.engines.tree import Tree
 from dp_models.mechanisms.calibration import calibrate, round_up
@@ -20,6 +24,8 @@ from synthgate.errors import FailedPrecondition
 from synthgate.events import Composed, DpEvent, PoissonGaussian
 
 MAX_ROWS_PER_UNIT = 16
+UnitCodes = npt.NDArray[np.signedinteger[Any]]
+"""Codes (units, rows, columns) of any width, -1 in rows that are padding."""
 
 
 def two_stages(
@@ -65,24 +71,33 @@ def two_stages(
     )
 
 
-def first_stage(rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> tuple[Chain, IntArray]:
+def first_stage(rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> tuple[Chain, UnitCodes]:
     """Buy the tree of a plan; then the rows as its groups, (units, max_rows, columns), as `by_unit` lays them out.
 
     Raises DataCorrupted for rows that ingest did not make.
     """
     tree = Tree().fit(rows, domain, replace(plan, parameters=plan.parameters["tables"]), noise=noise)
     chain = Chain.of(tree)
-    groups = [chain.groups(tree.columns.codec.encode(batch)) for batch in rows.to_batches()]
-    together = np.concatenate([np.zeros((len(chain.sizes), 0), dtype=np.int64), *groups], axis=1)
-    return chain, by_unit(together, rows.column(UNIT_COLUMN).to_numpy(), plan.sizes.max_rows)
+    batches = rows.to_batches(max_chunksize=BATCH_ROWS)
+    groups = (chain.groups(tree.columns.codec.encode(batch)) for batch in batches)
+    return chain, by_unit(groups, rows.column(UNIT_COLUMN).to_numpy(), plan.sizes.max_rows, chain.sizes)
 
 
-def by_unit(codes: IntArray, unit: IntArray, max_rows: int) -> IntArray:
-    """Codes (columns, n) as (units, max_rows, columns), each unit's rows together; -1 where a unit has fewer rows."""
+def by_unit(batches: Iterable[IntArray], unit: IntArray, max_rows: int, sizes: Sequence[int]) -> UnitCodes:
+    """Batches of codes (columns, n), each below its column's ``sizes``, as (units, max_rows, columns), each unit's rows
+    together; -1 where a unit has fewer rows. ``unit`` is the unit of each row of all batches.
+
+    All rows are held at once, so in the narrowest type: one byte a cell up to 128 codes.
+    """
     _, number = np.unique(unit, return_inverse=True)
     order = np.argsort(number, kind="stable")
-    sizes = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
-    rank = np.arange(len(number)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    together = np.full((len(sizes), max_rows, len(codes)), -1, dtype=np.int64)
-    together[number[order], rank] = codes.T[order]
+    rows = np.bincount(number) if len(number) else np.zeros(0, dtype=np.int64)
+    rank = np.empty_like(number)
+    rank[order] = np.arange(len(number)) - np.repeat(np.cumsum(rows) - rows, rows)
+    together = np.full((len(rows), max_rows, len(sizes)), -1, dtype=np.min_scalar_type(-max(sizes)))
+    done = 0
+    for codes in batches:
+        part = slice(done, done + codes.shape[1])
+        together[number[part], rank[part]] = codes.T
+        done = part.stop
     return together

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dp_models.base import IntArray, Noise
+from dp_models.base import Noise
 from dp_models.dpsgd.training import Schedule, train
 from dp_models.engines.chain import Chain
+from dp_models.engines.two_stages import UnitCodes
 from dp_models.engines.vae_model import Decoder, VaeModel
 
 _ROWS, _BATCH, _RATE, _SPREAD = 32_768, 512, 5e-3, 4.0
@@ -59,7 +60,7 @@ def surprise(logits: Tensor, groups: Tensor, sizes: Sequence[int]) -> Tensor:
     return total
 
 
-def fit_residual(units: IntArray, chain: Chain, parameters: Mapping[str, Any], *, noise: Noise) -> VaeModel:
+def fit_residual(units: UnitCodes, chain: Chain, parameters: Mapping[str, Any], *, noise: Noise) -> VaeModel:
     """Pre-train on the chain's own rows, train the head on ``units`` (units, rows, columns) of groups, -1 in rows that
     are padding, and fit the tables to it once more."""
     free = noise.generator("vae: pre-training, latent draws and calibration")
@@ -106,33 +107,36 @@ def pretrained(chain: Chain, parameters: Mapping[str, Any], generator: np.random
 
 
 def _losses(
-    units: IntArray,
+    units: UnitCodes,
     chain: Chain,
     network: Autoencoder,
     draws: int,
     generator: np.random.Generator,
     device: torch.device,
 ) -> Callable[[nn.Module, Tensor], Tensor]:
-    """The losses (m,) of numbered units. All but the head is fixed, so rows are encoded and looked up once."""
-    count, k, columns = units.shape
-    flat = np.maximum(units.reshape(-1, columns), 0)
-    groups = torch.from_numpy(flat)
-    mean, deviation = (part.view(count, k, 1, part.shape[1]).to(device) for part in network.encoded(groups))
-    cells = [torch.from_numpy(chain.given(link, flat.T)).view(count, k).to(device) for link in chain.links]
+    """The losses (m,) of numbered units. A batch's rows are encoded and looked up when it comes: codes are many times
+    smaller than what is made of them."""
+    k, columns = units.shape[1:]
     tables = [torch.from_numpy(link.logs).float().to(device) for link in chain.links]
     order = np.argsort([link.column for link in chain.links])
-    groups, there = groups.view(count, k, 1, columns).to(device), torch.from_numpy(units[..., 0] >= 0).to(device)
     inner = nn.Linear(network.inner.in_features, network.inner.out_features).to(device)
     inner.load_state_dict(network.inner.state_dict())
     inner.requires_grad_(False)
 
     def losses(head: nn.Module, numbers: Tensor) -> Tensor:
+        batch = units[numbers.cpu().numpy()].reshape(-1, columns).astype(np.int64)
+        there = torch.from_numpy(batch[:, 0] >= 0).view(-1, k).to(device)
+        flat = np.maximum(batch, 0)
+        codes = torch.from_numpy(flat)
+        mean, deviation = (part.view(-1, k, 1, part.shape[1]).to(device) for part in network.encoded(codes))
         shape = (len(numbers), k, draws, mean.shape[-1])
         draw = torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)).to(device)
-        base = torch.cat([tables[i][cells[i][numbers]] for i in order], dim=-1).unsqueeze(2)
-        seen = torch.tanh(inner(mean[numbers] + deviation[numbers] * draw)) * there[numbers][..., None, None]
-        wrong = surprise(base + head(seen), groups[numbers].expand(*shape[:3], columns), chain.sizes)
-        return (wrong.mean(dim=2) * there[numbers]).sum(dim=1)
+        cells = [torch.from_numpy(chain.given(link, flat.T)).view(-1, k).to(device) for link in chain.links]
+        base = torch.cat([tables[i][cells[i]] for i in order], dim=-1).unsqueeze(2)
+        seen = torch.tanh(inner(mean + deviation * draw)) * there[..., None, None]
+        groups = codes.view(-1, k, 1, columns).to(device).expand(*shape[:3], columns)
+        wrong = surprise(base + head(seen), groups, chain.sizes)
+        return (wrong.mean(dim=2) * there).sum(dim=1)
 
     return losses
 

@@ -79,14 +79,15 @@ class TestOneUnit:
     """A unit of three rows moves the sum by one normalised gradient."""
 
     @staticmethod
-    def _sums(units: IntArray) -> float:
+    def _sums(units: IntArray, taken: int | None = None) -> float:
+        """The length of the clipped gradient of the first ``taken`` of ``units`` (units, rows, columns)."""
         chain = _chain(3)
         generator = Generator(chain, _vectors(chain), _parameters())
         known = generator.summed(torch.from_numpy(chain.sample(2_000, generator=np.random.default_rng(0)).T.copy()))
         discriminator = Discriminator(known)
         real = _losses(discriminator, generator, units)
         clipping = Clipping(norm=1.0, automatic=True)
-        sums = Ghost(discriminator).sums(lambda: real(torch.arange(len(units))), clipping)
+        sums = Ghost(discriminator).sums(lambda: real(torch.arange(taken or len(units))), clipping)
         return float(torch.stack([s.norm() for s in sums]).norm())
 
     @staticmethod
@@ -105,6 +106,11 @@ class TestOneUnit:
         one = self._rows()[:1]
         padded = np.concatenate([one, np.full((2, one.shape[1]), -1)])
         assert self._sums(padded[None]) == pytest.approx(self._sums(one[None]), rel=1e-5)
+
+    def test_units_outside_the_batch_are_not_looked_at(self) -> None:
+        """Of a trillion units nothing could be held but the codes; these share the memory of one."""
+        one = self._rows()[None]
+        assert self._sums(np.broadcast_to(one, (10**12, *one.shape[1:])), taken=1) == pytest.approx(self._sums(one))
 
     def test_a_discriminator_that_mixes_units_is_refused(self) -> None:
         with pytest.raises(InternalError, match="mixes units"):

@@ -53,7 +53,14 @@ def _drawn(model: VaeModel, rows: int) -> IntArray:
 
 def test_rows_of_a_unit_lie_together() -> None:
     codes = np.array([[1, 2, 3, 4]])
-    assert by_unit(codes, np.array([9, 4, 9, 7]), 2)[..., 0].tolist() == [[2, -1], [4, -1], [1, 3]]
+    found = by_unit([codes[:, :3], codes[:, 3:]], np.array([9, 4, 9, 7]), 2, [5])
+    assert found[..., 0].tolist() == [[2, -1], [4, -1], [1, 3]]
+
+
+@pytest.mark.parametrize(("sizes", "width"), [((2, 128), 1), ((129, 5), 2)])
+def test_rows_are_held_in_the_narrowest_type(sizes: tuple[int, int], width: int) -> None:
+    found = by_unit([np.array(sizes)[:, None] - 1], np.array([3]), 1, sizes)
+    assert found.itemsize == width and found[0, 0].tolist() == [size - 1 for size in sizes]
 
 
 class TestModel:
@@ -87,14 +94,15 @@ class TestUnit:
     """One person of three rows, two latent draws each."""
 
     @staticmethod
-    def _sums(rows: IntArray) -> float:
-        """The length of the clipped gradient of ``rows`` (units, rows, columns)."""
+    def _sums(rows: IntArray, taken: int | None = None) -> float:
+        """The length of the clipped gradient of the first ``taken`` of ``rows`` (units, rows, columns)."""
         chain, rng = _chain(3), np.random.default_rng(5)
         network = Autoencoder(chain.sizes, hidden=HIDDEN, latent=LATENT, generator=rng).requires_grad_(False)
         head = nn.Linear(HIDDEN, sum(chain.sizes))
         nn.init.zeros_(head.weight)
         losses = _losses(rows, chain, network, 2, rng, torch.device("cpu"))
-        sums = Ghost(head).sums(lambda: losses(head, torch.arange(len(rows))), Clipping(norm=1.0, automatic=True))
+        numbers, clipping = torch.arange(taken or len(rows)), Clipping(norm=1.0, automatic=True)
+        sums = Ghost(head).sums(lambda: losses(head, numbers), clipping)
         return float(torch.stack([s.norm() for s in sums]).norm())
 
     def _rows(self) -> IntArray:
@@ -111,6 +119,12 @@ class TestUnit:
         one = self._rows()[:1]
         padded = np.concatenate([one, np.full((2, one.shape[1]), -1)])
         assert self._sums(padded[None]) == pytest.approx(self._sums(one[None]), rel=0.05)
+
+    def test_units_outside_the_batch_are_not_looked_at(self) -> None:
+        """Of a trillion units nothing could be held but the codes; these share the memory of one."""
+        one = self._rows()[None]
+        every = np.broadcast_to(one, (10**12, *one.shape[1:]))
+        assert self._sums(every, taken=1) == pytest.approx(self._sums(one), rel=0.05)
 
 
 class TestPlan:
