@@ -253,8 +253,9 @@ class _Fit(StarFit):
         sigma = self.parameters["sigma_edges"]
         merged = _merge_last(expected, coarse_t)
         blended = shrink_twice(noisy, merged, sigma=sigma, axis=2)
-        ratio = np.divide(blended, merged, out=np.zeros_like(blended), where=merged > 0)
-        return rake(expected * ratio[..., coarse_t], {1: first, 0: second})
+        whole = merged[..., coarse_t]
+        share = np.divide(expected, whole, out=np.zeros_like(expected), where=whole > 0)
+        return rake(blended[..., coarse_t] * share, {1: first, 0: second})
 
 
 def score(true: IntArray, expected: FloatArray) -> float:

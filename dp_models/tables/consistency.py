@@ -45,8 +45,10 @@ def shrink_twice(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: fl
     """
     summed = shrink(noisy.sum(axis=axis), towards.sum(axis=axis), sigma=sigma * float(np.sqrt(noisy.shape[axis])))
     before = np.expand_dims(towards.sum(axis=axis), axis)
-    ratio = np.divide(np.expand_dims(summed, axis), before, out=np.zeros_like(before), where=before > 0)
-    return shrink(noisy, towards * ratio, sigma=sigma)
+    share = np.divide(
+        towards, before, out=np.zeros_like(towards), where=before > 0
+    )  # at most 1, however small both are
+    return shrink(noisy, np.expand_dims(summed, axis) * share, sigma=sigma)
 
 
 def rake(table: FloatArray, margins: dict[int, FloatArray], *, rounds: int = 30) -> FloatArray:

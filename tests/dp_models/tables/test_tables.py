@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dp_models.encoding.codes import ColumnCodes
-from dp_models.tables.consistency import pool, rake, shrink, to_simplex
+from dp_models.tables.consistency import pool, rake, shrink, shrink_twice, to_simplex
 from dp_models.tables.counting import PairCounts, StarCounts, count
 from dp_models.tables.drawing import draw, draw_each
 from dp_models.tables.grouping import coarsen, group, least, sums
@@ -160,3 +160,11 @@ def test_drawing_a_code_a_row() -> None:
     table = np.tile([0.0, 0.25, 0.75, 0.0], (8_000, 1))
     seen = np.bincount(draw_each(table, generator=np.random.default_rng(0)), minlength=4) / 8_000
     assert seen == pytest.approx([0, 0.25, 0.75, 0], abs=0.02)
+
+
+def test_a_blend_is_finite_where_the_model_leaves_almost_nothing() -> None:
+    """What a model of contradicting tables expects of a cell may be the least number that there is."""
+    towards = np.array([[5e-324, 0.0], [3.0, 2.0]])
+    blended = shrink_twice(np.array([[400, -200], [150, 90]]), towards, sigma=100.0, axis=1)
+    assert np.isfinite(blended).all()
+    assert (blended >= 0).all()
