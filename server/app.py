@@ -11,8 +11,10 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 import grpc
 import structlog
@@ -52,7 +54,7 @@ from synthgate.v1 import (
     release_service_pb2_grpc,
 )
 
-GRACE_S = 5.0
+GRACE_S, LOCK_S = 5.0, 3.0
 CONCURRENT_RPCS = 4_096
 THREADS = 32
 """Threads for calls that block; more than cores, since most of them wait for the store."""
@@ -74,18 +76,28 @@ log = structlog.get_logger()
 @contextlib.contextmanager
 def only_one(settings: Settings) -> Iterator[None]:
     """Lock the state folder for this process, or, where gateways share a database and with it the folder, this
-    gateway's name in it. Raises Unavailable."""
+    gateway's name in it. Raises Unavailable where the lock stays taken: a gateway that was killed while it started a
+    worker leaves it to that child until the child has begun its program."""
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.state.chmod(0o700)
     settings.instances.mkdir(mode=0o700, exist_ok=True)
     place = settings.instances / f"{instance(settings)}.lock" if settings.shared else settings.state / "lock"
     with place.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            other = "--instance" if settings.shared else "--state"
-            raise Unavailable(f"another gateway serves this state folder; stop it, or choose another {other}") from None
+        until = time.monotonic() + LOCK_S
+        while not _taken(lock):
+            if time.monotonic() > until:
+                other = "--instance" if settings.shared else "--state"
+                raise Unavailable(f"another gateway serves this state folder; stop it, or choose another {other}")
+            time.sleep(LOCK_S / 50)
         yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def instance(settings: Settings) -> str:

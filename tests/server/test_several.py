@@ -1,6 +1,8 @@
 """Two gateways on one store: no job runs twice, whatever stops when, and what a lost gateway left comes to rest."""
 
 import random
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -328,6 +330,16 @@ def test_gateways_with_a_shared_database_lock_their_names(tmp_path: Path) -> Non
             pass
     assert app.instance(OnPostgres(state=tmp_path)) != ""
     assert app.instance(Settings(state=tmp_path)) == "gateway"
+
+
+def test_a_lock_that_a_killed_gateway_left_to_its_child_is_waited_for(tmp_path: Path) -> None:
+    """Between fork and exec a worker holds whatever its gateway had open, also when that is dead."""
+    hold = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(flush=True); time.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "lock")], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with only_one(Settings(state=tmp_path)):
+            assert child.wait(timeout=10) == 0
 
 
 def test_a_heartbeat_that_is_too_slow_for_its_leases_is_refused(tmp_path: Path) -> None:
