@@ -8,6 +8,7 @@ largest size. Ends with one line of JSON, also in ``benchmarks/results/scale.jso
 
     .venv/bin/python benchmarks/scale.py --quick     # up to 1 million rows: about a minute
     .venv/bin/python benchmarks/scale.py             # up to 10 million rows: about ten minutes, 2 GB of disk
+    .venv/bin/python benchmarks/scale.py --networks  # `vae` and `gan` alone, up to 1 million rows: a few minutes
 """
 
 import argparse
@@ -28,7 +29,7 @@ from tables import RESULTS, prepare, sizes_of
 from synthgate.domain import MAX_BINS, NUMERIC, UNIT_COLUMN, Column
 
 SIZES = (20_000, 200_000, 1_000_000, 10_000_000)
-ENGINES = ("independent", "star", "tree")
+ENGINES, NETWORKS = ("independent", "star", "tree"), ("vae", "gan")
 CHUNK = 500_000
 
 
@@ -98,6 +99,7 @@ def child(*arguments: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="up to a million rows")
+    parser.add_argument("--networks", action="store_true", help="vae and gan up to a million rows, without DuckDB")
     parser.add_argument("--fit", nargs=2, metavar=("ENGINE", "PATH"), help=argparse.SUPPRESS)
     parser.add_argument("--duck", nargs=2, metavar=("ENGINE", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -106,17 +108,22 @@ def main() -> None:
             print(json.dumps(job(arguments[0], Path(arguments[1]))))
             return
     found: dict[str, Any] = {}
-    sizes = SIZES[:-1] if options.quick else SIZES
+    sizes = SIZES[:-1] if options.quick or options.networks else SIZES
     with tempfile.TemporaryDirectory() as folder:
         for rows in sizes:
             path = Path(folder) / "rows.parquet"
             write(path, rows)
             found[str(rows)] = here = {}
-            for engine in ENGINES:
-                ours, theirs = child("--fit", engine, str(path)), child("--duck", engine, str(path))
-                here[engine] = ours | {f"duckdb_{k}": v for k, v in theirs.items()}
-                here[engine]["ratio"] = round(ours["seconds"] / theirs["seconds"], 3)
+            for engine in NETWORKS if options.networks else ENGINES:
+                here[engine] = ours = child("--fit", engine, str(path))
+                if engine in ENGINES:
+                    theirs = child("--duck", engine, str(path))
+                    ratio = round(ours["seconds"] / theirs["seconds"], 3)
+                    here[engine] = ours | {f"duckdb_{k}": v for k, v in theirs.items()} | {"ratio": ratio}
                 print(f"{rows:>10,} rows {engine:12s} {json.dumps(here[engine])}", flush=True)
+    if options.networks:
+        print(json.dumps(found))
+        return
     last = found[str(sizes[-1])]["tree"]
     summary = {"rows": sizes[-1], "ratio": last["ratio"], "peak_mb": last["peak_mb"], "sizes": found}
     (RESULTS / "scale.json").write_text(json.dumps(summary, indent=2) + "\n")
