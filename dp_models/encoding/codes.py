@@ -90,9 +90,10 @@ class ColumnCodes:
         numbers = self.numbers(cells.drop_null())
         codes = np.searchsorted(self._edges[1:-1], numbers, side="right")
         numbers = numbers[~np.isin(codes, grid.apart)]
-        found = np.full(len(numbers), len(grid.steps))
-        for i in range(len(grid.steps) - 1, -1, -1):
-            found[multiples(numbers, grid.steps[i])] = i
+        found, left = np.full(len(numbers), len(grid.steps)), np.arange(len(numbers))
+        for i in range(len(grid.steps) - 1, -1, -1):  # multiples of a coarse unit are multiples of the finer ones
+            left = left[multiples(numbers[left], grid.steps[i])]
+            found[left] = i
         return np.bincount(found, minlength=len(grid.steps) + 1)
 
     @cached_property
