@@ -4,7 +4,7 @@ A table of 15 columns (adult_raw) is repeated and written as Parquet once a size
 process of its own, one after the other, and reports its seconds and its highest resident set. DuckDB gets the columns
 as codes of at most 32 bins in a table in memory, and counts what the engine counts: every column; for `star` also every
 column with the target; for `tree` also every pair with the target. ``ratio`` is the tree's seconds over DuckDB's at the
-largest size. Ends with one line of JSON, also in ``benchmarks/results/scale.json``.
+largest size. Ends with one line of JSON, also in ``benchmarks/results/scale.json`` (networks: ``scale_networks.json``).
 
     .venv/bin/python benchmarks/scale.py --quick     # up to 1 million rows: about a minute
     .venv/bin/python benchmarks/scale.py             # up to 10 million rows: about ten minutes, 2 GB of disk
@@ -122,6 +122,7 @@ def main() -> None:
                     here[engine] = ours | {f"duckdb_{k}": v for k, v in theirs.items()} | {"ratio": ratio}
                 print(f"{rows:>10,} rows {engine:12s} {json.dumps(here[engine])}", flush=True)
     if options.networks:
+        (RESULTS / "scale_networks.json").write_text(json.dumps(found, indent=2) + "\n")
         print(json.dumps(found))
         return
     last = found[str(sizes[-1])]["tree"]

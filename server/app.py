@@ -54,7 +54,9 @@ from synthgate.v1 import (
     release_service_pb2_grpc,
 )
 
-GRACE_S, LOCK_S = 5.0, 3.0
+GRACE_S = 5.0
+LOCK_S = 3.0
+"""How long a starting gateway waits for the lock of its state folder."""
 CONCURRENT_RPCS = 4_096
 THREADS = 32
 """Threads for calls that block; more than cores, since most of them wait for the store."""

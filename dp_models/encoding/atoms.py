@@ -33,7 +33,8 @@ parts the noise alone exceeds 5 with a chance of 2 %."""
 _REST = 2.0
 """What a cell holds beside its atoms is believed from so many standard deviations of the noise."""
 _DIGITS = 8
-"""The step of a float column is so many decimal places below its largest bound."""
+"""The step of a cell of floats is so many powers of ten below its largest number, or more coarse where the search
+ends earlier."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Lattice:
         values = self.values(keys)
         inside = (values >= self.edges[0]) & (values <= self.edges[-1])
         if not self._whole:
-            inside &= cells_of(self.column, values) == keys // (self._block)
+            inside &= cells_of(self.column, values) == keys // self._block
         return np.asarray(inside)
 
     def first(self, cells: IntArray) -> IntArray:

@@ -186,14 +186,14 @@ def spread_out(
     """Estimated counts (codes,) that add up to ``total``: the coarsest table says where the mass lies, finer ones
     spread it. Reads noisy counts alone, with noise ``sigma``."""
     parts = [one.parts[: column.values] for one in tables]
-    estimate = to_simplex(settled(column, parts[0].max() + 1, tables[0].counts, sigma=sigma, total=total), total)
+    estimate = to_simplex(far_emptied(column, parts[0].max() + 1, tables[0].counts, sigma=sigma, total=total), total)
     inside, outside = estimate[: parts[0].max() + 1], estimate[parts[0].max() + 1 :]
     for (above, below), finer in zip(pairwise(parts), tables[1:], strict=True):
         inside = _spread(_even(column, share, inside, above, below), finer.counts, _parents(above, below), sigma)
     return np.concatenate((inside, outside))
 
 
-def settled(
+def far_emptied(
     column: ColumnCodes, inside: int, noisy: IntArray | FloatArray, *, sigma: float, total: float
 ) -> FloatArray:
     """Noisy counts of a number's coarsest parts (``inside`` of them, then those of no number), with stretches of faint

@@ -30,7 +30,7 @@ from dp_models.settings import COUNT, POSITIVE, check, check_shares
 from dp_models.tables.bought import NoisyTable
 from dp_models.tables.consistency import rake, shrink_twice
 from dp_models.tables.counting import PairCounts, StarCounts
-from dp_models.tables.grouping import TARGET_LEVELS, coarsen, fine_enough, least, sums, target_levels
+from dp_models.tables.grouping import TARGET_LEVELS, coarsen, fine_enough, least_weight, sums, target_levels
 from dp_models.tables.network import TreeModel
 from dp_models.tables.star import StarFit
 from synthgate.budget import PrivacyBudget
@@ -228,7 +228,7 @@ class _Fit(StarFit):
 
     def _coarsened(self, i: int, columns: Columns, groups: IntArray, room: int, cells: int) -> IntArray:
         code, sigma = self.codes[i], self.parameters.get("sigma_edges", math.inf)
-        limit = least(code, self.total, levels=room, cells=cells, sigma=sigma)
+        limit = least_weight(code, self.total, levels=room, cells=cells, sigma=sigma)
         return coarsen(code, groups, sums(columns.weights[i], groups), levels=room, least=limit)
 
     def _select(self, scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from dp_models.graphical.model import GraphModel
 from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import rake, shrink
 from dp_models.tables.counting import count
-from dp_models.tables.grouping import group, least, sums
+from dp_models.tables.grouping import group, least_weight, sums
 from synthgate.domain import Domain
 
 _SPREAD = 3.0
@@ -83,7 +83,7 @@ class Tables:
         groups, sigmas = [], []
         for i, (column, weights) in enumerate(zip(columns.codec.columns, columns.weights, strict=True)):
             room, cells = (found, fine) if i == target else (fine, found)
-            limit = least(column, self.total, levels=room, cells=cells, sigma=star)
+            limit = least_weight(column, self.total, levels=room, cells=cells, sigma=star)
             groups.append(group(column, weights, levels=room, least=limit))
             # A sum over a group has the noise of its codes; a group of mean size stands for all.
             codes = column.size / (groups[i].max() + 1)

@@ -45,9 +45,8 @@ def shrink_twice(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: fl
     """
     summed = shrink(noisy.sum(axis=axis), towards.sum(axis=axis), sigma=sigma * float(np.sqrt(noisy.shape[axis])))
     before = np.expand_dims(towards.sum(axis=axis), axis)
-    share = np.divide(
-        towards, before, out=np.zeros_like(towards), where=before > 0
-    )  # at most 1, however small both are
+    # A share is at most 1, however small both are, where a ratio of the new to the old sum would overflow.
+    share = np.divide(towards, before, out=np.zeros_like(towards), where=before > 0)
     return shrink(noisy, np.expand_dims(summed, axis) * share, sigma=sigma)
 
 

@@ -16,7 +16,7 @@ _PLENTY, _FINE = 10.0, 12
 """More are told apart where an even cell of a pair of the target and 12 groups is 10 times its noise."""
 
 
-def least(column: ColumnCodes, total: float, *, levels: int, cells: int, sigma: float) -> float:
+def least_weight(column: ColumnCodes, total: float, *, levels: int, cells: int, sigma: float) -> float:
     """What a group of a column of ``levels`` groups and ``total`` rows weighs at least, where that can be helped.
 
     Bins: a quarter of an even group. Categories no more than what stands out of the noise, since a table tells a group

@@ -18,7 +18,7 @@ from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.bought import Bought, NoisyTable
 from dp_models.tables.consistency import pool, rake, shrink
 from dp_models.tables.counting import StarCounts
-from dp_models.tables.grouping import group, least, sums
+from dp_models.tables.grouping import group, least_weight, sums
 from synthgate.domain import Domain
 
 
@@ -67,7 +67,7 @@ class StarFit:
         found = []
         for i, (column, weights) in enumerate(zip(self.codes, columns.weights, strict=True)):
             room, cells = (target, fine) if i == self.target else (fine, target)
-            limit = least(column, self.total, levels=room, cells=cells, sigma=sigma)
+            limit = least_weight(column, self.total, levels=room, cells=cells, sigma=sigma)
             found.append(group(column, weights, levels=room, least=limit))
         return tuple(found)
 

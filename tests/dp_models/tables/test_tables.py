@@ -10,7 +10,7 @@ from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.consistency import pool, rake, shrink, shrink_twice, to_simplex
 from dp_models.tables.counting import PairCounts, StarCounts, count
 from dp_models.tables.drawing import draw, draw_each
-from dp_models.tables.grouping import coarsen, group, least, sums
+from dp_models.tables.grouping import coarsen, group, least_weight, sums
 from synthgate.domain import Column, Kind
 
 NOISY = arrays(np.float64, st.integers(1, 30), elements=st.floats(-100, 1_000))
@@ -103,7 +103,7 @@ def test_categories_stand_apart_as_the_noise_allows(sigma: float, groups: list[i
     """4 cells of noise 1 drown what weighs less than 10, those of noise 3 less than 30; 62.5 is a quarter of even."""
     column = ColumnCodes(Column(name="x", kind=Kind.CATEGORICAL, categories=("a", "b", "c", "d")))
     weights = np.array([900.0, 60.0, 28.0, 12.0, 0.0])
-    limit = least(column, 1_000.0, levels=4, cells=4, sigma=sigma)
+    limit = least_weight(column, 1_000.0, levels=4, cells=4, sigma=sigma)
     assert group(column, weights, levels=4, least=limit)[:4].tolist() == groups
 
 
