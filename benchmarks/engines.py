@@ -1,4 +1,5 @@
-"""Engines on five public tables at four budgets, three runs each, scored by a judge that shares no code with them.
+"""Engines on five public tables at four budgets, three runs each, scored by a judge that shares no code with them and
+by the project's own metrics (`METRICS`).
 
 Every fit runs in a process of its own, which reports its seconds and its highest resident set; the judge runs in
 another. Each cell is a file under ``benchmarks/results/engines``; a run that was stopped goes on where it ended, and
@@ -22,12 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tables import HERE, NAMES, RESULTS, judge, judged, prepare
+from tables import HERE, NAMES, RESULTS, Prepared, judge, judged, prepare
+
+from evaluation.registry import Registry
+from evaluation.run import compare, load
+from evaluation.utility.kmarginal import KMarginal
+from evaluation.utility.marginals import Marginals
+from evaluation.utility.tstr import TrainOnSynthetic
 
 EPSILONS = (0.1, 1.0, 3.0, 10.0)
 RUNS = 3
 WORSE = 0.01
 """A cell counts as lost by much where a score is worse than the best peer's by more than this."""
+METRICS = (Marginals, TrainOnSynthetic, KMarginal)
+"""The project's own: what its reports show of a release, with the judge's test rows as the holdout."""
+OWN = ("utility.tstr", "utility.tv3", "utility.kmarginal")
+"""Those of them whose medians are shown."""
+SEED = bytes(16)
+"""Keys what the metrics draw, such as which columns are looked at together."""
 
 
 def fit(table: str, engine: str, epsilon: float, run: int, folder: Path) -> dict[str, float]:
@@ -65,6 +78,14 @@ def peak_mb() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
 
+def measured(prepared: Prepared, sample: Path) -> dict[str, float]:
+    """The scores of `METRICS` for a sample, by name; those that could not be told are left out."""
+    comparison = load(prepared.domain, prepared.train, prepared.test, sample)
+    metrics = Registry(metric() for metric in METRICS)
+    report = compare(comparison, seed=SEED, progress=lambda name: None, registry=metrics)
+    return {score.name: score.value for score in report.scores if score.conclusive}
+
+
 def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) -> dict[str, Any]:
     """One fit and its scores, from its file where that is of this ``code`` (None: of any)."""
     path = RESULTS / "engines" / table / f"{engine}-{epsilon:g}-{run}.json"
@@ -77,11 +98,13 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
         fitted = subprocess.run(command, check=True, capture_output=True, text=True)
         found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code or digest()}
         found |= json.loads(fitted.stdout.splitlines()[-1]) | judge(prepared, folder / "sample.parquet")
+        found["own"] = measured(prepared, folder / "sample.parquet")
         if (stage := folder / "stage.parquet").exists():
             found["stage"] = {key: value for key, value in judge(prepared, stage).items() if key in ("tstr", "tvd3")}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
+    own = " ".join(f"{name} {found['own'][name]:.4f}" for name in OWN)
+    print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f} {own}"
           f" ({found['seconds']:.1f} s)" + (f" stage {found['stage']}" if "stage" in found else ""),
           flush=True)  # fmt: skip
     return found
@@ -91,6 +114,7 @@ def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
     """The medians over runs; the peak is the highest. What a model adds to its own table stage, where it has one."""
     middle = {name: statistics.median(c[key] for c in cells)
               for name, key in (("auc", "tstr"), ("tvd3", "tvd3"), ("seconds", "seconds"))}  # fmt: skip
+    middle |= {name: statistics.median(c["own"][name] for c in cells) for name in OWN}
     for name, key in (("auc_over_stage", "tstr"), ("tvd3_over_stage", "tvd3")):
         if all("stage" in c for c in cells):
             middle[name] = statistics.median(c[key] - c["stage"][key] for c in cells)
@@ -114,8 +138,9 @@ def against(ours: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def digest() -> str:
-    """sha256 of the code that fits."""
-    files = sorted((HERE.parent / "dp_models").rglob("*.py")) + sorted((HERE / "domains").glob("*.yaml"))
+    """sha256 of the code that fits and scores."""
+    files = [*(HERE.parent / "dp_models").rglob("*.py"), *(HERE.parent / "evaluation").rglob("*.py")]
+    files = sorted([*files, *(HERE / "domains").glob("*.yaml")])
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
 
 
