@@ -1,5 +1,5 @@
 """Engines on five public tables at four budgets, three runs each, scored by a judge that shares no code with them and
-by the project's own metrics (`METRICS`).
+by the project's own metrics (`measured`).
 
 Every fit runs in a process of its own, which reports its seconds and its highest resident set; the judge runs in
 another. Each cell is a file under ``benchmarks/results/engines``; a run that was stopped goes on where it ended, and
@@ -25,20 +25,12 @@ from typing import Any
 import pyarrow.parquet as pq
 from tables import HERE, NAMES, RESULTS, Prepared, judge, judged, prepare
 
-from evaluation.registry import Registry
-from evaluation.run import compare, load
-from evaluation.utility.kmarginal import KMarginal
-from evaluation.utility.marginals import Marginals
-from evaluation.utility.tstr import TrainOnSynthetic
-
 EPSILONS = (0.1, 1.0, 3.0, 10.0)
 RUNS = 3
 WORSE = 0.01
 """A cell counts as lost by much where a score is worse than the best peer's by more than this."""
-METRICS = (Marginals, TrainOnSynthetic, KMarginal)
-"""The project's own: what its reports show of a release, with the judge's test rows as the holdout."""
 OWN = ("utility.tstr", "utility.tv3", "utility.kmarginal")
-"""Those of them whose medians are shown."""
+"""The project's own scores whose medians are shown."""
 SEED = bytes(16)
 """Keys what the metrics draw, such as which columns are looked at together."""
 
@@ -79,9 +71,16 @@ def peak_mb() -> float:
 
 
 def measured(prepared: Prepared, sample: Path) -> dict[str, float]:
-    """The scores of `METRICS` for a sample, by name; those that could not be told are left out."""
+    """The project's own scores of a sample by name, with the judge's test rows as the holdout; those that could not be
+    told are left out. Imported here, so that they take no memory of a process that fits."""
+    from evaluation.registry import Registry
+    from evaluation.run import compare, load
+    from evaluation.utility.kmarginal import KMarginal
+    from evaluation.utility.marginals import Marginals
+    from evaluation.utility.tstr import TrainOnSynthetic
+
     comparison = load(prepared.domain, prepared.train, prepared.test, sample)
-    metrics = Registry(metric() for metric in METRICS)
+    metrics = Registry((Marginals(), TrainOnSynthetic(), KMarginal()))
     report = compare(comparison, seed=SEED, progress=lambda name: None, registry=metrics)
     return {score.name: score.value for score in report.scores if score.conclusive}
 
