@@ -86,9 +86,10 @@ def measured(prepared: Prepared, sample: Path) -> dict[str, float]:
 
 
 def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) -> dict[str, Any]:
-    """One fit and its scores, from its file where that is of this ``code`` (None: of any)."""
+    """One fit and its scores, from its file where that has all scores and is of this ``code`` (None: of any)."""
     path = RESULTS / "engines" / table / f"{engine}-{epsilon:g}-{run}.json"
-    if path.exists() and (found := json.loads(path.read_text()))["code"] == (code or found["code"]):
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if "own" in found and found["code"] == (code or found["code"]):
         return dict(found)
     prepared = prepare(table)
     with tempfile.TemporaryDirectory() as name:
