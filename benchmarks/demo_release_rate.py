@@ -43,7 +43,7 @@ def silent(stage: str) -> None:
 def statement(plan: Plan, spent: float) -> PrivacyStatement:
     return PrivacyStatement(
         scope=Scope.GENERATOR, end_to_end=False, unit="", sizes=plan.sizes, accountant="PLD", event=plan.event,
-        epsilon=spent, delta=plan.budget.delta, epsilon_substitute_one=0.0, not_covered=(), weakened_by=(),
+        epsilon=spent, delta=plan.budget.delta, epsilon_substitute_one=0.0, not_covered=(), noise=(), weakened_by=(),
     )  # fmt: skip
 
 

@@ -127,6 +127,10 @@ class Noise(Protocol):
         """The composition of all that ran so far, in order, as the plan writes it."""
 
     @property
+    def properties(self) -> tuple[str, ...]:
+        """What exact noise was drawn so far and from what, in plain words; empty where there was none."""
+
+    @property
     def weaknesses(self) -> tuple[str, ...]:
         """What an auditor must know about the source (floating point, generator), in plain words."""
 
@@ -138,6 +142,9 @@ class Noise(Protocol):
 
     def generator(self, purpose: str) -> np.random.Generator:
         """A generator keyed by the operating system's entropy for ``purpose``; for DP-SGD's noise and its sampling."""
+
+    def seeds(self, purpose: str, *, weakness: str) -> np.random.Generator:
+        """A generator that seeds those of somebody else's code, whose noise is its own: ``weakness`` says what is."""
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator (DP-SGD)."""

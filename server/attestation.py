@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dp_models.base import Plan
 from dp_models.mechanisms import accounting
+from dp_models.mechanisms.noise import EXACT_COUNTS
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from synthgate.attestation import (
     PAYLOAD_TYPE,
@@ -69,13 +70,14 @@ class Signer:
 
 
 def statement(
-    plan: Plan, dataset: DatasetRecord, record: ReleaseRecord, *, weaknesses: tuple[str, ...]
+    plan: Plan, dataset: DatasetRecord, record: ReleaseRecord, *, noise: tuple[str, ...], weaknesses: tuple[str, ...]
 ) -> PrivacyStatement:
     """What is claimed of the generator, and what is not; nothing is claimed on a sandbox account.
 
     An exact verdict compares with private rows outside of the epsilon, so the scope is the generator alone; an
     accounted one is part of the plan, and the scope is the release. End to end is what publishes nothing else of the
-    rows, not even their number.
+    rows, not even their number. ``noise`` and ``weaknesses`` are those of the fit; an accounted verdict draws one more
+    exact count.
     """
     scope = Scope.GENERATOR if plan.verdict is None else Scope.RELEASE
     counted = plan.sizes.origin is SizeOrigin.COUNTED
@@ -91,6 +93,7 @@ def statement(
         delta=delta,
         epsilon_substitute_one=accounting.substitute_one_epsilon(event, delta),
         not_covered=_not_covered(plan, record),
+        noise=noise if plan.verdict is None else tuple(dict.fromkeys((*noise, EXACT_COUNTS))),
         weakened_by=weaknesses,
     )
 

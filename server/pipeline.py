@@ -66,7 +66,7 @@ def run_release(gateway: Gateway, release: str) -> None:
         checkpoints.take(gateway)  # no backup of the database can take back what rows are opened for
         plan, sample = Plan.from_json(record.plan), work / "fit" / "sample.parquet"
         fitted = _fit(gateway, record, dataset, run)
-        claim = statement(plan, dataset, record, weaknesses=tuple(fitted["weaknesses"]))
+        claim = statement(plan, dataset, record, noise=tuple(fitted["noise"]), weaknesses=tuple(fitted["weaknesses"]))
         record = advance(gateway, replace(record, statement=claim.to_dict()), ReleaseState.EVALUATING)
         report = _evaluate(gateway, record, dataset, sample, fitted["sha256"], work, run)
         verdict = decide(record.policy, dataset.dataset.domain, claim, report)

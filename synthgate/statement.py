@@ -25,8 +25,9 @@ class PrivacyStatement:
     """The claim of one release.
 
     ``epsilon`` at ``delta`` is this release alone, by ``accountant``, under zero-out adjacency of one ``unit``;
-    ``epsilon_substitute_one`` is the same when one unit is replaced by another. ``not_covered`` and ``weakened_by``
-    are sentences for a reader who will put a name under it.
+    ``epsilon_substitute_one`` is the same when one unit is replaced by another. ``not_covered``, ``noise`` (what exact
+    noise was drawn, and from what; attestations of before do not tell) and ``weakened_by`` are sentences for a reader
+    who will put a name under it.
     """
 
     scope: Scope
@@ -39,6 +40,7 @@ class PrivacyStatement:
     delta: float
     epsilon_substitute_one: float
     not_covered: tuple[str, ...]
+    noise: tuple[str, ...]
     weakened_by: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,7 +62,7 @@ class PrivacyStatement:
             "epsilon_substitute_one": substitute if math.isfinite(substitute) else None,
             "not_covered": list(self.not_covered),
             "weakened_by": list(self.weakened_by),
-        }
+        } | ({"noise": list(self.noise)} if self.noise else {})
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "PrivacyStatement":
@@ -80,5 +82,6 @@ class PrivacyStatement:
             delta=d["delta"],
             epsilon_substitute_one=math.inf if d["epsilon_substitute_one"] is None else d["epsilon_substitute_one"],
             not_covered=tuple(d["not_covered"]),
+            noise=tuple(d.get("noise", ())),
             weakened_by=tuple(d["weakened_by"]),
         )

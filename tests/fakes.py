@@ -21,6 +21,10 @@ class ZeroNoise:
         return compose(self.events)
 
     @property
+    def properties(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def weaknesses(self) -> tuple[str, ...]:
         return ("there is no noise",)
 
@@ -34,6 +38,9 @@ class ZeroNoise:
 
     def generator(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(len(purpose))
+
+    def seeds(self, purpose: str, *, weakness: str) -> np.random.Generator:
+        return self.generator(purpose)
 
     def ran(self, event: DpEvent) -> None:
         self.events.append(event)

@@ -15,7 +15,7 @@ from dp_models.base import FloatArray, IntArray
 from dp_models.mechanisms.journal import Journal
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.errors import FailedPrecondition
-from synthgate.events import DiscreteGaussian, DpEvent, Exponential
+from synthgate.events import DiscreteGaussian, Exponential
 
 _STREAM = "synthgate/v1/noise/stream"
 _NUMBER = np.dtype("<i8")
@@ -55,10 +55,10 @@ class AttemptNoise(SystemNoise):
         if self._journal.unread:
             raise FailedPrecondition("a replay ended before the attempt that it repeats had; its model was thrown away")
 
-    def _drawn(self, request: bytes, event: DpEvent, make: Callable[[], bytes]) -> bytes:
+    def _drawn(self, request: bytes, event: DiscreteGaussian | Exponential, make: Callable[[], bytes]) -> bytes:
         """A draw counts as an event whether it is made or read."""
         if self._journal.unread:
-            self.ran(event)
+            self._drew(event)
         return self._journal.draw(request, make)
 
     def _key(self, purpose: str) -> bytes:

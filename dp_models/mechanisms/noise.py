@@ -2,7 +2,8 @@
 
 Counts get an exact discrete Gaussian and selections an exact exponential mechanism, both by OpenDP, which draws from
 the operating system and computes with rational numbers: no floating-point gap to attack (Mironov 2012). DP-SGD takes a
-`Keystream` with a 256-bit key of system entropy; that noise is floating point, and `weaknesses` says so.
+`Keystream` with a 256-bit key of system entropy; that noise is floating point, and `weaknesses` says so. `properties`
+says which exact draws were made.
 """
 
 import math
@@ -22,6 +23,14 @@ from dp_models.mechanisms.keystream import Keystream
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DiscreteGaussian, DpEvent, Exponential, ZeroConcentrated
 
+EXACT_COUNTS = (
+    "Noise on counts is the exact discrete Gaussian, drawn by OpenDP with rational numbers from the operating system's"
+    " entropy: it has no floating-point arithmetic to attack."
+)
+EXACT_CHOICES = (
+    "Choices follow the exponential mechanism, as the largest score after Gumbel noise that OpenDP compares exactly,"
+    " drawn from the operating system's entropy."
+)
 FLOATING_POINT = (
     "The noise and the batches of gradient training come from AES-256 in counter mode, keyed with 256 bits of the"
     " operating system's entropy, in floating point; it is not hardened against attacks on floating-point arithmetic."
@@ -35,6 +44,7 @@ class SystemNoise:
 
     def __init__(self) -> None:
         self._events: list[DpEvent] = []
+        self._properties: list[str] = []
         self._weaknesses: list[str] = []
         self._filter: _Filter | None = None
 
@@ -46,13 +56,18 @@ class SystemNoise:
         return compose(self._events)
 
     @property
+    def properties(self) -> tuple[str, ...]:
+        """What exact draws were made, by what and from what."""
+        return tuple(dict.fromkeys(self._properties))
+
+    @property
     def weaknesses(self) -> tuple[str, ...]:
         """What an auditor must know about the source; empty while only exact draws were made."""
         return tuple(dict.fromkeys(self._weaknesses))
 
     def discrete_gaussian(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
         """The counts with exact discrete Gaussian noise (Canonne, Kamath, Steinke 2020), in the same shape."""
-        self.ran(DiscreteGaussian(sigma, sensitivity))
+        self._drew(DiscreteGaussian(sigma, sensitivity))
         _opendp()
         threads = max(1, min(len(os.sched_getaffinity(0)), counts.size // _LEAST_DRAWS))
         with ThreadPoolExecutor(threads) as pool:
@@ -64,7 +79,7 @@ class SystemNoise:
         scale 2 sensitivity / epsilon, compared exactly. Raises FailedPrecondition for empty or non-finite scores."""
         if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
             raise FailedPrecondition("a selection needs a row of finite scores")
-        self.ran(Exponential(epsilon))
+        self._drew(Exponential(epsilon))
         _opendp()
         from opendp.domains import atom_domain, vector_domain
         from opendp.measurements import make_noisy_max
@@ -80,6 +95,11 @@ class SystemNoise:
         self._weaknesses.append(FLOATING_POINT)
         return Keystream(self._key(purpose))
 
+    def seeds(self, purpose: str, *, weakness: str) -> np.random.Generator:
+        """A fresh generator for the seeds of somebody else's code."""
+        self._weaknesses.append(weakness)
+        return Keystream(self._key(purpose))
+
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator, before it is drawn where that can be. Raises
         FailedPrecondition for more than is left of a filter."""
@@ -87,6 +107,11 @@ class SystemNoise:
             self._events.append(event)
         else:
             self._filter.spend(event)
+
+    def _drew(self, event: DiscreteGaussian | Exponential) -> None:
+        """Record an exact draw, and what it was drawn by."""
+        self.ran(event)
+        self._properties.append(EXACT_COUNTS if isinstance(event, DiscreteGaussian) else EXACT_CHOICES)
 
     def _key(self, _purpose: str) -> bytes:
         """The 32 bytes that key the next stream."""

@@ -27,6 +27,14 @@ from synthgate.events import Opaque
 
 PATE_ORDERS, SGD_ORDERS = 100, 62
 """SmartNoise's accountants search orders up to these: nothing costs less than ln(1/delta) by them."""
+TORCH = (
+    "The noise and the batches are SmartNoise's own: floating point, from the Mersenne Twisters of torch and numpy,"
+    " each of which keeps 32 bits of a seed of system entropy. Whoever tries all seeds can take the noise away."
+)
+UNSEEDED = (
+    "The noise is pac-synth's own: floating point, from the thread's generator of the Rust library rand, which takes no"
+    " seed from here; it is not hardened against attacks on floating-point arithmetic."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,7 @@ class _Claimed:
     """What the five have in common; ``kind`` is SmartNoise's name."""
 
     kind: ClassVar[str]
+    weakness: ClassVar[str] = TORCH
     orders: ClassVar[int] = 0
     least_rows: ClassVar[int] = 1
 
@@ -71,7 +80,8 @@ class _Claimed:
         from dp_models.smartnoise.inside.claimed import ForeignModel
 
         coded = Coded.of(rows, domain, max_rows=1).resized(plan.sizes.train_rows)
-        model = ForeignModel.fitted(self.kind, coded, Codec(domain), plan, generator=noise.generator(self.name))
+        seeds = noise.seeds(self.name, weakness=self.weakness)
+        model = ForeignModel.fitted(self.kind, coded, Codec(domain), plan, generator=seeds)
         noise.ran(plan.event)
         return model
 
@@ -136,6 +146,7 @@ class Pacsynth(_Claimed):
 
     reporting_length: int = 2
     kind: ClassVar[str] = "pacsynth"
+    weakness: ClassVar[str] = UNSEEDED
 
     def __post_init__(self) -> None:
         check(self, reporting_length=COUNT)

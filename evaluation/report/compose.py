@@ -124,6 +124,8 @@ def _promise(statement: PrivacyStatement) -> Promise:
         else "none shown",
         "public size": f"{sizes.rows:,} rows of {sizes.units:,} units ({sizes.origin})",
     }
+    if statement.noise:
+        facts["noise"] = " ".join(statement.noise)
     return Promise(
         sentence=words.promise(statement),
         beliefs=() if nothing else tuple(Belief(before=p, after=words.belief(statement.epsilon, p)) for p in PRIORS),

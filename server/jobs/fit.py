@@ -5,7 +5,8 @@ training rows), ``journal`` (path of the attempt's sealed journal). Exact noise 
 journalled before it is used; the streams of gradient noise and the draw from the fitted model, which is
 post-processing, are keyed by the secret. So the same attempt run again gives the same bytes. Writes ``sample.parquet``,
 and ``model.safetensors`` where the model can be stored. Result: ``sha256``, ``bytes``, ``rows``, ``model`` (the name of
-its file, or empty), ``event`` (what ran), ``weaknesses`` of the noise, ``seconds`` of fit and sample.
+its file, or empty), ``event`` (what ran), ``noise`` (its `properties`), ``weaknesses`` of it, ``seconds`` of fit and
+sample.
 
 The engine may be anybody's. What it raises never leaves the log, and what it returns is held to the domain.
 """
@@ -70,6 +71,7 @@ def fit(spec: Mapping[str, Any], *, folder: Path, secret: bytes, progress: Progr
         "rows": rows,
         "model": "" if stored is None else MODEL,
         "event": event.to_json(),
+        "noise": list(noise.properties),
         "weaknesses": list(noise.weaknesses),
         "seconds": {"fit": fitted - start, "sample": time.perf_counter() - fitted},
     }

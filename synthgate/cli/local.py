@@ -120,6 +120,7 @@ def _draw(console: Console, a: Attestation, known: RevocationList | None) -> Non
         "revoked": asked,
     }
     rows |= {f"not covered {i}": text for i, text in enumerate(s.not_covered, 1)}
+    rows |= {f"noise {i}": text for i, text in enumerate(s.noise, 1)}
     rows |= {f"weakened by {i}": text for i, text in enumerate(s.weakened_by, 1)}
     output.facts(console, "verified: the file is the attested one, and the signature is the key's", rows)
 

@@ -89,6 +89,7 @@ def summarise(table: pa.Table, attested: Attestation) -> Summary:
         "it covers": _COVERS[statement.scope],
         "privacy unit": "none" if nothing else statement.unit,
         "made from": f"{statement.sizes.rows:,} rows of {statement.sizes.units:,} units ({statement.sizes.origin})",
+        **({"noise": " ".join(statement.noise)} if statement.noise else {}),
         "sha256": attested.sha256,
         **(_judged(origin) if isinstance(origin, Judged) else _derived(origin)),
     }

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dp_models.encoding.table import arrow_schema
+from dp_models.mechanisms.noise import EXACT_COUNTS
 from synthgate.attestation import Judged
 from synthgate.cli.main import app
 from synthgate.errors import BudgetExhausted, PermissionDenied, VerificationFailed, WrongState
@@ -129,6 +130,7 @@ def test_the_attestation_holds_offline(served: Served, story: Story, data: Path)
     assert found.statement.epsilon == pytest.approx(story.quote.plan_epsilon)
     assert isinstance(found.origin, Judged)
     assert (found.origin.decision.number, found.origin.decision.allowed) == (1, EXACT_POLICY.verdicts_max)
+    assert EXACT_COUNTS in found.statement.noise
     assert any("decision 1 of 3" in sentence for sentence in found.statement.not_covered)
     (commit,) = [e for e in served.steward.entries(story.name) if e.kind is EntryKind.COMMIT]
     assert (found.origin.ledger.sequence, found.origin.ledger.digest) == (commit.sequence, commit.digest)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS
+from dp_models.smartnoise.claimed import TORCH
 from synthgate.errors import EngineNotCertified
 from synthgate.release import ReleaseState
 from synthgate.statement import Scope
@@ -24,7 +26,7 @@ def test_mst_is_released_on_a_normal_account_with_a_guarantee(served: Served, tm
     signed = served.analyst.attestation(asked.id)
     found = verify(served.analyst.download(asked.id, tmp_path / "r.parquet"), signed.envelope, signed.public_key)
     assert (found.engine, found.statement.scope) == ("smartnoise-mst", Scope.GENERATOR)
-    assert found.statement.weakened_by == ()
+    assert (found.statement.noise, found.statement.weakened_by) == ((EXACT_COUNTS, EXACT_CHOICES), ())
     assert found.versions["fitted with smartnoise-synth"] == "1.0.8"
 
 
@@ -38,6 +40,7 @@ def test_a_gan_is_released_on_a_sandbox_without_one(served: Served, tmp_path: Pa
     signed = served.analyst.attestation(asked.id)
     found = verify(served.analyst.download(asked.id, tmp_path / "r.parquet"), signed.envelope, signed.public_key)
     assert (found.guarantee, found.statement.scope) == ("none", Scope.NONE)
+    assert (found.statement.noise, found.statement.weakened_by) == ((), (TORCH,))
     assert any("own library claims" in sentence for sentence in found.statement.not_covered)
     committed = served.balance(name).balance.committed
     assert (committed.epsilon, committed.rdp) == (10**9, None), "an opaque claim closes meter B"

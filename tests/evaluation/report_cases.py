@@ -38,6 +38,7 @@ STATEMENT = PrivacyStatement(
     delta=5e-8,
     epsilon_substitute_one=2.0,
     not_covered=("The verdict <b>compares</b> exactly.",),
+    noise=(),
     weakened_by=("Floats.",),
 )
 

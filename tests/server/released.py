@@ -120,7 +120,7 @@ def charged(gateway: Gateway, state: ReleaseState, contents: dict[str, bytes]) -
         record = tx.releases.get(release)
         if PATHS[state]:
             tx.ledger.commit(release, by="gateway")
-        claim = statement(Plan.from_json(record.plan), tx.datasets.get("table"), record, weaknesses=())
+        claim = statement(Plan.from_json(record.plan), tx.datasets.get("table"), record, noise=(), weaknesses=())
         _walk(gateway, tx, replace(record, statement=claim.to_dict()), PATHS[state], contents)
     return release
 

@@ -15,6 +15,7 @@ import pytest
 
 from dp_models.base import Noise, Plan, VerdictShare
 from dp_models.mechanisms.attempt import AttemptNoise
+from dp_models.mechanisms.noise import EXACT_COUNTS
 from dp_models.registry import synthesizer
 from dp_models.verdict import plan_judged
 from server import approvals, datasets, pipeline, releases, requests
@@ -237,7 +238,7 @@ def test_accounted_verdicts_are_not_counted_and_exact_ones_are(gateway: Gateway,
     run(gateway, second)  # it has no rows; what is numbered at the commit stays
     assert (record_of(gateway, second).verdict_number, record_of(gateway, first).verdict_number) == (1, 1)
     claim = statement(Plan.from_json(record_of(gateway, second).plan), dataset_of(gateway, "exact"),
-                      record_of(gateway, second), weaknesses=())  # fmt: skip
+                      record_of(gateway, second), noise=(), weaknesses=())  # fmt: skip
     assert (claim.scope, claim.end_to_end) == (Scope.GENERATOR, False)
 
 
@@ -351,7 +352,7 @@ def test_without_a_margin_nothing_passes() -> None:
     plan = plan_judged(synthesizer("independent"), DOMAIN, SIZES, PrivacyBudget.spend(1.0, 1e-6))
     claim = PrivacyStatement(
         scope=Scope.RELEASE, end_to_end=True, unit="row", sizes=SIZES, accountant="", event=plan.event, epsilon=1.0,
-        delta=1e-6, epsilon_substitute_one=2.0, not_covered=(), weakened_by=(),
+        delta=1e-6, epsilon_substitute_one=2.0, not_covered=(), noise=(), weakened_by=(),
     )  # fmt: skip
     assert decide(POLICY, DOMAIN, claim, Report(scores=tuple(scores))).reasons == (f"{MARGIN} SCORE_MISSING",)
     for value, high, passed in ((-40.0, -4.6, True), (-30.0, 5.4, False), (math.nan, math.nan, False)):
@@ -384,6 +385,7 @@ def test_end_to_end_is_what_publishes_nothing_else(
     record = replace(record_of(gateway, asked(gateway)), sandbox=sandbox)
     plan = Plan.from_json(record.plan)
     plan = replace(plan, sizes=replace(plan.sizes, origin=origin))
-    claim = statement(plan, dataset_of(gateway, "table"), record, weaknesses=())
+    claim = statement(plan, dataset_of(gateway, "table"), record, noise=(), weaknesses=())
     assert (claim.scope, claim.end_to_end) == (scope, whole)
+    assert claim.noise == (EXACT_COUNTS,), "the margin's"
     assert any("counted" in text for text in claim.not_covered) is (origin is SizeOrigin.COUNTED)

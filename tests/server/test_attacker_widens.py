@@ -97,7 +97,7 @@ def _judged(gateway: Gateway, folder: Path) -> tuple[Verdict, dict[str, Any]]:
 
     sha256 = hashlib.sha256(sample.read_bytes()).hexdigest()
     report = pipeline._evaluate(gateway, record, dataset, sample, sha256, folder, run)  # type: ignore[arg-type]
-    claim = statement(Plan.from_json(record.plan), dataset, record, weaknesses=())
+    claim = statement(Plan.from_json(record.plan), dataset, record, noise=(), weaknesses=())
     verdict = decide(record.policy, dataset.dataset.domain, claim, report)
     kept = pipeline._keep_report(gateway, record, dataset, claim, verdict, folder, run)  # type: ignore[arg-type]
     told = {}

@@ -59,7 +59,7 @@ def source(gateway: Gateway, clock: Clock) -> str:
         tx.ledger.commit(release, by="gateway")
         found = move(gateway, tx, tx.releases.get(release), ReleaseState.TRAINING)
         found = move(gateway, tx, found, ReleaseState.EVALUATING, rows=SIZES.rows)
-        claim = statement(Plan.from_json(found.plan), record, found, weaknesses=())
+        claim = statement(Plan.from_json(found.plan), record, found, noise=(), weaknesses=())
         content = dump(model())
         assert content is not None
         kept = {"data": gateway.artifacts.put(b"PAR1"), "model": gateway.artifacts.put(content)}

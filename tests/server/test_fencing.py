@@ -56,7 +56,7 @@ def keeps_report(gateway: Gateway, record: ReleaseRecord) -> None:
         (work / "render" / name).write_text(record.release.id)
     with gateway.store.begin() as tx:
         dataset = tx.datasets.get("table")
-    claim = statement(Plan.from_json(record.plan), dataset, record, weaknesses=())
+    claim = statement(Plan.from_json(record.plan), dataset, record, noise=(), weaknesses=())
     verdict = Verdict(findings=())
     pipeline._keep_report(gateway, record, dataset, claim, verdict, work, lambda *_, **__: {})
 
@@ -69,7 +69,7 @@ def awaits(gateway: Gateway, record: ReleaseRecord) -> None:
 def publishes(gateway: Gateway, record: ReleaseRecord) -> None:
     with gateway.store.begin() as tx:
         dataset = tx.datasets.get("table")
-    claim = statement(Plan.from_json(record.plan), dataset, record, weaknesses=())
+    claim = statement(Plan.from_json(record.plan), dataset, record, noise=(), weaknesses=())
     record = replace(record, statement=claim.to_dict())
     with attempts.kept(gateway, record, MADE, files(gateway, record)) as kept, gateway.store.begin() as tx:
         attempts.check_wanted(gateway, tx, kept)

@@ -110,7 +110,7 @@ def test_the_half_width_at_the_threshold() -> None:
 
 STATEMENT = PrivacyStatement(
     scope=Scope.GENERATOR, end_to_end=False, unit="row", sizes=SIZES, accountant="PLD", event=Gaussian(5.0),
-    epsilon=1.0, delta=1e-7, epsilon_substitute_one=2.1, not_covered=(), weakened_by=(),
+    epsilon=1.0, delta=1e-7, epsilon_substitute_one=2.1, not_covered=(), noise=(), weakened_by=(),
 )  # fmt: skip
 NAMES = [rule.score for rule in EXACT_POLICY.concrete(DOMAIN) if rule.score != EPSILON]
 

@@ -59,7 +59,7 @@ def test_the_fourth_verdict_is_refused_free_of_charge_until_it_is_granted(gatewa
     assert (record.verdict_number, record.verdicts_allowed) == (4, 4)
     amounts = {"epsilon": "3", "delta": "1e-06", "verdicts_granted": "1"}
     assert logged == [amounts | {"reason": "the board of 3 May"}]
-    claim = statement(Plan.from_json(record.plan), second, record, weaknesses=())
+    claim = statement(Plan.from_json(record.plan), second, record, noise=(), weaknesses=())
     words = f"4 of 4 allowed on this account for its life, 1 of them granted by officer, last on {granted:%Y-%m-%d}"
     assert words in claim.not_covered[0]
 

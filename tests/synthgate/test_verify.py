@@ -55,6 +55,7 @@ ATTESTATION = Attestation(
         delta=5e-8,
         epsilon_substitute_one=1.9,
         not_covered=("the verdict",),
+        noise=(),
         weakened_by=(),
     ),
     origin=Judged(
@@ -116,6 +117,14 @@ def test_an_attestation_from_before_approvals_were_bound_reads_as_it_did(table):
     document["predicate"]["approvals"] = ["olga"]
     found = verify(table, sealed(canonical_json(document)), KEY)
     assert found == replace(ATTESTATION, approvals=("olga",))
+
+
+def test_what_noise_was_drawn_is_attested_and_missing_in_attestations_of_before(table):
+    told = replace(ATTESTATION, statement=replace(ATTESTATION.statement, noise=("Exact.",)))
+    assert verify(table, sealed(told.to_statement_bytes()), KEY).statement.noise == ("Exact.",)
+    assert told.to_statement()["predicate"]["privacy"]["noise"] == ["Exact."]
+    assert "noise" not in ATTESTATION.to_statement()["predicate"]["privacy"]
+    assert verify(table, ENVELOPE, KEY).statement.noise == ()
 
 
 def test_an_attestation_from_before_versions_were_attested_reads_as_it_did(table):

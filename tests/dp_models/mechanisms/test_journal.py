@@ -7,6 +7,7 @@ import pytest
 
 from dp_models.mechanisms.attempt import AttemptNoise
 from dp_models.mechanisms.journal import Journal
+from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS
 from synthgate.errors import FailedPrecondition
 
 KEY, SECRET = bytes(range(32)), bytes(range(1, 33))
@@ -40,15 +41,17 @@ def test_a_replay_draws_the_same_and_goes_on_where_it_broke(tmp_path: Path) -> N
     assert not [a for a, b in zip(other, second, strict=True) if a == b and len(a) > 1]
 
 
-def test_a_replay_counts_the_events_that_it_reads(tmp_path: Path) -> None:
-    events = []
+def test_a_replay_counts_the_events_that_it_reads_and_names_their_noise(tmp_path: Path) -> None:
+    events, told = [], []
     for _ in range(2):
         with Journal(tmp_path / "journal", KEY) as journal:
             noise = AttemptNoise(journal, SECRET)
             noise.discrete_gaussian(COUNTS, sigma=50.0, sensitivity=1)
             noise.exponential(SCORES, epsilon=0.1, sensitivity=1.0)
             events.append(noise.event)
+            told.append(noise.properties)
     assert events[0] == events[1]
+    assert told == [(EXACT_COUNTS, EXACT_CHOICES)] * 2
 
 
 def test_a_record_that_was_not_written_whole_was_never_used(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from dp_models.mechanisms.noise import FLOATING_POINT, SystemNoise
+from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS, FLOATING_POINT, SystemNoise
 from synthgate.errors import FailedPrecondition
 from synthgate.events import Composed, DiscreteGaussian, Exponential, PoissonGaussian, Repeated, ZeroConcentrated
 
@@ -61,10 +61,27 @@ def test_only_floating_point_noise_weakens() -> None:
     noise = SystemNoise()
     noise.discrete_gaussian(np.zeros(2, np.int64), sigma=1.0, sensitivity=1)
     assert noise.weaknesses == ()
+    assert noise.properties == (EXACT_COUNTS,)
     noise.generator("training")
     noise.ran(PoissonGaussian(0.1, 1.0, 5))
     noise.generator("batches")
     assert noise.weaknesses == (FLOATING_POINT,)
+
+
+def test_every_kind_of_exact_draw_is_named_once() -> None:
+    noise = SystemNoise()
+    assert noise.properties == ()
+    for _ in range(2):
+        noise.exponential(np.zeros(3), epsilon=0.5, sensitivity=1.0)
+        noise.discrete_gaussian(np.zeros(2, np.int64), sigma=1.0, sensitivity=1)
+    assert noise.properties == (EXACT_CHOICES, EXACT_COUNTS)
+
+
+def test_noise_of_somebody_elses_code_is_not_called_ours() -> None:
+    noise = SystemNoise()
+    assert noise.seeds("a", weakness="Theirs.").random() != noise.seeds("a", weakness="Theirs.").random()
+    noise.ran(DiscreteGaussian(1.0, 1))
+    assert (noise.properties, noise.weaknesses) == ((), ("Theirs.",))
 
 
 @pytest.mark.parametrize("scores", [[], [1.0, float("nan")], [float("inf")]])

@@ -32,6 +32,7 @@ def fitted(spec: dict[str, Any]) -> dict[str, Any]:
         "rows": conform(drawn[0], domain, rows=200).num_rows,
         "none": model.sample(0, generator=np.random.default_rng(1)).num_rows,
         "repeats": drawn[0].equals(drawn[1]),
+        "noise": [sorted(noise.properties), list(noise.weaknesses)],
         "holds_rows": any(isinstance(t, np.ndarray) and rows in t.shape for t in _reachable(model)),
     }
 

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import chisquare
 
 from dp_models.base import Synthesizer
+from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS
 from dp_models.smartnoise.aim import SmartNoiseAim
-from dp_models.smartnoise.claimed import Dpctgan, Dpgan, Pacsynth, Patectgan, Pategan
+from dp_models.smartnoise.claimed import TORCH, UNSEEDED, Dpctgan, Dpgan, Pacsynth, Patectgan, Pategan
 from dp_models.smartnoise.mst import SmartNoiseMst
 from dp_models.smartnoise.mwem import SmartNoiseMwem
 from synthgate.budget import PrivacyBudget
@@ -21,7 +22,8 @@ from tests.smartnoise import needs_smartnoise, run_inside
 
 SMALL = replace(DOMAIN, columns=tuple(c for c in DOMAIN.columns if c.name in ("colour", "weight", "smokes", "ill")))
 ONE = replace(DOMAIN, columns=tuple(c for c in DOMAIN.columns if c.name == "ill"))
-GOOD = {"kept_to_the_plan": True, "rows": 200, "none": 0, "repeats": True, "holds_rows": False}
+GOOD = {"kept_to_the_plan": True, "rows": 200, "none": 0, "repeats": True, "holds_rows": False,
+        "noise": [sorted((EXACT_COUNTS, EXACT_CHOICES)), []]}  # fmt: skip
 SURE = 1e-6
 
 
@@ -81,5 +83,7 @@ def test_what_runs_as_it_is_gives_declared_rows(engine: Synthesizer, rows: int, 
     """Pacsynth takes no seed; the GANs hold what they were trained on, which is why none of them is certified."""
     fits = [asked(engine, sizes=sizes_of(rows), rows=rows - 3), asked(engine, sizes=sizes_of(rows), rows=rows + 3)]
     told = run_inside("tests.dp_models.smartnoise.inside", {"fits": fits, "draws": False}, tmp_path)
-    known = {"holds_rows": False} | ({"repeats": True} if engine.name == "smartnoise-pacsynth" else {})
-    assert [fit | known for fit in told["fits"]] == [GOOD] * 2
+    pacsynth = engine.name == "smartnoise-pacsynth"
+    known = {"holds_rows": False} | ({"repeats": True} if pacsynth else {})
+    wanted = GOOD | {"noise": [[], [UNSEEDED if pacsynth else TORCH]]}
+    assert [fit | known for fit in told["fits"]] == [wanted] * 2

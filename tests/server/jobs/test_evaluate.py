@@ -30,6 +30,7 @@ STATEMENT = PrivacyStatement(
     delta=1e-6,
     epsilon_substitute_one=2.0,
     not_covered=("the verdict",),
+    noise=(),
     weakened_by=(),
 )
 VERDICT = Verdict(

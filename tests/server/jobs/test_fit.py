@@ -9,6 +9,7 @@ import pytest
 
 from dp_models import registry
 from dp_models.encoding.table import arrow_schema
+from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS
 from server.jobs.derive import derive
 from server.jobs.fit import EngineFault, fit
 from server.jobs.runner import JobFailed, Limits, Reason, run
@@ -55,6 +56,7 @@ def test_the_built_in_engines_fit_what_they_planned(tmp_path, engine):
     assert result["rows"] == sample.num_rows == SIZES.sample_rows
     assert result["bytes"] == (tmp_path / "sample.parquet").stat().st_size
     assert result["weaknesses"] == []
+    assert result["noise"] == ([EXACT_COUNTS] if engine == "independent" else [EXACT_COUNTS, EXACT_CHOICES])
     assert result["event"] == fit_spec(tmp_path, engine)["plan"]["event"]
 
 
