@@ -9,8 +9,9 @@
 4. Whenever the generator moved, the tables are shifted until the tree's conditionals hold on average: it may add
    relations that the tree lacks and loses none that the tree has.
 
-The generator's rate falls as noise grows, by public facts, so that noise in the scores moves it less and less: at a
-small budget the model is its tree.
+The generator's rate falls as noise grows, by public facts, so that noise in the scores moves it less and less. Where it
+would fall below ``least_gain`` of itself, the generator would stay the tree that it starts as; then the plan takes no
+gradient, and the whole budget buys a tree, or a star where pairs would be faint.
 
 This file plans without torch; the networks are in `gan_network`, the model in `gan_model`.
 """
@@ -20,8 +21,10 @@ from dataclasses import dataclass, replace
 
 from dp_models.base import Noise, Plan, Rows
 from dp_models.engines.gan_model import GanModel
+from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import first_stage, two_stages
-from dp_models.settings import COUNT, NONE_OR_MORE, POSITIVE, SHARE, check
+from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
+from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -38,7 +41,8 @@ class Gan:
     belong to the autoencoder; ``batch_units`` is the largest expected batch; ``steps_each`` how many of the
     discriminator's ``steps`` come before one of the generator's, on ``generated`` rows; ``learning_rate`` and ``decay``
     (of weights, so that it forgets what the generator has mended) are the discriminator's. ``generator_rate`` is the
-    generator's, halved where noise alone gives a score the deviation ``signal``.
+    generator's, halved where noise alone gives a score the deviation ``signal``; ``least_gain`` is the least part of it
+    at which gradients are taken at all.
     """
 
     share_tables: float = 0.75
@@ -53,9 +57,10 @@ class Gan:
     decay: float = 0.2
     generator_rate: float = 100.0
     signal: float = 0.0015
+    least_gain: float = 0.01
 
     def __post_init__(self) -> None:
-        check(self, share_tables=SHARE, free_steps=NONE_OR_MORE)
+        check(self, share_tables=SHARE, least_gain=DECAY, free_steps=NONE_OR_MORE)
         check(self, **dict.fromkeys(("hidden", "latent", "steps", "steps_each", "generated", "batch_units"), COUNT))
         check(self, **dict.fromkeys(("learning_rate", "decay", "generator_rate", "signal"), POSITIVE))
 
@@ -65,8 +70,8 @@ class Gan:
         return "gan"
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        """The tree's plan, then rate, noise and steps of the discriminator. Raises FailedPrecondition as `Tree` does,
-        and for more than 16 rows a unit."""
+        """The tree's plan, then rate, noise and steps of the discriminator where noise leaves something of them. Raises
+        FailedPrecondition as `Tree` does, and for more than 16 rows a unit."""
         products = self.hidden * (self.hidden + 1) // 2
         plan = two_stages(
             self.name,
@@ -76,27 +81,32 @@ class Gan:
             share_tables=self.share_tables,
             batch_units=min(self.batch_units, max(_MAX_PRODUCTS // (sizes.max_rows * products), 1)),
             steps=self.steps,
+            drowns=lambda noise: self._gain(noise) < self.least_gain,
         )
+        if "steps" not in plan.parameters:
+            return plan
+        noise = plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
         network = {name: getattr(self, name) for name in ("hidden", "latent", "free_steps", "generated")}
         game = {
             "steps_each": self.steps_each,
             "learning_rate": self.learning_rate,
             "decay": self.decay,
-            "generator_rate": self._generator_rate(
-                plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
-            ),
+            "generator_rate": float(f"{self.generator_rate * self._gain(noise):.4g}"),
             "generated_rows": max(1, round(sizes.train_rows / max(sizes.train_units, 1))),
         }
         return replace(plan, parameters={**plan.parameters, **network, **game})
 
-    def _generator_rate(self, noise: float) -> float:
+    def _gain(self, noise: float) -> float:
         """The gain of a Wiener filter for scores that vary by ``signal``, and by ``score`` from ``noise`` on every
         coordinate of a mean gradient: rows have length 1, and weights gather the noise of 1 / (2 rate decay) steps."""
         score = noise * math.sqrt(self.learning_rate / (2 * self.decay))
-        return float(f"{self.generator_rate / (1 + (score / self.signal) ** 2):.4g}")
+        return 1 / (1 + (score / self.signal) ** 2)
 
-    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GanModel:
-        """Buy the tree, then train. Raises DataCorrupted for rows that ingest did not make."""
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GanModel | TreeModel:
+        """Buy the tree, then train; a plan without gradients gives the tree itself. Raises DataCorrupted for rows that
+        ingest did not make."""
+        if "steps" not in plan.parameters:
+            return Tree().fit(rows, domain, plan, noise=noise)
         from dp_models.engines.gan_network import fit_adversary
 
         chain, units = first_stage(rows, domain, plan, noise=noise)

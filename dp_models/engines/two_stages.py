@@ -1,11 +1,12 @@
 """What `vae` and `gan` have in common: a tree of noisy tables for a part of the budget, DP-SGD for the rest.
 
 Both halves are fixed by public facts and priced together, so the plan's event is the tree's events followed by one
-`PoissonGaussian`. Loads no torch.
+`PoissonGaussian`. Where noise would drown the gradients, the whole budget buys a tree, or a star where pairs would be
+faint. Loads no torch.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from dp_models.base import IntArray, Noise, Plan, Rows
 from dp_models.encoding.table import BATCH_ROWS
 from dp_models.engines.chain import Chain
+from dp_models.engines.star import tree_or_star
 from dp_models.engines.tree import Tree
 from dp_models.mechanisms.calibration import calibrate, round_up
 from synthgate.budget import PrivacyBudget
@@ -37,27 +39,34 @@ def two_stages(
     share_tables: float,
     batch_units: int,
     steps: int,
+    drowns: Callable[[float], bool],
 ) -> Plan:
     """A plan whose ``parameters`` are ``tables``, those of a tree with ``share_tables`` of the budget (as rho), and the
     rate, noise and divisor of ``steps`` of DP-SGD with at most ``batch_units`` units expected in a batch.
 
-    Raises FailedPrecondition as `Tree` does, and for more than 16 rows a unit.
+    Where the noise on a coordinate of a mean gradient ``drowns``, or none fits the budget, it is a plan of tables
+    alone, without ``steps``. Raises FailedPrecondition as `Tree` does, and for more than 16 rows a unit.
     """
     if sizes.max_rows > MAX_ROWS_PER_UNIT:
         raise FailedPrecondition(f"{engine} takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
     part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(share_tables)), budget.delta_units)
-    tables = Tree().plan(domain, sizes, part)
-    bought = tables.event.events if isinstance(tables.event, Composed) else (tables.event,)
     units = max(sizes.train_units, 1)
     rate = round(min(1.0, batch_units / units), 6) or 1e-6
+    try:
+        tables = Tree().plan(domain, sizes, part)
+        bought = tables.event.events if isinstance(tables.event, Composed) else (tables.event,)
 
-    def event_at(scale: float) -> DpEvent:
-        return Composed((*bought, PoissonGaussian(rate, round_up(scale), steps)))
+        def event_at(scale: float) -> DpEvent:
+            return Composed((*bought, PoissonGaussian(rate, round_up(scale), steps)))
 
-    scale = calibrate(event_at, budget)
+        scale = round_up(calibrate(event_at, budget))
+    except FailedPrecondition:
+        return _tables_alone(engine, domain, sizes, budget)
+    if drowns(scale / (rate * units)):
+        return _tables_alone(engine, domain, sizes, budget)
     gradients = {
         "sampling_rate": rate,
-        "noise_multiplier": round_up(scale),
+        "noise_multiplier": scale,
         "steps": steps,
         "expected_batch": rate * units,
         "clip_norm": 1.0,
@@ -69,6 +78,12 @@ def two_stages(
         event=event_at(scale),
         parameters={"tables": dict(tables.parameters), **gradients},
     )
+
+
+def _tables_alone(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+    tables = tree_or_star(domain, sizes, budget)
+    because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
+    return replace(tables, engine=engine, because=because)
 
 
 def first_stage(rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> tuple[Chain, UnitCodes]:

@@ -20,16 +20,14 @@ from dataclasses import dataclass, replace
 
 from dp_models.base import Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
-from dp_models.engines.star import tree_or_star
 from dp_models.engines.tree import Tree
-from dp_models.engines.two_stages import MAX_ROWS_PER_UNIT, first_stage, two_stages
+from dp_models.engines.two_stages import first_stage, two_stages
 from dp_models.engines.vae_model import VaeModel
 from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
 from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import MAX_BINS, Domain
-from synthgate.errors import FailedPrecondition
 
 _MAX_LOGITS = 16_000_000
 """Logits of one batch: rows of its units times latent draws times groups."""
@@ -73,17 +71,20 @@ class Vae:
         FailedPrecondition as `Tree` does, and for more than 16 rows a unit."""
         groups = sum(min(size, MAX_BINS) for size in Codec(domain).sizes)
         batch = min(self.batch_units, max(_MAX_LOGITS // (sizes.max_rows * self.draws * groups), 1))
-        try:
-            plan = two_stages(
-                self.name, domain, sizes, budget, share_tables=self.share_tables, batch_units=batch, steps=self.steps
-            )
-        except FailedPrecondition:
-            if sizes.max_rows > MAX_ROWS_PER_UNIT:
-                raise
-            return self._tables_alone(domain, sizes, budget)
+        coordinates = (self.hidden + 1) * groups
+        plan = two_stages(
+            self.name,
+            domain,
+            sizes,
+            budget,
+            share_tables=self.share_tables,
+            batch_units=batch,
+            steps=self.steps,
+            drowns=lambda noise: noise * math.sqrt(coordinates / self.steps) > self.most_noise,
+        )
+        if "steps" not in plan.parameters:
+            return plan
         noise = plan.parameters["noise_multiplier"] / plan.parameters["expected_batch"]
-        if noise * math.sqrt((self.hidden + 1) * groups / self.steps) > self.most_noise:
-            return self._tables_alone(domain, sizes, budget)
         network = {name: getattr(self, name) for name in ("hidden", "latent", "draws", "free_steps")}
         descent = {
             "learning_rate": self._learning_rate(noise),
@@ -91,11 +92,6 @@ class Vae:
             "averaging": self.averaging,
         }
         return replace(plan, parameters={**plan.parameters, **network, **descent})
-
-    def _tables_alone(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        tables = tree_or_star(domain, sizes, budget)
-        because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
-        return replace(tables, engine=self.name, because=because)
 
     def _learning_rate(self, noise: float) -> float:
         """The highest rate at which ``steps`` steps with ``noise`` on every coordinate of a mean gradient move a logit,

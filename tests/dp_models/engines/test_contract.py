@@ -38,7 +38,7 @@ def _engine(name: str) -> Synthesizer:
     """The registered synthesizer; with few steps where it trains by gradients, since quality is not asked here.
     Both of these share a schedule, so that its noise is calibrated once; tables of more than 400 units are sampled."""
     trained: dict[str, Synthesizer] = {
-        "gan": Gan(steps=4, steps_each=2, batch_units=400, generated=256, free_steps=5),
+        "gan": Gan(steps=4, steps_each=2, batch_units=400, generated=256, free_steps=5, least_gain=0.0),
         "vae": Vae(steps=4, batch_units=400, free_steps=5, most_noise=1e6),
     }
     return trained.get(name) or registry.synthesizer(name)

@@ -10,20 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from dp_models.base import IntArray, Synthesizer
+from dp_models.base import IntArray
 from dp_models.dpsgd.clipping import Clipping, Ghost
 from dp_models.encoding.codes import Codec
 from dp_models.engines.chain import Chain
-from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
-from dp_models.engines.two_stages import by_unit, two_stages
+from dp_models.engines.two_stages import by_unit
 from dp_models.engines.vae import Vae
 from dp_models.engines.vae_model import Decoder, VaeModel
 from dp_models.engines.vae_network import Autoencoder, _losses
 from dp_models.mechanisms.noise import SystemNoise
-from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
-from synthgate.errors import FailedPrecondition
 from synthgate.events import Composed, PoissonGaussian
 from tests.dp_models.hidden_class import CLASSES, classes, far
 from tests.dp_models.private_tables import DOMAIN, people, sizes_of
@@ -144,28 +141,6 @@ class TestPlan:
         assert rates[0] < rates[1] / 10 and rates[1] <= Vae().learning_rate
 
 
-@pytest.mark.parametrize(("target", "tables"), [("c0", Star()), (None, Tree())], ids=["star", "tree"])
-def test_a_small_budget_takes_no_gradient_and_buys_tables_with_all_of_it(
-    target: str | None, tables: Synthesizer
-) -> None:
-    domain, small, noise = replace(CLASSES, target=target), PrivacyBudget.spend(0.05, 1e-6), SystemNoise()
-    plan, tree = Vae().plan(domain, sizes_of(2_000), small), tables.plan(domain, sizes_of(2_000), small)
-    assert plan.engine == "vae" and "noise would drown gradients" in plan.because
-    assert (plan.event, plan.parameters) == (tree.event, tree.parameters)
-    model = Vae().fit(classes(2_000), domain, plan, noise=noise)
-    assert noise.event == plan.event and noise.weaknesses == ()
-    assert isinstance(model, TreeModel) and len(_sampled(model, 500)) == 500
-
-
-def test_a_budget_that_no_gradient_fits_buys_tables() -> None:
-    """For 16 rows a unit at epsilon 0.001 there is no noise that DP-SGD could be planned with."""
-    sizes, least = sizes_of(2_000, units=160, max_rows=16), PrivacyBudget.spend(0.001, 1e-6)
-    with pytest.raises(FailedPrecondition, match="no amount of noise"):
-        two_stages("vae", CLASSES, sizes, least, share_tables=0.75, batch_units=100, steps=60)
-    plan = Vae().plan(CLASSES, sizes, least)
-    assert plan.event == Tree().plan(CLASSES, sizes, least).event
-
-
 def test_gradients_are_taken_where_noise_is_shorter_than_half_of_them() -> None:
     """The border by hand, for every budget: the noise of all steps over the longest sum of normalised gradients."""
     groups, found = sum(Codec(CLASSES).sizes), set()
@@ -177,6 +152,12 @@ def test_gradients_are_taken_where_noise_is_shorter_than_half_of_them() -> None:
         assert taken is (length <= 0.5)
         found.add(taken)
     assert found == {True, False}
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_what_the_tree_lacks_too() -> None:
+    assert torch.cuda.is_available()
+    test_gradients_find_what_the_tree_lacks()
 
 
 def test_much_noise_leaves_the_residual_near_zero() -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
 from dp_accounting.rdp import RdpAccountant
+from opacus.accountants import PRVAccountant, RDPAccountant
 
 from dp_models.mechanisms.accounting import (
+    ORDERS,
     accountant,
     epsilon,
     epsilon_by_rdp,
@@ -70,6 +72,14 @@ def test_the_same_figures_as_dp_accounting(event: DpEvent) -> None:
     by_rdp = RdpAccountant(orders=[13]).compose(to_dp_accounting(event))
     conversion = math.log1p(-1 / 13) - math.log(13 * 1e-6) / 12
     assert rdp(event, 13) + conversion == pytest.approx(by_rdp.get_epsilon(1e-6), rel=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), [(0.3, 4.0, 60), (0.01, 1.0, 1_000), (0.9, 30.0, 60)])
+def test_dp_sgd_costs_what_the_accountants_of_opacus_say(rate: float, noise: float, steps: int) -> None:
+    renyi, loss, event = RDPAccountant(), PRVAccountant(), PoissonGaussian(rate, noise, steps)
+    renyi.history = loss.history = [(noise, rate, steps)]
+    assert epsilon_by_rdp(event, 1e-6) == pytest.approx(renyi.get_epsilon(1e-6, alphas=[*ORDERS]), rel=1e-6)
+    assert epsilon(event, 1e-6) == pytest.approx(loss.get_epsilon(1e-6, eps_error=0.001), abs=0.002)
 
 
 @pytest.mark.parametrize(("sigma", "sensitivity"), [(0.3, 1), (1.544, 1), (20.0, 3), (300.0, 1)])

@@ -62,7 +62,8 @@ def test_graphical_models_take_several_rows_a_unit_and_any_width(
 ) -> None:
     fits = [asked(engine, sizes=s, rows=297, domain=domain) for s in (sizes_of(300), sizes_of(300, max_rows=3))]
     told = run_inside("tests.dp_models.smartnoise.inside", {"fits": fits, "draws": False}, tmp_path)
-    assert told["fits"] == [GOOD] * 2
+    alone = isinstance(engine, SmartNoiseMst) and domain is ONE  # there is nothing to choose
+    assert told["fits"] == [GOOD | ({"noise": [[EXACT_COUNTS], []]} if alone else {})] * 2
 
 
 @needs_smartnoise
