@@ -15,13 +15,10 @@ is JSON with ``ratio`` (ours over plain) and those of the others.
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +26,13 @@ import torch
 from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
 from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from opacus.utils.fast_gradient_clipping_utils import DPTensorFastGradientClipping
+from tables import RESULTS, machine
 from torch import Tensor, nn
 
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
 from dp_models.mechanisms.noise import SystemNoise
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "dpsgd_step.json"
 BATCH, UNITS, WIDTH, HIDDEN, LATENT = 2_048, 32_768, 300, 256, 64
 SCHEDULE = Schedule(
     sampling_rate=BATCH / UNITS, noise_multiplier=1.0, steps=1, clip_norm=1.0, learning_rate=1e-3, expected_batch=BATCH
@@ -166,15 +163,10 @@ def main() -> None:
     median = {name: statistics.median(s) for name, s in seconds.items() if s}
     ratios = {f"{name}_ratio": round(m / median["plain"], 3) for name, m in median.items() if "opacus" in name}
     figures: dict[str, Any] = {"ratio": round(median["private"] / median["plain"], 3), **ratios}
-    machine = {
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": arguments.threads,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "opacus", "numpy")},
-    }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({**figures, "median_s": median, "rounds": arguments.rounds, **machine}, indent=1))
+    run = {"median_s": median, "rounds": arguments.rounds, "threads": arguments.threads}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    told = figures | run | machine(("torch", "opacus", "numpy"))
+    (RESULTS / "dpsgd_step.json").write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(figures))
 
 

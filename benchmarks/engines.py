@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tables import HERE, NAMES, RESULTS, Prepared, judge, judged, prepare
+from tables import HERE, NAMES, RESULTS, Prepared, judge, judged, machine, prepare
 
 EPSILONS = (0.1, 1.0, 3.0, 10.0)
 RUNS = 3
@@ -31,6 +31,9 @@ WORSE = 0.01
 """A cell counts as lost by much where a score is worse than the best peer's by more than this."""
 OWN = ("utility.tstr", "utility.tv3", "utility.kmarginal")
 """The project's own scores whose medians are shown."""
+SCORES = {"auc": "tstr", "tvd3": "tvd3"}
+"""What is compared, and what the judge calls it."""
+GANS, AIM = {"smartnoise-patectgan", "smartnoise-dpctgan"}, "smartnoise-aim"
 SEED = bytes(16)
 """Keys what the metrics draw, such as which columns are looked at together."""
 
@@ -103,7 +106,7 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
             found["stage"] = {key: value for key, value in judge(prepared, stage).items() if key in ("tstr", "tvd3")}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n")
-    own = " ".join(f"{name} {found['own'][name]:.4f}" for name in OWN)
+    own = " ".join(f"{name} {found['own'][name]:.4f}" for name in OWN if name in found["own"])
     print(f"{table} {engine} epsilon {epsilon:g} run {run}: auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f} {own}"
           f" ({found['seconds']:.1f} s)" + (f" stage {found['stage']}" if "stage" in found else ""),
           flush=True)  # fmt: skip
@@ -112,29 +115,62 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
 
 def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
     """The medians over runs; the peak is the highest. What a model adds to its own table stage, where it has one."""
-    middle = {name: statistics.median(c[key] for c in cells)
-              for name, key in (("auc", "tstr"), ("tvd3", "tvd3"), ("seconds", "seconds"))}  # fmt: skip
-    middle |= {name: statistics.median(c["own"][name] for c in cells) for name in OWN}
-    for name, key in (("auc_over_stage", "tstr"), ("tvd3_over_stage", "tvd3")):
-        if all("stage" in c for c in cells):
-            middle[name] = statistics.median(c[key] - c["stage"][key] for c in cells)
+    middle = {name: statistics.median(c[key] for c in cells) for name, key in {**SCORES, "seconds": "seconds"}.items()}
+    for name in OWN:
+        if told := [c["own"][name] for c in cells if name in c["own"]]:
+            middle[name] = statistics.median(told)
+    if all("stage" in c for c in cells):
+        for name, key in SCORES.items():
+            middle[f"{name}_over_stage"] = statistics.median(c[key] - c["stage"][key] for c in cells)
     return {k: round(v, 4) for k, v in middle.items()} | {"peak_mb": round(max(c["peak_mb"] for c in cells), 1)}
 
 
-def against(ours: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]:
-    """In how many of the cells that peers have scores for ours is better, and where it is worse by much."""
-    auc, tvd, lost = [], [], []
-    for name, scores in ours.items():
-        table, epsilon = name.split(" ")
-        same = [p for p in peers if p["table"] == table and p["epsilon"] == float(epsilon)]
-        runs = [[p for p in same if p["engine"] == engine] for engine in {p["engine"] for p in same}]
-        if runs:
-            auc.append(scores["auc"] - max(statistics.median(p["tstr"] for p in of_one) for of_one in runs))
-            tvd.append(min(statistics.median(p["tvd3"] for p in of_one) for of_one in runs) - scores["tvd3"])
+def against(cells: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]:
+    """In how many of the cells that SmartNoise has scores for ours is better than the best of them, and where it is
+    worse by much; by how much it is better than the better GAN, and than AIM, at least; and what it adds to its own
+    table stage at least. None where there is nothing to compare."""
+    auc, tvd, lost, gans, aim = [], [], [], [], []
+    for name, ours in cells.items():
+        theirs = peers_of(name, peers)
+        if theirs:
+            auc.append(ours["auc"] - max(p["auc"] for p in theirs.values()))
+            tvd.append(min(p["tvd3"] for p in theirs.values()) - ours["tvd3"])
             if min(auc[-1], tvd[-1]) < -WORSE:
                 lost.append(name)
+        if GANS & theirs.keys():
+            gans.append((round(ours["auc"] - max(theirs[g]["auc"] for g in GANS & theirs.keys()), 4), name))
+        if AIM in theirs:
+            gained = {"auc": ours["auc"] - theirs[AIM]["auc"], "tvd3": theirs[AIM]["tvd3"] - ours["tvd3"]}
+            aim.append({name: {score: round(gain, 4) for score, gain in gained.items()}})
+    stage = [(c["auc_over_stage"], name) for name, c in cells.items() if "auc_over_stage" in c]
     share = lambda gaps: round(sum(g > 0 for g in gaps) / len(gaps), 3) if gaps else None  # noqa: E731
-    return {"compared": len(auc), "better_auc": share(auc), "better_tvd3": share(tvd), "worse_by_much": lost}
+    return {
+        "compared": len(auc), "better_auc": share(auc), "better_tvd3": share(tvd), "worse_by_much": lost,
+        "least_auc_over_gans": min(gans, default=None), "over_aim": aim,
+        "least_auc_over_stage": min(stage, default=None),
+    }  # fmt: skip
+
+
+def peers_of(cell: str, peers: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The medians of SmartNoise's runs on a cell, by engine."""
+    table, epsilon = cell.split(" ")
+    same = [p for p in peers if p["table"] == table and p["epsilon"] == float(epsilon)]
+    return {
+        engine: {name: statistics.median(p[key] for p in same if p["engine"] == engine) for name, key in SCORES.items()}
+        for engine in sorted({p["engine"] for p in same})
+    }
+
+
+def kept(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """``engines.json`` with these cells beside those of other engines, tables and budgets that it held."""
+    path = RESULTS / "engines.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    peers = [p for p in json.loads((HERE / "peers.json").read_text()) if "failed" not in p]
+    for engine, cells in found.items():
+        merged = before.get(engine, {}).get("cells", {}) | cells
+        before[engine] = {"cells": merged, "peers": against(merged, peers), "machine": machine()}
+    path.write_text(json.dumps(before, indent=2) + "\n")
+    return {engine: before[engine] for engine in found}
 
 
 def digest() -> str:
@@ -173,10 +209,7 @@ def main() -> None:
     if options.quick:
         print(json.dumps(found["auto"]["adult_raw 1"]))
         return
-    peers = [p for p in json.loads((HERE / "peers.json").read_text()) if "failed" not in p]
-    summary = {engine: {"cells": cells, "peers": against(cells, peers)} for engine, cells in found.items()}
-    (RESULTS / "engines.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(json.dumps(summary))
+    print(json.dumps(kept(found)))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 They get the declared domain as codes (numbers in 32 bins of equal width, as wide as declared), since what they would
 otherwise learn from the rows is not in their charge. Codes come back as values drawn evenly within their bins. Runs in
 ``.venv-smartnoise`` (``make smartnoise``), one process a fit. Scores are kept in ``benchmarks/peers.json`` with
-versions and date; a run that was stopped goes on where it ended. `engines` compares with them.
+versions and date; a run that was stopped goes on where it ended. `engines` compares with them; times are `times`'s.
 
     .venv/bin/python benchmarks/peers.py                      # everything: half a day on two cores
     .venv/bin/python benchmarks/peers.py --peers mst patectgan
-    .venv/bin/python benchmarks/peers.py --times 3 --peers mst    # `auto` and peers in turns on adult_raw at epsilon 1
     .venv/bin/python benchmarks/peers.py --check              # is a spared `patectgan` (`spare`) the same?
 
 `aim` and `dpctgan` get 15 minutes of processor time (they keep one core busy); what needs more is kept as not
@@ -18,7 +17,6 @@ ended. `dpctgan` trains for as many epochs as ``--dpctgan-epochs`` says, since i
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -144,8 +142,8 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
     """One cell: encode, fit, decode, judge; or why there is none."""
     import numpy as np
     import pyarrow.parquet as pq
-    from safetensors.numpy import load_file, save_file
-    from tables import judge, prepare
+    from safetensors.numpy import save_file
+    from tables import prepare
 
     prepared = prepare(table)
     rows, codec = pq.read_table(prepared.rows), Codes(prepared)
@@ -156,18 +154,26 @@ def cell(peer: str, table: str, epsilon: float, epochs: int) -> dict[str, Any]:
         folder = Path(name)
         arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
         save_file(arrays, folder / "codes.safetensors")
-        ran = _run(peer, epsilon, rows.num_rows, epochs, folder, spared=True)
+        ran = run(peer, epsilon, rows.num_rows, epochs, folder, spared=True)
         if ran.returncode:
             over = ran.returncode in STOPPED
             last = (ran.stderr.strip().splitlines() or [""])[-1]
             return head | {"failed": f"over {LIMIT_S[peer]} s of processor time" if over else last[:200]}
-        sample = load_file(folder / "sample.safetensors")["sample"]
-        pq.write_table(codec.decode(sample), folder / "sample.parquet")
-        scores = judge(prepared, folder / "sample.parquet")
-    return head | json.loads(ran.stdout.splitlines()[-1]) | scores
+        return head | json.loads(ran.stdout.splitlines()[-1]) | scores(prepared, codec, folder)
 
 
-def _run(
+def scores(prepared: "Prepared", codec: Codes, folder: Path) -> dict[str, float]:
+    """What the judge says of the codes that a fit left in ``folder``."""
+    import pyarrow.parquet as pq
+    from safetensors.numpy import load_file
+    from tables import judge
+
+    sample = load_file(folder / "sample.safetensors")["sample"]
+    pq.write_table(codec.decode(sample), folder / "sample.parquet")
+    return judge(prepared, folder / "sample.parquet")
+
+
+def run(
     peer: str, epsilon: float, rows: int, epochs: int, folder: Path, *, spared: bool, seed: int | None = None
 ) -> "subprocess.CompletedProcess[str]":
     arguments = {"peer": peer, "epsilon": epsilon, "delta": 1 / (10 * rows), "rows": rows, "epochs": epochs}
@@ -189,50 +195,12 @@ def check() -> dict[str, Any]:
         codes = np.stack([drawn.integers(size, size=rows) for size in sizes], axis=1)
         save_file({"codes": codes, "sizes": sizes}, folder / "codes.safetensors")
         for spared in (False, True):
-            ran = _run("patectgan", 1.0, rows, 0, folder, spared=spared, seed=0)
+            ran = run("patectgan", 1.0, rows, 0, folder, spared=spared, seed=0)
             ran.check_returncode()
             seconds.append(json.loads(ran.stdout.splitlines()[-1])["cpu_seconds"])
             samples.append(load_file(folder / "sample.safetensors")["sample"])
     same, of_one_value = (bool((samples[0] == other).all()) for other in (samples[1], samples[0][:1]))
     return {"same": same and not of_one_value, "cpu_seconds": seconds[0], "cpu_seconds_spared": seconds[1]}
-
-
-def times(peers: list[str], rounds: int) -> dict[str, Any]:
-    """Seconds of fit and sample on adult_raw at epsilon 1, `auto` and every peer in turns; ratios of the medians.
-
-    A peer that its limit stops counts with the seconds until then, and is named in ``stopped``: it is at least so slow.
-    """
-    import numpy as np
-    import pyarrow.parquet as pq
-    from safetensors.numpy import save_file
-    from tables import RESULTS, prepare
-
-    prepared = prepare("adult_raw")
-    rows, codec = pq.read_table(prepared.rows), Codes(prepared)
-    seconds: dict[str, list[float]] = {name: [] for name in ("auto", *peers)}
-    stopped: set[str] = set()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
-        save_file(arrays, folder / "codes.safetensors")
-        for number in range(rounds):
-            command = [sys.executable, str(HERE / "engines.py"), "--fit", "adult_raw", "auto", "1", str(number), name]
-            ours = subprocess.run(command, check=True, capture_output=True, text=True)
-            seconds["auto"].append(json.loads(ours.stdout.splitlines()[-1])["seconds"])
-            for peer in peers:
-                start = time.perf_counter()
-                ran = _run(peer, 1.0, rows.num_rows, 3, folder, spared=False)
-                if ran.returncode in STOPPED:
-                    stopped.add(peer)
-                    seconds[peer].append(round(time.perf_counter() - start, 1))
-                elif not ran.returncode:
-                    seconds[peer].append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
-            print(f"round {number + 1} of {rounds}: {json.dumps(seconds)}", flush=True)
-    middle = {name: round(statistics.median(s), 2) for name, s in seconds.items() if s}
-    faster = {p: round(middle[p] / middle["auto"], 1) for p in peers if p in middle}
-    found = {"seconds": middle, "times_faster": faster, "stopped": sorted(stopped)}
-    (RESULTS / "times.json").write_text(json.dumps(found | {"runs": seconds}, indent=1) + "\n")
-    return found
 
 
 def main() -> None:
@@ -248,16 +216,12 @@ def main() -> None:
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS), help="which budgets")
     parser.add_argument("--runs", type=int, default=1, help="fits of each cell (default 1); medians are compared")
     parser.add_argument("--dpctgan-epochs", type=int, default=3, help="epochs of dpctgan (default 3)")
-    parser.add_argument("--times", type=int, metavar="ROUNDS", help="time auto and the peers in turns instead")
     parser.add_argument("--check", action="store_true", help="compare a spared patectgan with one as it comes instead")
     options = parser.parse_args()
     if not PYTHON.exists():
         parser.error("there is no .venv-smartnoise; run `make smartnoise`")
     if options.check:
         print(json.dumps(check()))
-        return
-    if options.times:
-        print(json.dumps(times(options.peers, options.times)))
         return
     kept = HERE / "peers.json"
     known: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
@@ -270,8 +234,8 @@ def main() -> None:
                     found = cell(peer, table, epsilon, options.dpctgan_epochs)
                     known = [*(json.loads(kept.read_text()) if kept.exists() else []), found]
                     kept.write_text(json.dumps(known, indent=1) + "\n")
-                    scores = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
-                    print(f"{table} {peer} epsilon {epsilon:g}: {scores or found['failed']}", flush=True)
+                    told = "failed" not in found and f"auc {found['tstr']:.4f} tvd3 {found['tvd3']:.4f}"
+                    print(f"{table} {peer} epsilon {epsilon:g}: {told or found['failed']}", flush=True)
     print(json.dumps({"cells": len(known), "failed": sum("failed" in p for p in known)}))
 
 

@@ -6,12 +6,16 @@ comes with one, else one row in five by a fixed seed.
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,6 +108,18 @@ def judge(prepared: Prepared, sample: Path) -> dict[str, float]:
             command += ["--domain", str(prepared.judged_domain)]
         subprocess.run(command, check=True, capture_output=True)
         return dict(json.loads(scores.read_text()))
+
+
+def machine(packages: Iterable[str] = ("numpy", "opendp", "pyarrow")) -> dict[str, Any]:
+    """What a result was measured on, and when."""
+    return {
+        "date": date.today().isoformat(),
+        "cpu": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
 
 
 def numeric(domain: Domain) -> list[str]:
