@@ -1,8 +1,11 @@
 """`auto` decides by public facts, by a table, and says why."""
 
+from pathlib import Path
+
 import pytest
 
-from dp_models.auto import Auto
+from dp_models.auto import _CLEAR, _DROWNED, Auto
+from dp_models.engines.star import FAINT
 from synthgate.budget import PrivacyBudget
 from synthgate.domain import Column, Domain, Kind
 from synthgate.errors import FailedPrecondition
@@ -48,6 +51,21 @@ def test_the_table(domain: Domain, rows: int, epsilon: float, engine: str, becau
     plan = Auto().plan(domain, sizes_of(rows), PrivacyBudget.spend(epsilon, 1e-6))
     assert plan.engine == engine
     assert because in plan.because
+
+
+def test_the_documented_table_has_the_numbers_of_the_code() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "engines.md").read_text()
+    for line in (
+        f"| less than {_DROWNED:g} clear | `independent` |",
+        f"| a declared target, less than {FAINT:g} clear | `star` |",
+        f"| {_CLEAR:g} clear and more, and aim's rounds within {Auto().time_limit_s:g} s as reckoned",
+    ):
+        assert line in told
+
+
+def test_more_time_is_weighed() -> None:
+    sizes, budget = sizes_of(40_000), PrivacyBudget.spend(1.0, 1e-6)
+    assert [Auto(time_limit_s=s).plan(MANY, sizes, budget).engine for s in (5.0, 60.0)] == ["tree", "aim"]
 
 
 def test_a_plan_of_another_engine_is_not_fitted() -> None:
