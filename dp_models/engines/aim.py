@@ -11,14 +11,18 @@ target t a candidate is (a, b, t) for two other columns, and the loop starts fro
 3. ``rounds`` times: score every candidate for which the junction tree has room by the L1 distance, in counts, of its
    true table from the model's, choose one by the exponential mechanism, measure it, fit to everything bought.
 
+Where noise would drown the rounds' tables, by the public rule of `auto` and `star`, there are none, and the star gets
+the whole budget.
+
 The model is made of noisy tables and the public number of rows, so scores have sensitivity ``max_rows``. Loads no
 torch and no jax.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning
+from dp_models.engines.star import FAINT
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
@@ -45,7 +49,8 @@ class Aim:
     ``share_columns``, ``share_star``, ``share_select`` are the parts of one-way tables, star and choices; the rounds'
     tables get the rest. ``rounds_per_edge`` is the number of rounds, in edges of a tree over the columns but the
     target. ``contrast`` is the expected count of an even cell, in units of its noise, below which tables are made
-    coarser. ``steps`` is how long the last fit descends at most; no noise depends on it.
+    coarser. ``faint`` is the number of training rows, in units of the noise of a round's table, below which a domain
+    with a target gets no rounds. ``steps`` is how long the last fit descends at most; no noise depends on it.
     """
 
     share_columns: float = 0.15
@@ -53,11 +58,12 @@ class Aim:
     share_select: float = 0.10
     rounds_per_edge: float = 1.5
     contrast: float = 0.7
+    faint: float = FAINT
     steps: int = 150
 
     def __post_init__(self) -> None:
         check_shares(self, "share_columns", "share_star", "share_select")
-        check(self, contrast=POSITIVE, steps=COUNT, rounds_per_edge=Range(1e-9, below=1_000))
+        check(self, contrast=POSITIVE, faint=Range(below=1e9), steps=COUNT, rounds_per_edge=Range(1e-9, below=1_000))
 
     @property
     def name(self) -> str:
@@ -72,8 +78,12 @@ class Aim:
                 f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
                 f" {width}; use mst or tree, or declare fewer columns"
             )
-        rounds = self.rounds(domain)
-        binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
+        because, rounds = "asked for by name", self.rounds(domain)
+        found = deepened(lambda tables: self._schedule(domain, tables, rounds), domain, sizes, budget)
+        if rounds and domain.target is not None and sizes.train_rows / found[2]["sigma_rounds"] < self.faint:
+            because, rounds = f"{because}; noise would drown its rounds, so tables with the target take all of it", 0
+            found = deepened(lambda tables: self._schedule(domain, tables, 0), domain, sizes, budget)
+        binning, schedule, noise = found
         fine = levels(
             binning,
             rows=sizes.train_rows,
@@ -83,18 +93,16 @@ class Aim:
             split_by_target=True,
             engine=self.name,
         )
-        return schedule.planned(
-            self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds, "steps": self.steps}
-        )
+        parameters = {**noise, **fine, "rounds": rounds, "steps": self.steps}
+        return replace(schedule.planned(self.name, domain, sizes, budget, parameters), because=because)
 
     def rounds(self, domain: Domain) -> int:
-        """How many tables beyond the star are chosen and bought."""
+        """How many tables beyond the star are chosen and bought where noise leaves something of them."""
         edges = Binning(domain, 2).width - (domain.target is not None) - 1
         return max(1, round(self.rounds_per_edge * edges)) if edges > 0 else 0
 
-    def _schedule(self, domain: Domain, tables: int) -> Schedule:
-        """With so many one-way tables."""
-        rounds = self.rounds(domain)
+    def _schedule(self, domain: Domain, tables: int, rounds: int) -> Schedule:
+        """With so many one-way tables and rounds."""
         last = 1 - self.share_columns - self.share_star - self.share_select
         first = (
             Stage("sigma_columns", self.share_columns, tables),

@@ -1,6 +1,8 @@
 """What `aim` promises beyond the contract: a schedule that no row changes, what it costs, a bounded junction tree, and
 relations that no tree holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -39,10 +41,31 @@ def test_the_plan_names_every_round() -> None:
 
 @pytest.mark.parametrize("rows", [people(0), people(400), constant(300), all_null(300)])
 def test_no_row_changes_the_schedule(rows: pa.Table) -> None:
-    plan = Aim().plan(DOMAIN, sizes_of(300), BUDGET)
+    engine = Aim(faint=0.0)
+    plan = engine.plan(DOMAIN, sizes_of(300), BUDGET)
     noise = SystemNoise()
-    Aim().fit(rows, DOMAIN, plan, noise=noise)
-    assert noise.event == plan.event
+    engine.fit(rows, DOMAIN, plan, noise=noise)
+    assert plan.parameters["rounds"] == 9 and noise.event == plan.event
+
+
+@pytest.mark.parametrize("target", [DOMAIN.target, None], ids=["target", "none"])
+def test_rounds_that_noise_would_drown_are_left_to_the_star(target: str | None) -> None:
+    """The border by hand; without a target there is no star to spend on."""
+    domain, found = replace(DOMAIN, target=target), set()
+    for asked in (0.1, 0.3, 1.0, 3.0):
+        budget = PrivacyBudget.spend(asked, 1e-6)
+        rounds = Aim(faint=0.0).plan(domain, sizes_of(2_000), budget).parameters
+        plan = Aim().plan(domain, sizes_of(2_000), budget)
+        faint = target is not None and sizes_of(2_000).train_rows / rounds["sigma_rounds"] < 100
+        assert plan.parameters["rounds"] == (0 if faint else rounds["rounds"])
+        assert ("drown its rounds" in plan.because) is faint
+        if faint:
+            assert plan.parameters["sigma_star"] < rounds["sigma_star"]
+            noise = SystemNoise()
+            Aim().fit(people(2_000), domain, plan, noise=noise)
+            assert noise.event == plan.event
+        found.add(faint)
+    assert found == ({True, False} if target else {False})
 
 
 @pytest.mark.parametrize(
@@ -58,7 +81,7 @@ def test_golden_epsilons(
 ) -> None:
     """The schedule of six columns, a table each, at given noise, by both accountants; dp_accounting's own discrete
     Gaussians are part of it, and cost less."""
-    schedule, times = Aim()._schedule(domain_of(6, 2), 6), 6
+    schedule, times = Aim()._schedule(domain_of(6, 2), 6, 6), 6
     noise = {"sigma_columns": columns, "sigma_star": star, "epsilon_select": choice, "sigma_rounds": tables}
     event = schedule.event(noise, 1)
     assert epsilon(event, delta) == pytest.approx(by_pld, abs=1e-4)
