@@ -63,11 +63,6 @@ def test_the_documented_table_has_the_numbers_of_the_code() -> None:
         assert line in told
 
 
-def test_more_time_is_weighed() -> None:
-    sizes, budget = sizes_of(40_000), PrivacyBudget.spend(1.0, 1e-6)
-    assert [Auto(time_limit_s=s).plan(MANY, sizes, budget).engine for s in (5.0, 60.0)] == ["tree", "aim"]
-
-
 def test_a_plan_of_another_engine_is_not_fitted() -> None:
     from dp_models.engines.vae import Vae
 

@@ -15,6 +15,7 @@ import pytest
 from dp_models import registry
 from dp_models.base import Plan, Synthesizer
 from dp_models.encoding.table import arrow_schema
+from dp_models.engines.aim import Aim
 from dp_models.engines.gan import Gan
 from dp_models.engines.vae import Vae
 from dp_models.mechanisms.accounting import epsilon, epsilon_by_rdp, rdp
@@ -35,13 +36,15 @@ ENGINES = [
 
 
 def _engine(name: str) -> Synthesizer:
-    """The registered synthesizer; with few steps where it trains by gradients, since quality is not asked here.
-    Both of these share a schedule, so that its noise is calibrated once; tables of more than 400 units are sampled."""
-    trained: dict[str, Synthesizer] = {
+    """The registered synthesizer; with few steps where it trains by gradients, since quality is not asked here, and
+    with all that it does at larger budgets. Both networks share a schedule, so that its noise is calibrated once; tables
+    of more than 400 units are sampled."""
+    small: dict[str, Synthesizer] = {
+        "aim": Aim(faint=0.0),
         "gan": Gan(steps=4, steps_each=2, batch_units=400, generated=256, free_steps=5, least_gain=0.0),
         "vae": Vae(steps=4, batch_units=400, free_steps=5, most_noise=1e6),
     }
-    return trained.get(name) or registry.synthesizer(name)
+    return small.get(name) or registry.synthesizer(name)
 
 
 def _planned(engine: str, sizes: PublicSizes, domain: Domain = DOMAIN, budget: PrivacyBudget = BUDGET) -> Plan:
