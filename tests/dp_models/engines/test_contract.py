@@ -37,8 +37,8 @@ ENGINES = [
 
 def _engine(name: str) -> Synthesizer:
     """The registered synthesizer; with few steps where it trains by gradients, since quality is not asked here, and
-    with all that it does at larger budgets. Both networks share a schedule, so that its noise is calibrated once; tables
-    of more than 400 units are sampled."""
+    with all that it does at larger budgets. Both networks share a schedule, so that its noise is calibrated once;
+    tables of more than 400 units are sampled."""
     small: dict[str, Synthesizer] = {
         "aim": Aim(faint=0.0),
         "gan": Gan(steps=4, steps_each=2, batch_units=400, generated=256, free_steps=5, least_gain=0.0),
