@@ -10,8 +10,8 @@ The verdict is a theorem, not a model: whatever the evidence, an (e, d)-private 
 P(guess second | second) <= exp(e) P(guess second | first) + d, at every point (e, d) of the claimed event. A claim is
 broken where Clopper-Pearson bounds of both probabilities, at a threshold fixed beforehand, contradict one of them. With
 an honest claim that happens with a chance of at most 2 `ALPHA` a game and attack: the bound of one probability or that
-of the other has to be wrong. The default run takes fewer than 60 verdicts on honest mechanisms that can alarm at all,
-so that a false alarm in a whole run is rarer than 60 * 2 * 5e-6 = 6e-4.
+of the other has to be wrong. The default run takes fewer than 75 verdicts on honest mechanisms that can alarm at all,
+so that a false alarm in a whole run is rarer than 75 * 2 * 5e-6 = 7.5e-4.
 """
 
 import math

@@ -9,7 +9,7 @@ draws is made of noisy tables and public sizes alone; `mbi` takes seconds to fit
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,11 @@ from dp_models.smartnoise.inside.aim import FilteredAim
 from dp_models.smartnoise.inside.chain import attributes
 from dp_models.smartnoise.inside.mst import PlannedMst
 from dp_models.smartnoise.inside.mwem import PlannedMwem
-from synthgate.domain import Domain
 from synthgate.errors import FailedPrecondition
 from synthgate.events import DpEvent
 from tests.audit.bugs import HalfNoise, ReusedNoise
 from tests.audit.games import Recorded, play
-from tests.audit.tables import crowd, torn
+from tests.audit.tables import PAIRS
 
 
 class Rough:
@@ -123,11 +122,9 @@ NOISE: dict[str, type[Recorded]] = {c.__name__: c for c in (Recorded, HalfNoise,
 
 
 def _played(game: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    table: Callable[[int], tuple[Domain, pa.Table, pa.Table]] = {"crowd": crowd, "torn": torn}[game["table"]]
-    domain, first, second = table(game["rows"])
+    domain, first, second, max_rows = PAIRS[game["pair"]]
     plan, fit = Plan.from_json(game["plan"]), FITS[game["fit"]]
-
-    coded = {id(rows): Coded.of(rows, domain, max_rows=1) for rows in (first, second)}
+    coded = {id(rows): Coded.of(rows, domain, max_rows=max_rows) for rows in (first, second)}
 
     def run(rows: pa.Table, noise: SystemNoise) -> None:
         fit(plan, noise).run(coded[id(rows)], Codec(domain))
@@ -138,11 +135,10 @@ def _played(game: dict[str, Any]) -> dict[str, tuple[int, int]]:
 
 def _refused(game: dict[str, Any]) -> bool:
     """Whether the noise refuses to go on with a fit."""
-    domain, rows, _ = crowd(game["rows"])
+    domain, rows, _, max_rows = PAIRS[game["pair"]]
+    coded = Coded.of(rows, domain, max_rows=max_rows)
     try:
-        FITS[game["fit"]](Plan.from_json(game["plan"]), SystemNoise()).run(
-            Coded.of(rows, domain, max_rows=1), Codec(domain)
-        )
+        FITS[game["fit"]](Plan.from_json(game["plan"]), SystemNoise()).run(coded, Codec(domain))
     except FailedPrecondition:
         return True
     return False

@@ -1,12 +1,15 @@
 """Neighbouring tables on which the engines' mechanisms show most."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from dp_models.encoding.table import private_schema
+from synthgate.dataset import PublicSizes
 from synthgate.domain import Column, Domain, Kind
+from tests.dp_models.private_tables import sizes_of
 
 
 def domain_of(names: str, *, target: str | None) -> Domain:
@@ -77,3 +80,28 @@ def torn(rows: int) -> tuple[Domain, pa.Table, pa.Table]:
     z += ["a"] * (left + gap) + ["b"] * (rest - left - gap)
     domain = domain_of("xyz", target=None)
     return domain, *with_and_without(domain, [x, y, z], "aaa")
+
+
+class Pair(NamedTuple):
+    """Neighbouring tables, and the rows that a unit may have."""
+
+    domain: Domain
+    first: pa.Table
+    second: pa.Table
+    max_rows: int = 1
+
+    def sizes(self, max_rows: int) -> PublicSizes:
+        """Public sizes: the first table's, of units of ``max_rows`` rows."""
+        return sizes_of(self.first.num_rows, max_rows=max_rows)
+
+
+ROWS = 400
+PAIRS = {
+    "in a crowd": Pair(*crowd(ROWS)),
+    "unrelated": Pair(*crowd(ROWS, related=0.0)),
+    "outlier": Pair(*lonely(ROWS)),
+    "three rows": Pair(*crowd(ROWS, max_rows=3), 3),
+    "far": Pair(*far(ROWS)),
+    "shared value": Pair(*shared(ROWS)),
+    "torn": Pair(*torn(1_000)),
+}

@@ -14,6 +14,7 @@ import pytest
 
 from dp_models.base import Noise, Plan, Synthesizer
 from dp_models.encoding.table import private_schema
+from dp_models.engines import tree
 from dp_models.engines.aim import Aim
 from dp_models.engines.independent import Independent
 from dp_models.engines.mst import Mst
@@ -23,7 +24,7 @@ from dp_models.graphical.model import GraphModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import OTHER, Column, Domain, Kind
-from tests.audit.bugs import ExactShares, TrueSize
+from tests.audit.bugs import ExactShares, TrueSize, by_true_size
 from tests.audit.games import Centre, Draw, Foreign, Recorded
 
 K, UNITS = 3, 600
@@ -97,3 +98,8 @@ class TrueSizeAim(Aim):
 )
 def test_planted_mistakes_move_more(engine: Synthesizer) -> None:
     assert _moved(engine, "ill", units=3) > 1.0
+
+
+def test_scores_of_a_tree_by_the_true_size_move_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "score", by_true_size)
+    assert 1.0 < _moved(Tree(), "ill", units=12) < np.inf

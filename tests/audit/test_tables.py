@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from dp_models.base import FloatArray, IntArray, Plan, Synthesizer
+from dp_models.engines import tree
 from dp_models.engines.aim import Aim
 from dp_models.engines.independent import Independent
 from dp_models.engines.mst import Mst
@@ -21,15 +22,13 @@ from dp_models.graphical.junction import Clique
 from dp_models.graphical.star import Tables
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
-from synthgate.domain import Domain
 from synthgate.events import DpEvent, Exponential, Repeated
-from tests.audit.bugs import AdaptiveAim, ExactShares, HalfNoise, ReusedNoise, RowBounds, TrueSize
+from tests.audit.bugs import AdaptiveAim, ExactShares, HalfNoise, ReusedNoise, RowBounds, TrueSize, by_true_size
 from tests.audit.conftest import Note
 from tests.audit.games import Fit, Recorded, Verdict, play, told_apart
-from tests.audit.tables import crowd, far, lonely, shared, torn
-from tests.dp_models.private_tables import sizes_of
+from tests.audit.tables import PAIRS
 
-ROWS, DELTA = 400, 1e-5
+DELTA = 1e-5
 ENGINES: dict[str, Synthesizer] = {
     "independent": Independent(),
     "star": Star(),
@@ -40,29 +39,17 @@ ENGINES: dict[str, Synthesizer] = {
 """Without the last descent, on which no output of a mechanism depends."""
 
 
-Pair = tuple[Domain, pa.Table, pa.Table]
-PAIRS: dict[str, tuple[Pair, int]] = {
-    "in a crowd": (crowd(ROWS), 1),
-    "unrelated": (crowd(ROWS, related=0.0), 1),
-    "outlier": (lonely(ROWS), 1),
-    "three rows": (crowd(ROWS, max_rows=3), 3),
-    "far": (far(ROWS), 1),
-    "shared value": (shared(ROWS), 1),
-}
-"""Neighbouring tables, and the rows that a unit may have."""
-
-
 @cache
 def _plan(engine: Synthesizer, pair: str, epsilon: float) -> Plan:
-    (domain, *_), max_rows = PAIRS[pair]
-    return engine.plan(domain, sizes_of(ROWS, max_rows=max_rows), PrivacyBudget.spend(epsilon, DELTA))
+    domain, *_, max_rows = PAIRS[pair]
+    return engine.plan(domain, PAIRS[pair].sizes(max_rows), PrivacyBudget.spend(epsilon, DELTA))
 
 
 def _audit(
     engine: Synthesizer, pair: str, epsilon: float, games: int, noise: Callable[[], Recorded] = Recorded
 ) -> tuple[DpEvent, dict[str, Verdict]]:
     """The claim of a plan of that budget, and what each attack makes of it."""
-    (domain, first, second), _ = PAIRS[pair]
+    domain, first, second, _ = PAIRS[pair]
     plan = _plan(engine, pair, epsilon)
 
     def fit(rows: pa.Table, source: SystemNoise) -> None:
@@ -121,7 +108,7 @@ def test_bins_that_span_the_rows_are_convicted(note: Note) -> None:
 
 
 def _rows_depend_on_the_table(engine: Synthesizer, pair: str = "outlier", epsilon: float = 1.0) -> bool:
-    (domain, first, second), _ = PAIRS[pair]
+    domain, first, second, _ = PAIRS[pair]
     plan = _plan(engine, pair, epsilon)
 
     def sampled(rows: pa.Table, source: SystemNoise) -> pa.Table:
@@ -137,7 +124,7 @@ def test_a_model_is_made_of_what_the_noise_let_through(engine: str, pair: str, e
 
 
 def test_the_search_for_single_values_is_played() -> None:
-    (domain, first, _), _ = PAIRS["shared value"]
+    domain, first, *_ = PAIRS["shared value"]
     noise = Recorded()
     model = Independent().fit(first, domain, _plan(Independent(), "shared value", 8.0), noise=noise)
     assert [atoms.values.tolist() for atoms in model.columns.atoms.values()] == [[47.123456]]
@@ -163,8 +150,8 @@ class ChoicesAlone:
 
 def _choices(kind: type[Tables], times: int) -> tuple[Fit[pa.Table], pa.Table, pa.Table]:
     """``times`` choices between two pairs, from predictions that are public constants."""
-    domain, first, second = torn(1_000)
-    plan = Mst().plan(domain, sizes_of(1_000), PrivacyBudget.spend(8.0, DELTA))
+    domain, first, second, _ = PAIRS["torn"]
+    plan = _plan(Mst(), "torn", 8.0)
 
     counted: dict[int, tuple[Tables, ChoicesAlone]] = {}
     for rows in (first, second):
@@ -196,3 +183,39 @@ def test_choices_by_the_public_size_are_within_their_claim(note: Note) -> None:
 
 def test_choices_by_the_true_size_are_convicted(note: Note) -> None:
     assert note("choices by the true size", CHOICES, play(*_choices(TrueSize, 3), games=800)["likelihood"])
+
+
+class Told(Recorded):
+    """One-way tables are public constants, other tables go through without noise: for a claim about choices alone."""
+
+    def table(self, counts: IntArray, *, sigma: float, sensitivity: int) -> IntArray:
+        told = ([100, 900, 0], [900, 100, 0], [900, 100, 0])[len(self.draws) :]
+        return np.array(told[0]) if told else counts.copy()
+
+
+def _choices_of_a_tree(times: int) -> tuple[Fit[FloatArray], FloatArray, FloatArray]:
+    """The last choice of a tree, made ``times`` times by its scores on either table: what came before is dictated."""
+    domain, first, second, _ = PAIRS["torn"]
+    engine, noise = Tree(), Told()
+    plan = _plan(engine, "torn", 8.0)
+    engine.fit(first, domain, plan, noise=noise)
+    there = noise.dictated()
+    engine.fit(second, domain, plan, noise=there)
+    last = max(i for i, draw in enumerate(noise.draws) if isinstance(draw.output, int))
+
+    def fit(scores: FloatArray, source: SystemNoise) -> None:
+        for _ in range(times):
+            source.exponential(scores, epsilon=2.0, sensitivity=noise.draws[last].sensitivity)
+
+    return fit, noise.draws[last].centre, there.centres[last]
+
+
+def test_choices_of_a_tree_by_the_public_size_are_within_their_claim(note: Note) -> None:
+    verdicts = play(*_choices_of_a_tree(3), games=500)
+    assert not note("tree: choices by the public size", CHOICES, verdicts["likelihood"])
+
+
+def test_choices_of_a_tree_by_the_true_size_are_convicted(note: Note, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "score", by_true_size)
+    verdicts = play(*_choices_of_a_tree(3), games=1_500)
+    assert note("tree: choices by the true size", CHOICES, verdicts["likelihood"])
