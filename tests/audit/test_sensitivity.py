@@ -80,7 +80,7 @@ def _distance(draw: Draw, centre: Centre) -> float:
 
 @pytest.mark.parametrize("target", ["ill", *(pytest.param(t, marks=pytest.mark.slow) for t in ("rate", "seen", None))])
 @pytest.mark.parametrize(
-    "engine", [Independent(), Star(), Tree(), Mst(steps=1), Aim(steps=1)], ids=lambda engine: engine.name
+    "engine", [Independent(), Star(), Tree(), Mst(steps=1), Aim(steps=1, faint=0.0)], ids=lambda engine: engine.name
 )
 def test_a_unit_moves_no_more_than_is_claimed(engine: Synthesizer, target: str | None) -> None:
     assert _moved(engine, target, units=3) <= 1.0
@@ -94,7 +94,9 @@ class TrueSizeAim(Aim):
 
 
 @pytest.mark.parametrize(
-    "engine", [TrueSizeAim(steps=1), ExactShares()], ids=["scores by the true size", "exact shares beside the noise"]
+    "engine",
+    [TrueSizeAim(steps=1, faint=0.0), ExactShares()],
+    ids=["scores by the true size", "exact shares beside the noise"],
 )
 def test_planted_mistakes_move_more(engine: Synthesizer) -> None:
     assert _moved(engine, "ill", units=3) > 1.0
