@@ -11,8 +11,8 @@ target t a candidate is (a, b, t) for two other columns, and the loop starts fro
 3. ``rounds`` times: score every candidate for which the junction tree has room by the L1 distance, in counts, of its
    true table from the model's, choose one by the exponential mechanism, measure it, fit to everything bought.
 
-Where noise would drown the rounds' tables, by the public rule of `auto` and `star`, there are none, and the star gets
-the whole budget.
+Where noise would drown the rounds' tables, by the public rule of `auto`, the plan is that of `Star` with the whole
+budget.
 
 The model is made of noisy tables and the public number of rows, so scores have sensitivity ``max_rows``. Loads no
 torch and no jax.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning
-from dp_models.engines.star import FAINT
+from dp_models.engines.star import FAINT, Star
 from dp_models.graphical.estimation import Markov, Measured, estimate
 from dp_models.graphical.junction import Clique
 from dp_models.graphical.model import GraphModel
@@ -30,6 +30,7 @@ from dp_models.graphical.schedule import Schedule, Stage, deepened, levels
 from dp_models.graphical.star import Tables
 from dp_models.settings import COUNT, POSITIVE, Range, check, check_shares
 from dp_models.tables.consistency import shrink, shrink_twice
+from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.dataset import PublicSizes
 from synthgate.domain import Domain
@@ -78,12 +79,12 @@ class Aim:
                 f"aim scores every pair of columns in every round and takes at most {MAX_COLUMNS} columns, not"
                 f" {width}; use mst or tree, or declare fewer columns"
             )
-        because, rounds = "asked for by name", self.rounds(domain)
-        found = deepened(lambda tables: self._schedule(domain, tables, rounds), domain, sizes, budget)
-        if rounds and domain.target is not None and sizes.train_rows / found[2]["sigma_rounds"] < self.faint:
-            because, rounds = f"{because}; noise would drown its rounds, so tables with the target take all of it", 0
-            found = deepened(lambda tables: self._schedule(domain, tables, 0), domain, sizes, budget)
-        binning, schedule, noise = found
+        rounds = self.rounds(domain)
+        binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
+        if rounds and domain.target is not None and sizes.train_rows / noise["sigma_rounds"] < self.faint:
+            star = Star().plan(domain, sizes, budget)
+            because = f"{star.because}; noise would drown its rounds, so tables with the target take all of it"
+            return replace(star, engine=self.name, because=because)
         fine = levels(
             binning,
             rows=sizes.train_rows,
@@ -93,16 +94,18 @@ class Aim:
             split_by_target=True,
             engine=self.name,
         )
-        parameters = {**noise, **fine, "rounds": rounds, "steps": self.steps}
-        return replace(schedule.planned(self.name, domain, sizes, budget, parameters), because=because)
+        return schedule.planned(
+            self.name, domain, sizes, budget, {**noise, **fine, "rounds": rounds, "steps": self.steps}
+        )
 
     def rounds(self, domain: Domain) -> int:
         """How many tables beyond the star are chosen and bought where noise leaves something of them."""
         edges = Binning(domain, 2).width - (domain.target is not None) - 1
         return max(1, round(self.rounds_per_edge * edges)) if edges > 0 else 0
 
-    def _schedule(self, domain: Domain, tables: int, rounds: int) -> Schedule:
-        """With so many one-way tables and rounds."""
+    def _schedule(self, domain: Domain, tables: int) -> Schedule:
+        """With so many one-way tables."""
+        rounds = self.rounds(domain)
         last = 1 - self.share_columns - self.share_star - self.share_select
         first = (
             Stage("sigma_columns", self.share_columns, tables),
@@ -112,8 +115,10 @@ class Aim:
             first, (Stage("epsilon_select", self.share_select, rounds), Stage("sigma_rounds", last, rounds))
         )
 
-    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel:
-        """Run the rounds of the plan. Raises DataCorrupted for rows that ingest did not make."""
+    def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> GraphModel | TreeModel:
+        """Run the rounds of the plan, or buy its star. Raises DataCorrupted for rows that ingest did not make."""
+        if "rounds" not in plan.parameters:
+            return Star().fit(rows, domain, plan, noise=noise)
         return self.run(Tables(rows, domain, plan, noise), plan)
 
     def run(self, tables: Tables, plan: Plan) -> GraphModel:
