@@ -83,7 +83,7 @@ class Aim:
         binning, schedule, noise = deepened(lambda tables: self._schedule(domain, tables), domain, sizes, budget)
         if rounds and domain.target is not None and sizes.train_rows / noise["sigma_rounds"] < self.faint:
             star = Star().plan(domain, sizes, budget)
-            because = f"{star.because}; noise would drown its rounds, so tables with the target take all of it"
+            because = f"{star.because}; noise would drown its rounds, so a star takes the whole budget"
             return replace(star, engine=self.name, because=because)
         fine = levels(
             binning,

@@ -82,7 +82,7 @@ def two_stages(
 
 def _tables_alone(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
     tables = tree_or_star(domain, sizes, budget)
-    because = f"{tables.because}; noise would drown gradients at this size and budget, so tables take all of it"
+    because = f"{tables.because}; noise would drown gradients, so a {tables.engine} takes the whole budget"
     return replace(tables, engine=engine, because=because)
 
 

@@ -30,12 +30,32 @@ def shrink(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float) -
     whole table by moments (what the squared deviations exceed sigma^2 by). Cells where noise dominates stay with the
     model, cells where the data speak keep their count. ``sigma`` is the known noise of a cell.
     """
-    spread = np.maximum(towards, 1e-9)
     gap = np.asarray(noisy, dtype=np.float64) - towards
-    surplus = max(0.0, float((gap**2).sum()) - gap.size * sigma**2)
-    scale = surplus / float(spread.sum())
+    return _blended(gap, towards, sigma=sigma, free=gap.size)
+
+
+def _blended(gap: FloatArray, towards: FloatArray, *, sigma: float, free: int) -> FloatArray:
+    """The blend for deviations with ``free`` degrees of freedom; the model itself where there are none."""
+    if free == 0:
+        return np.maximum(towards, 0.0)
+    spread = np.maximum(towards, 1e-9)
+    surplus = max(0.0, float((gap**2).sum()) - free * sigma**2)
+    scale = surplus / float(spread.sum()) * gap.size / free
     weight = scale * spread / (scale * spread + sigma**2)
     return np.asarray(np.maximum(towards + weight * gap, 0.0))
+
+
+def shrink_relation(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float) -> FloatArray:
+    """`shrink` of a two-way table towards what it would be if its axes were independent, where both margins are known.
+
+    A relation has no margins, so what a deviation has of them is noise and is taken out first (means of rows and of
+    columns, the least squares under equal noise). What is left has (rows - 1) (columns - 1) degrees of freedom, and
+    the noise that is expected in it is that of so many cells: a faint relation is not taken for noise of all of them.
+    """
+    gap = np.asarray(noisy, dtype=np.float64) - towards
+    gap = gap - gap.mean(axis=0, keepdims=True)
+    gap = gap - gap.mean(axis=1, keepdims=True)
+    return _blended(gap, towards, sigma=sigma, free=(gap.shape[0] - 1) * (gap.shape[1] - 1))
 
 
 def shrink_twice(noisy: FloatArray | IntArray, towards: FloatArray, *, sigma: float, axis: int) -> FloatArray:

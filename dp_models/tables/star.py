@@ -16,7 +16,7 @@ from dp_models.base import FloatArray, IntArray, Noise, Plan, Rows
 from dp_models.encoding.binning import Binning, Columns
 from dp_models.encoding.codes import ColumnCodes
 from dp_models.tables.bought import Bought, NoisyTable
-from dp_models.tables.consistency import pool, rake, shrink
+from dp_models.tables.consistency import pool, rake, shrink_relation
 from dp_models.tables.counting import StarCounts
 from dp_models.tables.grouping import group, least_weight, sums
 from synthgate.domain import Domain
@@ -102,7 +102,7 @@ class StarFit:
                 self.total,
             )  # fmt: skip
             expected = np.outer(known, t) / self.total
-            tables[i] = rake(shrink(table, expected, sigma=sigma), {1: known, 0: t})
+            tables[i] = rake(shrink_relation(table, expected, sigma=sigma), {1: known, 0: t})
         bought = bought.beside([NoisyTable.of((i, self.target), n, sigma=sigma) for i, n in noisy.items()])
         return Star(columns, groups, self.target, t, tables, bought)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dp_models.encoding.codes import ColumnCodes
-from dp_models.tables.consistency import pool, rake, shrink, shrink_twice, to_simplex
+from dp_models.tables.consistency import pool, rake, shrink, shrink_relation, shrink_twice, to_simplex
 from dp_models.tables.counting import PairCounts, StarCounts, count
 from dp_models.tables.drawing import draw, draw_each
 from dp_models.tables.grouping import coarsen, group, least_weight, sums
@@ -72,6 +72,35 @@ def test_shrinking_beats_the_noisy_table_and_the_model() -> None:
     noisy = truth + rng.normal(0, 15, truth.shape)
     error = {name: ((t - truth) ** 2).sum() for name, t in (("noisy", noisy), ("model", model))}
     assert ((shrink(noisy, model, sigma=15.0) - truth) ** 2).sum() < 0.8 * min(error.values())
+
+
+def test_a_faint_relation_is_told_from_the_noise_of_margins() -> None:
+    """Two groups of a target, leanings as large as half of the noise: what `shrink` makes of them is worse than no
+    relation at all, what is left without margins is better. Where there is none, the model is nearly kept."""
+    rng, rows, target = (
+        np.random.default_rng(3),
+        np.array([900.0, 1_300.0, 1_500.0, 1_000.0]),
+        np.array([2_600.0, 2_100.0]),
+    )
+    model, error, idle = np.outer(rows, target) / 4_700, {"shrink": 0.0, "relation": 0.0, "model": 0.0}, 0.0
+    for _ in range(400):
+        lean = rng.normal(0, 60, (4, 1))
+        truth = model + (lean - lean.mean()) * np.array([1.0, -1.0])
+        noise = rng.normal(0, 118, (4, 2))
+        for name, guess in (
+            ("shrink", shrink(truth + noise, model, sigma=118.0)),
+            ("relation", shrink_relation(truth + noise, model, sigma=118.0)),
+            ("model", model),
+        ):
+            error[name] += float(((guess - truth) ** 2).sum())
+        idle += float(np.abs(shrink_relation(model + noise, model, sigma=118.0) - model).mean()) / 400
+    assert error["relation"] < 0.95 * error["model"] < error["shrink"]
+    assert idle < 25
+
+
+def test_a_table_with_one_group_has_no_relation() -> None:
+    model = np.array([[3.0, 5.0]])
+    assert shrink_relation(np.array([[90, -40]]), model, sigma=1.0) == pytest.approx(model)
 
 
 def test_raking_meets_both_margins() -> None:
