@@ -99,7 +99,8 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
         folder = Path(name)
         command = [sys.executable, __file__, "--fit", table, engine, str(epsilon), str(run), name]
         fitted = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = {"table": table, "engine": engine, "epsilon": epsilon, "run": run, "code": code or digest()}
+        head = {"table": table, "engine": engine, "epsilon": epsilon, "run": run}
+        found = head | {"code": code or digest(), "machine": machine()}
         found |= json.loads(fitted.stdout.splitlines()[-1]) | judge(prepared, folder / "sample.parquet")
         found["own"] = measured(prepared, folder / "sample.parquet")
         if (stage := folder / "stage.parquet").exists():
@@ -113,8 +114,9 @@ def cell(table: str, engine: str, epsilon: float, run: int, code: str | None) ->
     return found
 
 
-def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
-    """The medians over runs; the peak is the highest. What a model adds to its own table stage, where it has one."""
+def medians(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """The medians over runs; the peak is the highest. What a model adds to its own table stage, where it has one. How
+    many runs there were, of which code (digests) and on what."""
     middle = {name: statistics.median(c[key] for c in cells) for name, key in {**SCORES, "seconds": "seconds"}.items()}
     for name in OWN:
         if told := [c["own"][name] for c in cells if name in c["own"]]:
@@ -122,7 +124,8 @@ def medians(cells: list[dict[str, Any]]) -> dict[str, float]:
     if all("stage" in c for c in cells):
         for name, key in SCORES.items():
             middle[f"{name}_over_stage"] = statistics.median(c[key] - c["stage"][key] for c in cells)
-    return {k: round(v, 4) for k, v in middle.items()} | {"peak_mb": round(max(c["peak_mb"] for c in cells), 1)}
+    made = {"runs": len(cells), "codes": sorted({c["code"] for c in cells}), "machine": cells[-1].get("machine")}
+    return {k: round(v, 4) for k, v in middle.items()} | {"peak_mb": round(max(c["peak_mb"] for c in cells), 1)} | made
 
 
 def against(cells: dict[str, Any], peers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -162,13 +165,14 @@ def peers_of(cell: str, peers: list[dict[str, Any]]) -> dict[str, dict[str, floa
 
 
 def kept(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """``engines.json`` with these cells beside those of other engines, tables and budgets that it held."""
+    """``engines.json`` with these cells beside those of other engines, tables and budgets that it held. Each names its
+    code."""
     path = RESULTS / "engines.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     peers = [p for p in json.loads((HERE / "peers.json").read_text()) if "failed" not in p]
     for engine, cells in found.items():
         merged = before.get(engine, {}).get("cells", {}) | cells
-        before[engine] = {"cells": merged, "peers": against(merged, peers), "machine": machine()}
+        before[engine] = {"cells": merged, "peers": against(merged, peers)}
     path.write_text(json.dumps(before, indent=2) + "\n")
     return {engine: before[engine] for engine in found}
 

@@ -124,13 +124,14 @@ def main() -> None:
                     ratio = round(ours["seconds"] / theirs["seconds"], 3)
                     here[engine] = ours | {f"duckdb_{k}": v for k, v in theirs.items()} | {"ratio": ratio}
                 print(f"{rows:>10,} rows {engine:12s} {json.dumps(here[engine])}", flush=True)
+    on = machine(("numpy", "opendp", "pyarrow", "duckdb", "torch"))
     if options.networks:
+        found["machine"] = on
         (RESULTS / "scale_networks.json").write_text(json.dumps(found, indent=2) + "\n")
         print(json.dumps(found))
         return
     last = found[str(sizes[-1])].values()
     highest = {key: max(engine[key] for engine in last) for key in ("ratio", "peak_mb")}
-    on = machine(("numpy", "opendp", "pyarrow", "duckdb"))
     summary = {"rows": sizes[-1], **highest, "sizes": found, "machine": on}
     (RESULTS / "scale.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(json.dumps(summary))

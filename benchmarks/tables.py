@@ -110,11 +110,12 @@ def judge(prepared: Prepared, sample: Path) -> dict[str, float]:
         return dict(json.loads(scores.read_text()))
 
 
-def machine(packages: Iterable[str] = ("numpy", "opendp", "pyarrow")) -> dict[str, Any]:
+def machine(packages: Iterable[str] = ("numpy", "opendp", "opacus", "pyarrow", "torch")) -> dict[str, Any]:
     """What a result was measured on, and when."""
+    told = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0].strip(" \t:")
     return {
         "date": date.today().isoformat(),
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": told or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "python": platform.python_version(),

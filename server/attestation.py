@@ -69,6 +69,9 @@ class Signer:
         return hashlib.sha256(self._key.sign(pae(SALT_TYPE, name.encode()))).hexdigest()
 
 
+VERDICT_NOISE = f"The verdict's margin is a count. {EXACT_COUNTS}"
+
+
 def statement(
     plan: Plan, dataset: DatasetRecord, record: ReleaseRecord, *, noise: tuple[str, ...], weaknesses: tuple[str, ...]
 ) -> PrivacyStatement:
@@ -76,8 +79,7 @@ def statement(
 
     An exact verdict compares with private rows outside of the epsilon, so the scope is the generator alone; an
     accounted one is part of the plan, and the scope is the release. End to end is what publishes nothing else of the
-    rows, not even their number. ``noise`` and ``weaknesses`` are those of the fit; an accounted verdict draws one more
-    exact count.
+    rows, not even their number. ``noise`` and ``weaknesses`` are those of the fit; an accounted verdict adds its own.
     """
     scope = Scope.GENERATOR if plan.verdict is None else Scope.RELEASE
     counted = plan.sizes.origin is SizeOrigin.COUNTED
@@ -93,7 +95,7 @@ def statement(
         delta=delta,
         epsilon_substitute_one=accounting.substitute_one_epsilon(event, delta),
         not_covered=_not_covered(plan, record),
-        noise=noise if plan.verdict is None else tuple(dict.fromkeys((*noise, EXACT_COUNTS))),
+        noise=noise if plan.verdict is None or EXACT_COUNTS in noise else (*noise, VERDICT_NOISE),
         weakened_by=weaknesses,
     )
 

@@ -79,21 +79,34 @@ def default_delta(cap: PrivacyBudget) -> float:
 def largest_epsilon(balance: Balance, price: Callable[[float], Charge]) -> float:
     """The largest epsilon whose charge the account still admits, rounded down to thousandths; 0.0 where none does.
 
-    ``price`` turns an epsilon into the charge of the asked engine's plan and does not fall as epsilon grows; it is
-    called about twelve times and what it raises is passed on. Never above the cap's epsilon, though meter B may hold
-    more.
+    ``price`` turns an epsilon into the charge of the asked engine's plan. It is called a few times, for a plan may take
+    seconds, and what it raises is passed on. Where it falls somewhere as epsilon grows, as at the border at which an
+    engine changes what it buys, the result fits and something larger may, too. Never above the cap's epsilon, though
+    meter B may hold more.
     """
-
-    def fits(steps: int) -> bool:
-        return balance.admits(price(steps / STEPS_PER_EPSILON))
-
-    low, high = 0, int(balance.account.cap.epsilon_units * EPSILON_UNIT * STEPS_PER_EPSILON)
-    if high > 0 and fits(high):
-        return high / STEPS_PER_EPSILON
+    low, high = 0, int(balance.account.cap.epsilon_units * EPSILON_UNIT * STEPS_PER_EPSILON) + 1
+    tried, before, probes = high - 1, (1, 1e-9), 0
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        probes += 1
+        found = price(tried / STEPS_PER_EPSILON)
+        low, high = (tried, high) if balance.admits(found) else (low, tried)
+        here = tried, _load(balance, found)
+        power = math.log(here[1] / before[1]) / math.log(tried / before[0]) if tried != before[0] else 0.0
+        power = power if probes > 1 and 0.5 <= power <= 4 else 2.0
+        guess = int(tried * here[1] ** (-1 / power)) if probes % 4 else (low + high) // 2
+        tried, before = min(max(guess, low + 1), high - 1), here
     return low / STEPS_PER_EPSILON
+
+
+def _load(balance: Balance, found: Charge) -> float:
+    """About which part of what is left ``found`` takes, in (0, infinity): of meter A or of B, whichever it takes less
+    of. With epsilon it grows as some power near 1 (A) or 2 (B)."""
+    left = balance.account.cap.epsilon_units - balance.epsilon
+    a = found.epsilon / left if left > 0 and balance.delta + found.delta <= balance.delta_cap else 1e9
+    b = 1e9
+    if found.rdp is not None and balance.rdp is not None and balance.rdp < balance.account.capacity:
+        b = found.rdp / (balance.account.capacity - balance.rdp)
+    return min(max(min(a, b), 1e-9), 1e9)
 
 
 @lru_cache(maxsize=1_024)

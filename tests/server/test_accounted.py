@@ -15,11 +15,10 @@ import pytest
 
 from dp_models.base import Noise, Plan, VerdictShare
 from dp_models.mechanisms.attempt import AttemptNoise
-from dp_models.mechanisms.noise import EXACT_COUNTS
 from dp_models.registry import synthesizer
 from dp_models.verdict import plan_judged
 from server import approvals, datasets, pipeline, releases, requests
-from server.attestation import FAILURE_NOT_COVERED, REPORT_NOT_COVERED, statement
+from server.attestation import FAILURE_NOT_COVERED, REPORT_NOT_COVERED, VERDICT_NOISE, statement
 from server.catalog.base import DatasetRecord, ReleaseRecord
 from server.gateway import Gateway
 from server.identity import Office, Principal
@@ -387,5 +386,5 @@ def test_end_to_end_is_what_publishes_nothing_else(
     plan = replace(plan, sizes=replace(plan.sizes, origin=origin))
     claim = statement(plan, dataset_of(gateway, "table"), record, noise=(), weaknesses=())
     assert (claim.scope, claim.end_to_end) == (scope, whole)
-    assert claim.noise == (EXACT_COUNTS,), "the margin's"
+    assert claim.noise == (VERDICT_NOISE,)
     assert any("counted" in text for text in claim.not_covered) is (origin is SizeOrigin.COUNTED)

@@ -181,15 +181,34 @@ def test_largest_epsilon_is_zero_where_nothing_fits() -> None:
     assert meter.largest_epsilon(tiny, lambda e: meter.charge(budget=PrivacyBudget.spend(e, 1e-9), rdp=e)) == 0.001
 
 
-def test_largest_epsilon_asks_for_few_prices() -> None:
+@pytest.mark.parametrize(("taken", "most"), [(0, 1), (1, 5), (4, 6), (7, 5), (8, 5)])
+def test_largest_epsilon_asks_for_few_prices(taken: int, most: int) -> None:
+    """A plan with gradients takes seconds, and a client waits for thirty of them."""
     asked: list[float] = []
 
     def counting(epsilon: float) -> Charge:
         asked.append(epsilon)
         return price(epsilon)
 
-    meter.largest_epsilon(empty().after(EPS1), counting)
-    assert len(asked) <= 13
+    held = empty()
+    for _ in range(taken):
+        held = held.after(EPS1)
+    meter.largest_epsilon(held, counting)
+    assert len(asked) <= most
+
+
+@pytest.mark.parametrize("border", [0.2, 1.0, 2.9])
+def test_largest_epsilon_ends_where_a_price_jumps_or_has_no_end(border: float) -> None:
+    """An engine that plans nothing beyond a border, and one that costs ten times as much."""
+    for beyond in (Charge(epsilon=2**62, delta=2**62, rdp=None), price(3.0)):
+        asked: list[float] = []
+
+        def jumps(epsilon: float, beyond: Charge = beyond, asked: list[float] = asked) -> Charge:
+            asked.append(epsilon)
+            return price(epsilon) if epsilon < border else beyond
+
+        assert meter.largest_epsilon(empty().after(EPS1), jumps) == pytest.approx(min(border, 2.862), abs=0.002)
+        assert len(asked) <= 48, "every fourth halves what is open"
 
 
 def test_a_new_account_carries_order_and_capacity() -> None:
