@@ -16,7 +16,7 @@ from dp_models.graphical.estimation import Markov, Measured
 from dp_models.graphical.junction import Clique, Junction
 from dp_models.graphical.model import GraphModel
 from dp_models.tables.bought import Bought, NoisyTable
-from dp_models.tables.consistency import rake, shrink_relation
+from dp_models.tables.consistency import rake, shrink
 from dp_models.tables.counting import count
 from dp_models.tables.grouping import group, least_weight, sums
 from synthgate.domain import Domain
@@ -154,7 +154,7 @@ class Tables:
             clique = grouped.with_target((i,))
             first, second = (merged[c] for c in clique)
             expected = np.outer(first, second) / self.total
-            blended = shrink_relation(self.measure(clique, sigma), expected, sigma=sigma)
+            blended = shrink(self.measure(clique, sigma), expected, sigma=sigma)
             settled = rake(blended, {1: first, 0: second})
             potentials[clique] = np.log(np.maximum(settled, _LEAST)) - np.log(np.maximum(expected, _LEAST))
             bought.append(Measured(clique, settled, sigma))
