@@ -74,6 +74,7 @@ def test_the_same_figures_as_dp_accounting(event: DpEvent) -> None:
     assert rdp(event, 13) + conversion == pytest.approx(by_rdp.get_epsilon(1e-6), rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Optimal order")
 @pytest.mark.parametrize(("rate", "noise", "steps"), [(0.3, 4.0, 60), (0.01, 1.0, 1_000), (0.9, 30.0, 60)])
 def test_dp_sgd_costs_what_the_accountants_of_opacus_say(rate: float, noise: float, steps: int) -> None:
     renyi, loss, event = RDPAccountant(), PRVAccountant(), PoissonGaussian(rate, noise, steps)
