@@ -85,17 +85,22 @@ def largest_epsilon(balance: Balance, price: Callable[[float], Charge]) -> float
     meter B may hold more.
     """
     low, high = 0, int(balance.account.cap.epsilon_units * EPSILON_UNIT * STEPS_PER_EPSILON) + 1
-    tried, before, probes = high - 1, (1, 1e-9), 0
+    tried, probed = high - 1, list[tuple[int, float]]()
     while high - low > 1:
-        probes += 1
         found = price(tried / STEPS_PER_EPSILON)
         low, high = (tried, high) if balance.admits(found) else (low, tried)
-        here = tried, _load(balance, found)
-        power = math.log(here[1] / before[1]) / math.log(tried / before[0]) if tried != before[0] else 0.0
-        power = power if probes > 1 and 0.5 <= power <= 4 else 2.0
-        guess = int(tried * here[1] ** (-1 / power)) if probes % 4 else (low + high) // 2
-        tried, before = min(max(guess, low + 1), high - 1), here
+        probed.append((tried, _load(balance, found)))
+        guess = _full(probed[-2:]) if len(probed) % 4 else (low + high) // 2
+        tried = min(max(guess, low + 1), high - 1)
     return low / STEPS_PER_EPSILON
+
+
+def _full(probed: list[tuple[int, float]]) -> int:
+    """About how many steps are a load of 1, by the power law through two probes; by a square through one, and where two
+    lie on no such law."""
+    (before, lighter), (steps, load) = probed[0], probed[-1]
+    power = math.log(load / lighter) / math.log(steps / before) if steps != before else 2.0
+    return int(steps * load ** (-1 / (power if 0.5 <= power <= 4 else 2.0)))
 
 
 def _load(balance: Balance, found: Charge) -> float:
