@@ -2,7 +2,8 @@
 
 Every fit runs in a process of its own; SmartNoise's in its own environment, as it comes, within the limits of `peers`.
 What a limit stops counts with the seconds until then and is named in ``stopped``: it is at least so slow. What ends is
-judged (``scores``, the last round's). Runs are added to ``benchmarks/results/times.json``. Ends with one line of JSON.
+judged (``scores``, the last round's). What fails is named in ``failed`` and has no seconds. Runs are added to
+``benchmarks/results/times.json``. Ends with one line of JSON.
 
     .venv/bin/python benchmarks/times.py --rounds 3 --peers mst
     .venv/bin/python benchmarks/times.py --ours auto aim --peers mst aim    # 20 minutes and more
@@ -41,6 +42,7 @@ def times(engines: list[str], peers: list[str], rounds: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in (*engines, *(f"smartnoise-{p}" for p in peers))}
     judged: dict[str, dict[str, float]] = {}
     stopped: set[str] = set()
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arrays = {"codes": np.ascontiguousarray(codec.encode(rows)), "sizes": np.asarray(codec.sizes)}
@@ -55,14 +57,16 @@ def times(engines: list[str], peers: list[str], rounds: int) -> dict[str, Any]:
                     stopped.add(theirs)
                     seconds[theirs].append(round(time.perf_counter() - start, 1))
                     continue
-                ran.check_returncode()
+                if ran.returncode:
+                    failed[theirs] = (ran.stderr.strip().splitlines() or ["no message"])[-1][:200]
+                    continue
                 seconds[theirs].append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
                 told = scores(prepared, codec, folder)
                 judged[theirs] = {key: told[key] for key in ("tstr", "tvd3")}
             print(f"round {number + 1} of {rounds}: {json.dumps(seconds)}", flush=True)
-    middle = {name: round(statistics.median(s), 2) for name, s in seconds.items()}
+    middle = {name: round(statistics.median(s), 2) for name, s in seconds.items() if s}
     faster = {e: {p: round(s / middle[e], 1) for p, s in middle.items() if p not in engines} for e in engines}
-    found = {"seconds": middle, "times_faster": faster, "stopped": sorted(stopped), "scores": judged}
+    found = {"seconds": middle, "times_faster": faster, "stopped": sorted(stopped), "failed": failed, "scores": judged}
     kept = RESULTS / "times.json"
     before = json.loads(kept.read_text()) if kept.exists() else []
     kept.write_text(json.dumps([*before, found | {"runs": seconds, "machine": machine()}], indent=1) + "\n")

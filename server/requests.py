@@ -38,14 +38,15 @@ def quote(
     gateway: Gateway, principal: Principal, *, dataset: str, engine: str, epsilon: float, delta: float | None
 ) -> Quote:
     """Price a request: no charge, no row. What would refuse it is listed, not raised; a malformed request raises, and
-    so does one for an engine whose environment is missing."""
+    so does one for an engine that may run but whose environment is missing."""
     with gateway.store.begin() as tx:
         record = _ready(gateway, tx, principal, dataset)
         balance = tx.ledger.balance(record.dataset.account)
         verdicts = _verdicts(tx, record)
         taken = quotas.taken(gateway, tx, principal)
     plan, charge = _price(record, balance, engine, epsilon, delta)
-    environments.check(gateway.settings, plan.engine)
+    if _uncertified(gateway, record, plan, balance) is None:
+        environments.check(gateway.settings, plan.engine)
     refusals = _refusals(gateway, record, plan, balance, verdicts)
     largest = pricing.largest_epsilon(balance, engine, record.dataset.domain, _sizes(record), record.policy.verdict)
     if not balance.admits(charge):
@@ -169,9 +170,13 @@ def _refusals(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Bala
     )  # fmt: skip
 
 
-def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> None:
+def _uncertified(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance) -> str | None:
     certified, sandbox = plan.engine in gateway.settings.certified_engines, balance.account.sandbox
-    if why := policy.certified_or_why(record.policy, plan.engine, certified=certified, sandbox=sandbox):
+    return policy.certified_or_why(record.policy, plan.engine, certified=certified, sandbox=sandbox)
+
+
+def _check(gateway: Gateway, record: DatasetRecord, plan: Plan, balance: Balance, verdicts: int) -> None:
+    if why := _uncertified(gateway, record, plan, balance):
         raise EngineNotCertified(f"{why}; certified are {', '.join(gateway.settings.certified_engines)}")
     environments.check(gateway.settings, plan.engine)
     if refusals := _refusals(gateway, record, plan, balance, verdicts):

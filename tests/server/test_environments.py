@@ -69,6 +69,8 @@ def test_a_missing_environment_is_told_at_the_request_with_the_command_and_costs
 def test_what_is_not_certified_is_refused_as_such_first(gateway: Gateway, engine: str) -> None:
     with pytest.raises(EngineNotCertified):
         ask(gateway, engine)
+    priced = requests.quote(gateway, ANALYST, dataset="table", engine=engine, epsilon=1.0, delta=None)
+    assert any("not certified" in refusal for refusal in priced.refusals)
     with gateway.store.begin() as tx:
         assert [str(e.kind) for e in tx.ledger.entries("people")] == ["open"]
 
