@@ -1,8 +1,8 @@
 """What `vae` and `gan` have in common: a tree of noisy tables for a part of the budget, DP-SGD for the rest.
 
 Both halves are fixed by public facts and priced together, so the plan's event is the tree's events followed by one
-`PoissonGaussian`. Where noise would drown the gradients, the whole budget buys a tree, or a star where pairs would be
-faint. Loads no torch.
+`PoissonGaussian`. Where gradients have nothing to gain, by public facts, the whole budget buys a tree, or a star where
+pairs would be faint. Loads no torch.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp_models.base import IntArray, Noise, Plan, Rows
+from dp_models.encoding.codes import Codec
 from dp_models.encoding.table import BATCH_ROWS
 from dp_models.engines.chain import Chain
 from dp_models.engines.star import tree_or_star
@@ -26,6 +27,7 @@ from synthgate.errors import FailedPrecondition
 from synthgate.events import Composed, DpEvent, PoissonGaussian
 
 MAX_ROWS_PER_UNIT = 16
+_DROWNED = "noise would drown gradients"
 UnitCodes = npt.NDArray[np.signedinteger[Any]]
 """Codes (units, rows, columns) of any width, -1 in rows that are padding."""
 
@@ -44,11 +46,14 @@ def two_stages(
     """A plan whose ``parameters`` are ``tables``, those of a tree with ``share_tables`` of the budget (as rho), and the
     rate, noise and divisor of ``steps`` of DP-SGD with at most ``batch_units`` units expected in a batch.
 
-    Where the noise on a coordinate of a mean gradient ``drowns``, or none fits the budget, it is a plan of tables
-    alone, without ``steps``. Raises FailedPrecondition as `Tree` does, and for more than 16 rows a unit.
+    Where the noise on a coordinate of a mean gradient ``drowns``, none fits the budget, or a single column leaves
+    gradients nothing to find, it is a plan of tables alone, without ``steps``. Raises FailedPrecondition as `Tree`
+    does, and for more than 16 rows a unit.
     """
     if sizes.max_rows > MAX_ROWS_PER_UNIT:
         raise FailedPrecondition(f"{engine} takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
+    if len(Codec(domain).sizes) == 1:
+        return _tables_alone(engine, domain, sizes, budget, "one column has no relations that gradients could find")
     part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(share_tables)), budget.delta_units)
     units = max(sizes.train_units, 1)
     rate = round(min(1.0, batch_units / units), 6) or 1e-6
@@ -61,9 +66,9 @@ def two_stages(
 
         scale = round_up(calibrate(event_at, budget))
     except FailedPrecondition:
-        return _tables_alone(engine, domain, sizes, budget)
+        return _tables_alone(engine, domain, sizes, budget, _DROWNED)
     if drowns(scale / (rate * units)):
-        return _tables_alone(engine, domain, sizes, budget)
+        return _tables_alone(engine, domain, sizes, budget, _DROWNED)
     gradients = {
         "sampling_rate": rate,
         "noise_multiplier": scale,
@@ -80,9 +85,9 @@ def two_stages(
     )
 
 
-def _tables_alone(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
+def _tables_alone(engine: str, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget, why: str) -> Plan:
     tables = tree_or_star(domain, sizes, budget)
-    because = f"{tables.because}; noise would drown gradients, so a {tables.engine} takes the whole budget"
+    because = f"{tables.because}; {why}, so a {tables.engine} takes the whole budget"
     return replace(tables, engine=engine, because=because)
 
 

@@ -1,4 +1,4 @@
-"""Where noise would drown the gradients of `vae` and `gan`, tables take the whole budget."""
+"""Where `vae` and `gan` have nothing to gain from gradients, tables take the whole budget."""
 
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from dp_models.engines.vae import Vae
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
+from synthgate.domain import UNIT_COLUMN, Domain
 from synthgate.errors import FailedPrecondition
 from tests.dp_models.hidden_class import CLASSES, classes
 from tests.dp_models.private_tables import sizes_of
@@ -49,6 +50,22 @@ def test_a_budget_that_no_gradient_fits_buys_tables(engine: Synthesizer) -> None
         "vae", CLASSES, sizes, enough, share_tables=0.75, batch_units=100, steps=60, drowns=lambda noise: False
     )
     assert plan.parameters["steps"] == 60
+
+
+@ENGINES
+@pytest.mark.parametrize("target", ["c0", None])
+def test_one_column_leaves_gradients_nothing_and_gets_the_whole_budget(engine: Synthesizer, target: str | None) -> None:
+    domain, ample, noise = (
+        Domain(columns=CLASSES.columns[:1], target=target),
+        PrivacyBudget.spend(10.0, DELTA),
+        SystemNoise(),
+    )
+    plan = engine.plan(domain, sizes_of(2_000), ample)
+    assert "steps" in engine.plan(CLASSES, sizes_of(20_000), ample).parameters and "steps" not in plan.parameters
+    assert plan.event == Tree().plan(domain, sizes_of(2_000), ample).event and "one column" in plan.because
+    rows = classes(2_000)
+    model = engine.fit(rows.select(["c0", UNIT_COLUMN]), domain, plan, noise=noise)
+    assert noise.event == plan.event and model.sample(500, generator=np.random.default_rng(6)).column_names == ["c0"]
 
 
 @ENGINES
