@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from dp_models.base import Noise, Plan, Rows
 from dp_models.engines.gan_model import GanModel
 from dp_models.engines.tree import Tree
-from dp_models.engines.two_stages import first_stage, two_stages
+from dp_models.engines.two_stages import MAX_ROWS_PER_UNIT, first_stage, two_stages
 from dp_models.settings import COUNT, DECAY, NONE_OR_MORE, POSITIVE, SHARE, check
 from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
@@ -39,10 +39,10 @@ class Gan:
 
     ``share_tables`` is the part of the budget (as rho) of the table stage; ``hidden``, ``latent`` and ``free_steps``
     belong to the autoencoder; ``batch_units`` is the largest expected batch; ``steps_each`` how many of the
-    discriminator's ``steps`` come before one of the generator's, on ``generated`` rows; ``learning_rate`` and ``decay``
-    (of weights, so that it forgets what the generator has mended) are the discriminator's. ``generator_rate`` is the
-    generator's, halved where noise alone gives a score the deviation ``signal``; ``least_gain`` is the least part of it
-    at which gradients are taken at all.
+    discriminator's ``steps`` come before one of the generator's, on ``generated`` rows (16 at least, as a unit may have
+    so many); ``learning_rate`` and ``decay`` (of weights, so that it forgets what the generator has mended) are the
+    discriminator's. ``generator_rate`` is the generator's, halved where noise alone gives a score the deviation
+    ``signal``; ``least_gain`` is the least part of it at which gradients are taken at all.
     """
 
     share_tables: float = 0.75
@@ -61,7 +61,8 @@ class Gan:
 
     def __post_init__(self) -> None:
         check(self, share_tables=SHARE, least_gain=DECAY, free_steps=NONE_OR_MORE)
-        check(self, **dict.fromkeys(("hidden", "latent", "steps", "steps_each", "generated", "batch_units"), COUNT))
+        check(self, **dict.fromkeys(("latent", "steps", "steps_each", "batch_units"), COUNT))
+        check(self, hidden=replace(COUNT, least=2), generated=replace(COUNT, least=MAX_ROWS_PER_UNIT))
         check(self, **dict.fromkeys(("learning_rate", "decay", "generator_rate", "signal"), POSITIVE))
 
     @property

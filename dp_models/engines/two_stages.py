@@ -62,9 +62,9 @@ def two_stages(
         bought = tables.event.events if isinstance(tables.event, Composed) else (tables.event,)
 
         def event_at(scale: float) -> DpEvent:
-            return Composed((*bought, PoissonGaussian(rate, round_up(scale), steps)))
+            return Composed((*bought, PoissonGaussian(rate, scale, steps)))
 
-        scale = round_up(calibrate(event_at, budget))
+        scale = round_up(calibrate(lambda s: event_at(round_up(s)), budget))
     except FailedPrecondition:
         return _tables_alone(engine, domain, sizes, budget, _DROWNED)
     if drowns(scale / (rate * units)):

@@ -50,9 +50,11 @@ def calibrate(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> fl
 
 
 def round_up(scale: float) -> float:
-    """A noise scale with three decimals, or four significant digits below 1, rounded up: never less noise."""
+    """A noise scale with three decimals, or four significant digits below 1, rounded up: never less noise. What is
+    rounded already stays."""
     digits = max(3, 3 - math.floor(math.log10(scale)))
-    return round(math.ceil(scale * 10.0**digits) / 10.0**digits, digits)
+    nearest = round(scale, digits)
+    return nearest if nearest >= scale else round(nearest + 10.0**-digits, digits)
 
 
 def _start(event_at: Callable[[float], DpEvent], budget: PrivacyBudget) -> float:

@@ -119,14 +119,14 @@ def _rejected(
 
 
 def _asked(part: Part) -> str:
-    names = [c.column.name for c in part.conditions]
-    return f"{part.named} under these conditions" if part.named else f"the conditions on {', '.join(names)}"
+    if part.named:
+        return f"{part.named} under these conditions" if len(part.conditions) > 1 else part.named
+    return f"the conditions on {', '.join(c.column.name for c in part.conditions)}"
 
 
 def _impossible(part: Part) -> FailedPrecondition:
-    return FailedPrecondition(
-        f"the model gives {_asked(part)} no probability, so it has no such rows; ask for something wider"
-    )
+    advice = "give shares to other values alone" if part.named else "ask for something wider"
+    return FailedPrecondition(f"the model gives {_asked(part)} no probability, so it has no such rows; {advice}")
 
 
 def _rare(model: StoredModel, part: Part, found: int, drawn: int) -> FailedPrecondition:

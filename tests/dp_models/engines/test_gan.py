@@ -20,7 +20,7 @@ from dp_models.engines.tree import Tree
 from dp_models.engines.two_stages import first_stage
 from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
-from synthgate.errors import InternalError
+from synthgate.errors import InternalError, InvalidArgument
 from synthgate.events import Composed, PoissonGaussian
 from tests.dp_models.hidden_class import CLASSES, classes, far
 from tests.dp_models.private_tables import DOMAIN, people, sizes_of
@@ -208,3 +208,16 @@ def test_of_sixty_steps_three_for_each_of_the_generator_leave_least() -> None:
     """Ten for each leave the generator six steps, of twice the length here. ADR 0026."""
     few, many = ([_left(**changed) for _ in range(3)] for changed in ({}, {"steps_each": 10, "generator_rate": 200.0}))
     assert max(few) < min(many)
+
+
+def test_the_least_hyper_parameters_play_a_game_and_less_are_refused() -> None:
+    """Units of 16 rows are shown generated units of 16 rows, of which 16 generated rows make one."""
+    gan = Gan(hidden=2, latent=1, free_steps=0, steps=3, generated=16, batch_units=1, least_gain=0.0)
+    sizes = sizes_of(640, units=40, max_rows=16)
+    plan, noise = gan.plan(DOMAIN, sizes, PrivacyBudget.spend(20.0, DELTA)), SystemNoise()
+    model = gan.fit(people(640, rows_per_unit=16), DOMAIN, plan, noise=noise)
+    assert plan.parameters["generated_rows"] == 16 and noise.event == plan.event
+    assert len(model.sample(50, generator=np.random.default_rng(2))) == 50
+    for less in ({"hidden": 1}, {"generated": 15}):
+        with pytest.raises(InvalidArgument, match="must be a whole number"):
+            Gan(**less)

@@ -16,6 +16,7 @@ from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
 from synthgate.domain import UNIT_COLUMN, Domain
 from synthgate.errors import FailedPrecondition
+from synthgate.events import PoissonGaussian
 from tests.dp_models.hidden_class import CLASSES, classes
 from tests.dp_models.private_tables import sizes_of
 
@@ -50,6 +51,17 @@ def test_a_budget_that_no_gradient_fits_buys_tables(engine: Synthesizer) -> None
         "vae", CLASSES, sizes, enough, share_tables=0.75, batch_units=100, steps=60, drowns=lambda noise: False
     )
     assert plan.parameters["steps"] == 60
+
+
+@ENGINES
+@pytest.mark.parametrize("epsilon", [1.699, 3.712, 8.613])
+def test_the_gradient_noise_that_is_run_is_the_noise_that_is_priced(engine: Synthesizer, epsilon: float) -> None:
+    """Budgets at which `vae` has a scale that was once rounded up again where it was priced: the fit ran other noise
+    than its plan, and its model was refused after the charge."""
+    domain, sizes = Domain(columns=CLASSES.columns[:3]), sizes_of(32_000)
+    plan = engine.plan(domain, sizes, PrivacyBudget.spend(epsilon, DELTA))
+    p = plan.parameters
+    assert plan.event.events[-1] == PoissonGaussian(p["sampling_rate"], p["noise_multiplier"], p["steps"])
 
 
 @ENGINES

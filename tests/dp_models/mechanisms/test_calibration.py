@@ -1,5 +1,7 @@
 """The least noise for a budget."""
 
+import math
+
 import pytest
 
 from dp_models.mechanisms.accounting import epsilon
@@ -37,6 +39,15 @@ def test_a_part_that_costs_too_much_already_is_refused() -> None:
 @pytest.mark.parametrize(("scale", "wanted"), [(1.23401, 1.235), (345.0, 345.0), (0.0123401, 0.01235), (2.0, 2.0)])
 def test_noise_rounds_up(scale: float, wanted: float) -> None:
     assert round_up(scale) == wanted
+
+
+def test_what_is_rounded_stays_and_what_lies_between_is_never_rounded_down() -> None:
+    for digits, numbers in ((3, range(1_000, 70_000)), (4, range(1_000, 10_000)), (5, range(1_000, 10_000))):
+        for number in numbers:
+            scale = round(number / 10**digits, digits)
+            assert round_up(scale) == scale
+            above = math.nextafter(scale, math.inf)
+            assert above <= round_up(above) == round((number + 1) / 10**digits, digits)
 
 
 def test_one_form_for_what_ran() -> None:
