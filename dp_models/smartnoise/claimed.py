@@ -27,6 +27,8 @@ from synthgate.events import Opaque
 
 PATE_ORDERS, SGD_ORDERS = 100, 62
 """SmartNoise's accountants search orders up to these: nothing costs less than ln(1/delta) by them."""
+_RECORDS, _ENDS = 0.005, 1e-6
+"""What pac-synth spends on the number of records, as a part of epsilon; how often it may end for it."""
 TORCH = (
     "The noise and the batches are SmartNoise's own: floating point, from the Mersenne Twisters of torch and numpy,"
     " each of which keeps 32 bits of a seed of system entropy. Whoever tries all seeds can take the noise away."
@@ -44,7 +46,6 @@ class _Claimed:
     kind: ClassVar[str]
     weakness: ClassVar[str] = TORCH
     orders: ClassVar[int] = 0
-    least_rows: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -61,9 +62,10 @@ class _Claimed:
             raise FailedPrecondition(
                 f"{self.name} does not train at all below epsilon {least:.3g} at delta {budget.delta:g}: ask for more"
             )
-        if sizes.train_rows < self.least_rows:
+        if sizes.train_rows < (rows := self.least_rows(budget)):
             raise FailedPrecondition(
-                f"{self.name} needs {self.least_rows:,} training rows, and the public sizes give {sizes.train_rows:,}"
+                f"{self.name} needs {rows:,} training rows at epsilon {budget.epsilon:g}, and the public sizes give"
+                f" {sizes.train_rows:,}"
             )
         return Plan(
             engine=self.name,
@@ -74,6 +76,10 @@ class _Claimed:
             event=Opaque(budget.epsilon, budget.delta),
             parameters=asdict(self),
         )
+
+    def least_rows(self, budget: PrivacyBudget) -> int:
+        """Training rows below which the code gives up."""
+        return 1
 
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
         """Run SmartNoise's code. Raises DataCorrupted for rows that ingest did not make."""
@@ -120,10 +126,13 @@ class Pategan(_Claimed):
     batch_size: int = 64
     kind: ClassVar[str] = "pategan"
     orders: ClassVar[int] = PATE_ORDERS
-    least_rows: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
         check(self, batch_size=COUNT)
+
+    def least_rows(self, budget: PrivacyBudget) -> int:
+        """Those of one teacher."""
+        return 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,3 +159,8 @@ class Pacsynth(_Claimed):
 
     def __post_init__(self) -> None:
         check(self, reporting_length=COUNT)
+
+    def least_rows(self, budget: PrivacyBudget) -> int:
+        """The code ends where noise makes the number of records negative: Laplace noise for a part of 0.005 of
+        epsilon. With so many rows that happens once in a million fits."""
+        return math.ceil(math.log(1 / (2 * _ENDS)) / (_RECORDS * budget.epsilon))

@@ -49,7 +49,7 @@ def test_a_gan_is_released_on_a_sandbox_without_one(served: Served, tmp_path: Pa
 @pytest.mark.parametrize("engine", ["smartnoise-dpctgan", "smartnoise-patectgan", "smartnoise-pacsynth"])
 def test_what_claims_alone_price_is_refused_on_a_normal_account_free_of_charge(served: Served, engine: str) -> None:
     if not any(d.dataset.name == "unfit" for d in served.steward.datasets()):
-        served.dataset("unfit", rows=300)
+        served.dataset("unfit", rows=3_500)
     before = served.steward.entries("unfit")
     with pytest.raises(EngineNotCertified, match="not certified"):
         served.analyst.create_release("unfit", epsilon=1.0, engine=engine)

@@ -76,7 +76,7 @@ def test_graphical_models_take_several_rows_a_unit_and_any_width(
         (Dpgan(epochs=1), 300),
         (Pategan(), 1_100),
         (Patectgan(batch_size=64), 300),
-        (Pacsynth(), 300),
+        (Pacsynth(), 2_700),
     ],
     ids=lambda e: getattr(e, "name", e),
 )

@@ -110,6 +110,7 @@ def test_the_others_cost_their_claim_which_meter_a_alone_can_count(engine: str) 
     [
         *((e, DOMAIN, sizes_of(4_000, max_rows=2), BUDGET, "units of several rows") for e in CLAIMED),
         ("smartnoise-pategan", DOMAIN, sizes_of(900), BUDGET, "needs 1,000 training rows"),
+        ("smartnoise-pacsynth", DOMAIN, sizes_of(2_600), BUDGET, "needs 2,625 training rows at epsilon 1"),
         ("smartnoise-dpgan", DOMAIN, sizes_of(4_000), PrivacyBudget.spend(0.2, 1e-6), "below epsilon 0.223"),
         ("smartnoise-patectgan", DOMAIN, sizes_of(4_000), PrivacyBudget.spend(0.1, 1e-6), "below epsilon 0.138"),
         ("smartnoise-mst", wide(1_000), sizes_of(4_000), BUDGET, "1,002,001 cells"),
