@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dp_models.base import Plan
 from synthgate import accounted
-from synthgate.domain import Domain
+from synthgate.domain import NUMERIC, Domain
 from synthgate.fitness import senseless
 from synthgate.policy import EPSILON, INFERENCE, MARGIN, Finding, Outcome, Policy, Rule, Verdict, VerdictKind
 from synthgate.report import Better, Report, Score
@@ -20,6 +20,12 @@ Z95 = 1.645
 """One-sided 95 %."""
 PREDICTED = ("fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity")
 """Fairness that is told of models of a target."""
+FIRST = ("utility.tstr", "utility.tstr_gap", "utility.tstr_linear", "utility.tstr_linear_gap")
+"""Prediction of ``target`` alone, not of other targets too."""
+COLUMNS = {
+    "utility.association": 2, "utility.tv2": 2, "utility.tv2_excess": 2, "utility.tv3": 3, "utility.tv4": 4,
+}  # fmt: skip
+"""Scores of relations, and how many columns a relation has."""
 
 
 def half_width(targets: int) -> float:
@@ -96,6 +102,23 @@ def _uncertain(policy: Policy, targets: int) -> Iterator[str]:
 
 
 def _undeclared(rule: Rule, domain: Domain) -> str | None:
+    """What the domain would have to declare for the rule's score to be told of any table; None where it does."""
+    return _narrow(rule, domain) or _attacker_lacks(rule, domain) or _unpredictable(rule, domain)
+
+
+def _narrow(rule: Rule, domain: Domain) -> str | None:
+    columns = COLUMNS.get(rule.score, 1)
+    if len(domain.modelled) < columns:
+        return f"at least {columns} columns"
+    numeric = [column.kind in NUMERIC for column in domain.modelled]
+    if rule.score == "utility.coverage_categories" and all(numeric):
+        return "at least one categorical or boolean column"
+    if rule.score == "utility.coverage_tails" and not any(numeric):
+        return "at least one column of numbers or moments"
+    return None
+
+
+def _attacker_lacks(rule: Rule, domain: Domain) -> str | None:
     if rule.score == INFERENCE + "*" and not domain.secrets:
         return "at least one column declared `secret: true`"
     if rule.score.startswith(INFERENCE):
@@ -107,12 +130,25 @@ def _undeclared(rule: Rule, domain: Domain) -> str | None:
             return "at least one auxiliary column besides each secret"
     if rule.score == "risk.linkability" and not all(domain.halves):
         return "two groups of columns under `link`"
+    return None
+
+
+def _unpredictable(rule: Rule, domain: Domain) -> str | None:
     if rule.score.startswith("fairness.") and not domain.protected:
         return "at least one column declared `protected: true`"
-    if rule.score.startswith(("utility.tstr", *PREDICTED)) and domain.target is None:
+    if not rule.score.startswith(("utility.tstr", *PREDICTED)):
+        return None
+    if domain.target is None:
         return "a declared target"
-    if rule.score in PREDICTED and all(set(domain.protected) == {target} for target in domain.targets):
-        return "a protected column besides each target"
+    if len(domain.modelled) < 2:
+        return "a column besides the target, to predict it from"
+    several = {column.name for column in domain.modelled if len(column.categories) != 1}
+    targets = [target for target in domain.targets if target in several]
+    if not targets or (rule.score in FIRST and domain.target not in several):
+        return "a target of at least two values"
+    groups = {name for name in domain.protected if name in several or domain[name].nullable}
+    if rule.score in PREDICTED and not any(groups - {target} for target in targets):
+        return "a protected column of at least two values besides the target"
     return None
 
 

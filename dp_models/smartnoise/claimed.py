@@ -46,6 +46,7 @@ class _Claimed:
     kind: ClassVar[str]
     weakness: ClassVar[str] = TORCH
     orders: ClassVar[int] = 0
+    fewest: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -79,7 +80,7 @@ class _Claimed:
 
     def least_rows(self, budget: PrivacyBudget) -> int:
         """Training rows below which the code gives up."""
-        return 1
+        return self.fewest
 
     def fit(self, rows: Rows, domain: Domain, plan: Plan, *, noise: Noise) -> Model:
         """Run SmartNoise's code. Raises DataCorrupted for rows that ingest did not make."""
@@ -98,6 +99,7 @@ class Dpctgan(_Claimed):
 
     epochs: int = 5
     batch_size: int = 500
+    fewest: ClassVar[int] = 2
     kind: ClassVar[str] = "dpctgan"
     orders: ClassVar[int] = SGD_ORDERS
 
@@ -111,6 +113,7 @@ class Dpgan(_Claimed):
 
     epochs: int = 5
     batch_size: int = 64
+    fewest: ClassVar[int] = 2
     kind: ClassVar[str] = "dpgan"
     orders: ClassVar[int] = SGD_ORDERS
 
@@ -126,13 +129,10 @@ class Pategan(_Claimed):
     batch_size: int = 64
     kind: ClassVar[str] = "pategan"
     orders: ClassVar[int] = PATE_ORDERS
+    fewest: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
         check(self, batch_size=COUNT)
-
-    def least_rows(self, budget: PrivacyBudget) -> int:
-        """Those of one teacher."""
-        return 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ from synthgate.errors import FailedPrecondition
 
 WIDTH = 2
 """Columns of the widest marginal."""
+MOST_NOISE = 100
+"""The largest noise of a count, as a multiple of the training rows: weights grow with e to the error over twice the
+rows, and more than e^709 is no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,8 @@ class SmartNoiseMwem:
         return "smartnoise-mwem"
 
     def plan(self, domain: Domain, sizes: PublicSizes, budget: PrivacyBudget) -> Plan:
-        """Blocks of columns, rounds, noise and epsilon. Raises FailedPrecondition for a column of too many codes, and
-        where no noise reaches the budget."""
+        """Blocks of columns, rounds, noise and epsilon. Raises FailedPrecondition for a column of too many codes, where
+        no noise reaches the budget, and where it is so large that multiplicative weights overflow."""
         blocks = self._blocks(Codec(domain).sizes)
         rounds = [min(self.rounds, sum(comb(len(b), w) for w in range(1, WIDTH + 1))) for b in blocks]
         stages = (
@@ -51,8 +54,14 @@ class SmartNoiseMwem:
             Stage("sigma_rounds", 1 - self.share_select, sum(rounds)),
         )
         schedule = Schedule((), interleaved=stages)
+        noise = schedule.calibrated(sizes, budget)
+        if noise["sigma_rounds"] > MOST_NOISE * sizes.train_rows:
+            raise FailedPrecondition(
+                f"a count of {self.name} would have a noise of {noise['sigma_rounds']:,.0f} rows, and the public sizes"
+                f" give {sizes.train_rows:,} training rows: ask for a larger epsilon"
+            )
         parameters = {"blocks": blocks, "rounds": rounds, "updates": self.updates}
-        return schedule.planned(self.name, domain, sizes, budget, schedule.calibrated(sizes, budget) | parameters)
+        return schedule.planned(self.name, domain, sizes, budget, noise | parameters)
 
     def _blocks(self, sizes: tuple[int, ...]) -> list[list[int]]:
         """Neighbouring columns, as many together as fit."""

@@ -111,7 +111,10 @@ class Parts:
 
     def columns(self) -> Columns:
         """The columns that `columns_parts` took apart."""
-        codec = Codec(self.domain, self.integer("cells", low=MIN_CELLS, high=MAX_CELLS))
+        cells = self.integer("cells", low=0, high=MAX_CELLS)
+        if 0 < cells < MIN_CELLS:
+            raise DataCorrupted("the stored model has a grid that cannot be")
+        codec = Codec(self.domain, cells)
         rounded = self.integers("rounded", low=0, high=len(codec.columns) - 1)
         weights: list[FloatArray] = []
         shares: list[FloatArray | None] = []

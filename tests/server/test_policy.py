@@ -73,7 +73,7 @@ def refusals(policy: Policy = EXACT_POLICY, domain: Domain = DOMAIN, **changes: 
         (
             {"policy": replace(EXACT_POLICY, rules=(Rule(score="fairness.equal_opportunity", at_most=0.05),)),
              "domain": Domain(columns=(SEX, AGE, replace(ILL, protected=True)), target="ill")},
-            "protected column besides",
+            "protected column of at least two values besides",
         ),
         (
             {"policy": replace(EXACT_POLICY, rules=(Rule(score="risk.inference.age", at_most=0.09),))},
@@ -87,6 +87,39 @@ def refusals(policy: Policy = EXACT_POLICY, domain: Domain = DOMAIN, **changes: 
 )  # fmt: skip
 def test_admit_refuses_on_public_facts(changes: dict[str, object], words: str) -> None:
     assert any(words in refusal for refusal in refusals(**changes))  # type: ignore[arg-type]
+
+
+SAME = Column(name="same", kind=Kind.CATEGORICAL, categories=("a",), protected=True)
+
+
+@pytest.mark.parametrize(
+    ("score", "columns", "target", "words"),
+    [
+        ("utility.tv2", (AGE,), None, "at least 2 columns"),
+        ("utility.tv2_excess", (AGE,), None, "at least 2 columns"),
+        ("utility.association", (AGE,), None, "at least 2 columns"),
+        ("utility.tv3", (AGE, SEX), None, "at least 3 columns"),
+        ("utility.tv4", (AGE, SEX, ILL), None, "at least 4 columns"),
+        ("utility.coverage_categories", (AGE,), None, "at least one categorical or boolean"),
+        ("utility.coverage_tails", (SEX,), None, "at least one column of numbers"),
+        *((s, (ILL,), "ill", "a column besides the target")
+          for s in ("utility.tstr", "utility.tstr_gap", "utility.tstr_linear_gap", "utility.tstr_gap_worst")),
+        ("utility.tstr", (AGE, SAME), "same", "a target of at least two values"),
+        ("utility.tstr_gap", (AGE, replace(SAME, nullable=True)), "same", "a target of at least two values"),
+        ("fairness.demographic_parity", (AGE, SAME, ILL), "ill", "protected column of at least two values"),
+    ],
+)  # fmt: skip
+def test_what_no_table_of_the_domain_could_tell_is_refused_before_the_charge(
+    score: str, columns: tuple[Column, ...], target: str | None, words: str
+) -> None:
+    """And a column more, or another target, is all that it takes."""
+    high = score.startswith("utility.coverage") or score == "utility.tstr"
+    rule = Rule(score=score, at_least=0.1) if high else Rule(score=score, at_most=0.1)
+    policy = replace(EXACT_POLICY, rules=(rule,))
+    told = refusals(policy, Domain(columns=columns, target=target))
+    assert any(r.startswith(f"rule {rule.name} needs ") and words in r for r in told)
+    more = tuple(replace(c, protected=True) for c in (SEX, AGE, ILL, replace(AGE, name="born")))
+    assert not any("needs" in r for r in refusals(policy, Domain(columns=more, target="ill")))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,9 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         the plan's."""
         model = self.fitted(data, measurement_log, self.parameters["steps_select"])
         candidates = list(combinations(model.domain.attributes, 2))
-        errors = {p: distance(data.table([int(n) for n in p]), cells(model, p)) for p in candidates}
+        ways = {name: cells(model, (name,)) for name in model.domain.attributes}
+        expected = {(a, b): np.outer(ways[a], ways[b]) / self.total for a, b in candidates}  # no pair is measured yet
+        errors = {p: distance(data.table([int(n) for n in p]), table) for p, table in expected.items()}
         part = {name: name for name in model.domain.attributes}
         tree = list(cliques)
         for first, second in tree:

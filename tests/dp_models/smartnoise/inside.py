@@ -14,6 +14,7 @@ import numpy as np
 from dp_models.base import Plan
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.registry import synthesizer
+from dp_models.stored.registry import dump, read
 from server.jobs.canonical import conform
 from synthgate.domain import Domain
 from tests.dp_models.private_tables import people
@@ -27,7 +28,9 @@ def fitted(spec: dict[str, Any]) -> dict[str, Any]:
     model = synthesizer(plan.engine).fit(table, domain, plan, noise=noise)
     del table
     drawn = [model.sample(200, generator=np.random.default_rng(1)) for _ in range(2)]
+    stored = dump(model)
     return {
+        "reads_back": stored and read(stored, domain).sample(200, generator=np.random.default_rng(1)).equals(drawn[0]),
         "kept_to_the_plan": noise.event == plan.event,
         "rows": conform(drawn[0], domain, rows=200).num_rows,
         "none": model.sample(0, generator=np.random.default_rng(1)).num_rows,
