@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from dp_models.mechanisms.noise import EXACT_CHOICES, EXACT_COUNTS
@@ -18,7 +19,9 @@ from tests.smartnoise import needs_smartnoise
 
 @needs_smartnoise
 @pytest.mark.slow
-def test_mst_is_released_on_a_normal_account_with_a_guarantee(served: Served, tmp_path: Path) -> None:
+def test_mst_is_released_on_a_normal_account_with_a_guarantee_and_can_be_derived_from(
+    served: Served, tmp_path: Path
+) -> None:
     name = served.dataset("smartnoise", rows=1_500)
     asked = served.analyst.create_release(name, epsilon=1.0, engine="smartnoise-mst")
     assert served.ended(asked).state is ReleaseState.RELEASED
@@ -28,6 +31,12 @@ def test_mst_is_released_on_a_normal_account_with_a_guarantee(served: Served, tm
     assert (found.engine, found.statement.scope) == ("smartnoise-mst", Scope.GENERATOR)
     assert (found.statement.noise, found.statement.weakened_by) == ((EXACT_COUNTS, EXACT_CHOICES), ())
     assert found.versions["fitted with smartnoise-synth"] == "1.0.8"
+    before = served.steward.entries(name)
+    drawn = served.analyst.derive_release(asked.id, conditions={"region": "north"}, rows=3_000)
+    assert tuple(served.analyst.watch(drawn.id))[-1].state is ReleaseState.RELEASED
+    rows = pq.read_table(served.analyst.download(drawn.id, tmp_path / "d.parquet"))
+    assert (rows.num_rows, rows["region"].unique().to_pylist()) == (3_000, ["north"])
+    assert served.steward.entries(name) == before
 
 
 @needs_smartnoise
