@@ -8,7 +8,6 @@ Columns are categorical with 2 to 29 values, drawn at random; 8,000 rows; epsilo
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,6 @@ from synthgate.dataset import PublicSizes
 from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind
 
 HERE = Path(__file__).resolve().parent
-PYTHON = HERE.parent / ".venv-smartnoise" / "bin" / "python"
 ROWS, ENGINE = 8_000, "smartnoise-mst"
 
 
@@ -69,17 +67,18 @@ def main() -> None:
     if options.fit:
         print("\n" + json.dumps(fit(options.fit)))
         return
-    if not PYTHON.exists():
-        parser.error("there is no .venv-smartnoise; run `make smartnoise`")
+    from peers import PYTHON
     from tables import RESULTS, machine
 
+    if not PYTHON.exists():
+        parser.error("there is no .venv-smartnoise; run `make smartnoise`")
     found: dict[str, dict[str, float]] = {}
     for columns in options.columns:
         with tempfile.TemporaryDirectory() as name:
             prepare(columns, Path(name))
             ran = subprocess.run(
-                [str(PYTHON), "-W", "ignore", __file__, "--fit", name],
-                check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(HERE.parent)},
+                [str(PYTHON), "-W", "ignore", "-m", "benchmarks.wide_mst", "--fit", name],
+                check=True, stdout=subprocess.PIPE, text=True, cwd=HERE.parent,
             )  # fmt: skip
         found[str(columns)] = json.loads(ran.stdout.splitlines()[-1])
         print(f"{columns} columns: {json.dumps(found[str(columns)])}", file=sys.stderr, flush=True)

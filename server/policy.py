@@ -20,9 +20,9 @@ Z95 = 1.645
 """One-sided 95 %."""
 PREDICTED = ("fairness.tstr_gap", "fairness.demographic_parity", "fairness.equal_opportunity")
 """Fairness that is told of models of a target."""
-FIRST = ("utility.tstr", "utility.tstr_gap", "utility.tstr_linear", "utility.tstr_linear_gap")
+_OF_TARGET = ("utility.tstr", "utility.tstr_gap", "utility.tstr_linear", "utility.tstr_linear_gap")
 """Prediction of ``target`` alone, not of other targets too."""
-COLUMNS = {
+_COLUMNS = {
     "utility.association": 2, "utility.tv2": 2, "utility.tv2_excess": 2, "utility.tv3": 3, "utility.tv4": 4,
 }  # fmt: skip
 """Scores of relations, and how many columns a relation has."""
@@ -107,7 +107,7 @@ def _undeclared(rule: Rule, domain: Domain) -> str | None:
 
 
 def _narrow(rule: Rule, domain: Domain) -> str | None:
-    columns = COLUMNS.get(rule.score, 1)
+    columns = _COLUMNS.get(rule.score, 1)
     if len(domain.modelled) < columns:
         return f"at least {columns} columns"
     numeric = [column.kind in NUMERIC for column in domain.modelled]
@@ -144,7 +144,7 @@ def _unpredictable(rule: Rule, domain: Domain) -> str | None:
         return "a column besides the target, to predict it from"
     several = {column.name for column in domain.modelled if len(column.categories) != 1}
     targets = [target for target in domain.targets if target in several]
-    if not targets or (rule.score in FIRST and domain.target not in several):
+    if not targets or (rule.score in _OF_TARGET and domain.target not in several):
         return "a target of at least two values"
     groups = {name for name in domain.protected if name in several or domain[name].nullable}
     if rule.score in PREDICTED and not any(groups - {target} for target in targets):

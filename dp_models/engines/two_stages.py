@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dp_models.base import IntArray, Noise, Plan, Rows
 from dp_models.encoding.codes import Codec
+from dp_models.encoding.grid import MIN_CELLS
 from dp_models.encoding.table import BATCH_ROWS
 from dp_models.engines.chain import Chain
 from dp_models.engines.star import tree_or_star
@@ -52,7 +53,7 @@ def two_stages(
     """
     if sizes.max_rows > MAX_ROWS_PER_UNIT:
         raise FailedPrecondition(f"{engine} takes at most {MAX_ROWS_PER_UNIT} rows a unit; declare a smaller max_rows")
-    if len(Codec(domain).sizes) == 1:
+    if len(Codec(domain, MIN_CELLS).columns) == 1:  # a datetime has calendar parts beside it
         return _tables_alone(engine, domain, sizes, budget, "one column has no relations that gradients could find")
     part = PrivacyBudget(math.ceil(budget.epsilon_units * math.sqrt(share_tables)), budget.delta_units)
     units = max(sizes.train_units, 1)

@@ -74,8 +74,10 @@ class PlannedMst(MSTSynthesizer):  # type: ignore[misc]
         model = self.fitted(data, measurement_log, self.parameters["steps_select"])
         candidates = list(combinations(model.domain.attributes, 2))
         ways = {name: cells(model, (name,)) for name in model.domain.attributes}
-        expected = {(a, b): np.outer(ways[a], ways[b]) / self.total for a, b in candidates}  # no pair is measured yet
-        errors = {p: distance(data.table([int(n) for n in p]), table) for p, table in expected.items()}
+        errors = {  # no pair is measured yet, so the model's pairs are products
+            (a, b): distance(data.table([int(a), int(b)]), np.outer(ways[a], ways[b]) / self.total)
+            for a, b in candidates
+        }
         part = {name: name for name in model.domain.attributes}
         tree = list(cliques)
         for first, second in tree:

@@ -1,11 +1,14 @@
 """Where `vae` and `gan` have nothing to gain from gradients, tables take the whole budget."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dp_models.base import Synthesizer
+from dp_models.encoding.table import private_schema
 from dp_models.engines.gan import Gan
 from dp_models.engines.star import Star
 from dp_models.engines.tree import Tree
@@ -14,7 +17,7 @@ from dp_models.engines.vae import Vae
 from dp_models.mechanisms.noise import SystemNoise
 from dp_models.tables.network import TreeModel
 from synthgate.budget import PrivacyBudget
-from synthgate.domain import UNIT_COLUMN, Domain
+from synthgate.domain import UNIT_COLUMN, Column, Domain, Kind
 from synthgate.errors import FailedPrecondition
 from synthgate.events import PoissonGaussian
 from tests.dp_models.hidden_class import CLASSES, classes
@@ -78,6 +81,18 @@ def test_one_column_leaves_gradients_nothing_and_gets_the_whole_budget(engine: S
     rows = classes(2_000)
     model = engine.fit(rows.select(["c0", UNIT_COLUMN]), domain, plan, noise=noise)
     assert noise.event == plan.event and model.sample(500, generator=np.random.default_rng(6)).column_names == ["c0"]
+
+
+@ENGINES
+def test_a_single_moment_has_calendar_parts_that_gradients_can_relate(engine: Synthesizer) -> None:
+    column = Column(name="seen", kind=Kind.DATETIME, low=datetime(2020, 1, 1), high=datetime(2024, 1, 1))
+    domain, noise = Domain(columns=(column,)), SystemNoise()
+    plan = engine.plan(domain, sizes_of(20_000), PrivacyBudget.spend(10.0, DELTA))
+    assert "steps" in plan.parameters
+    hours = np.random.default_rng(0).integers(0, 24 * 1_000, 2_000)
+    cells = {"seen": [column.low + timedelta(hours=int(h)) for h in hours], UNIT_COLUMN: np.arange(2_000)}
+    model = engine.fit(pa.table(cells, schema=private_schema(domain)), domain, plan, noise=noise)
+    assert noise.event == plan.event and len(model.sample(50, generator=np.random.default_rng(6))) == 50
 
 
 @ENGINES
