@@ -5,7 +5,7 @@ facts alone, so a server can price a request without torch and without a row. `f
 whoever calls it compares ``noise.event`` with ``plan.event`` and throws the model away when they differ.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -145,6 +145,9 @@ class Noise(Protocol):
 
     def seeds(self, purpose: str, *, weakness: str) -> np.random.Generator:
         """A generator that seeds those of somebody else's code, whose noise is its own: ``weakness`` says what is."""
+
+    def decided(self, what: str, choose: Callable[[], str]) -> str:
+        """What this machine decides by public facts (a device), once an attempt: a replay is told the same."""
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator (DP-SGD)."""

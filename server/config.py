@@ -1,5 +1,7 @@
-"""Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``)."""
+"""Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``, and
+what shows GPUs to jobs)."""
 
+import os
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -22,6 +24,8 @@ BUILT_IN_ENGINES = (
     "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
 
+ACCELERATOR = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
+"""What of the gateway's environment decides whether a job finds a GPU, and which."""
 
 _PRINCIPAL = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 
@@ -222,3 +226,8 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Released data, reports and attestations by content, where `artifacts_url` names no other place."""
         return self.state / "artifacts"
+
+
+def accelerator() -> dict[str, str]:
+    """The variables of `ACCELERATOR` that are set, an empty one too: it hides every GPU."""
+    return {name: os.environ[name] for name in ACCELERATOR if name in os.environ}

@@ -1,6 +1,6 @@
 """Doubles that stand in for what tests must hold still."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -41,6 +41,9 @@ class ZeroNoise:
 
     def seeds(self, purpose: str, *, weakness: str) -> np.random.Generator:
         return self.generator(purpose)
+
+    def decided(self, _what: str, choose: Callable[[], str]) -> str:
+        return choose()
 
     def ran(self, event: DpEvent) -> None:
         self.events.append(event)

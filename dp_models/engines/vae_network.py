@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dp_models.base import Noise
+from dp_models.dpsgd.placement import device_of
 from dp_models.dpsgd.training import Schedule, train
 from dp_models.engines.chain import Chain
 from dp_models.engines.two_stages import UnitCodes
@@ -64,8 +65,7 @@ def fit_residual(units: UnitCodes, chain: Chain, parameters: Mapping[str, Any], 
     """Pre-train on the chain's own rows, train the head on ``units`` (units, rows, columns) of groups, -1 in rows that
     are padding, and fit the tables to it once more."""
     free = noise.generator("vae: pre-training, latent draws and calibration")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with one_thread():
+    with one_thread(), device_of(noise) as device:
         network = pretrained(chain, parameters, free)
         head = nn.Linear(parameters["hidden"], sum(chain.sizes)).to(device)
         nn.init.zeros_(head.weight)

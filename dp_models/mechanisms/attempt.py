@@ -50,6 +50,10 @@ class AttemptNoise(SystemNoise):
         )
         return int(np.frombuffer(chosen, dtype=_NUMBER)[0])
 
+    def decided(self, what: str, choose: Callable[[], str]) -> str:
+        """The decision in the journal, else ``choose``'s, journalled and given."""
+        return self._journal.draw(_request("decided", what=what), lambda: choose().encode()).decode()
+
     def finish(self) -> None:
         """Raise FailedPrecondition where the attempt that is replayed drew more than this one asked for."""
         if self._journal.unread:

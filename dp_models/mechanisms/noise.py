@@ -9,7 +9,7 @@ says which exact draws were made.
 import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -99,6 +99,10 @@ class SystemNoise:
         """A fresh generator for the seeds of somebody else's code."""
         self._weaknesses.append(weakness)
         return Keystream(self._key(purpose))
+
+    def decided(self, _what: str, choose: Callable[[], str]) -> str:
+        """What ``choose`` gives: nothing here is replayed."""
+        return choose()
 
     def ran(self, event: DpEvent) -> None:
         """Record an event that an engine made from a generator, before it is drawn where that can be. Raises

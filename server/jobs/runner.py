@@ -1,8 +1,9 @@
 """`run`: one job in a process of its own, started by exec, watched, and killed whole.
 
-What a worker gets is a spec, files, 32 secret bytes on standard input, and nothing else: no database, no keys, no
-tokens, none of the gateway's environment. What comes back is a result, or a `JobFailed` whose words are public. The
-folder holds private text (the log, temporary files, private tables); whoever made it destroys it.
+What a worker gets is a spec, files, 32 secret bytes on standard input, which GPUs it may see, and nothing else: no
+database, no keys, no tokens, none of the gateway's other environment. What comes back is a result, or a `JobFailed`
+whose words are public. The folder holds private text (the log, temporary files, private tables); whoever made it
+destroys it.
 """
 
 import json
@@ -22,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from server.config import accelerator
 from server.jobs import processes
 from server.jobs.packages import lay_out
 from server.jobs.worker import EXIT_DISK, EXIT_OUT_OF_MEMORY, EXIT_REFUSED, FAILURE, LOG, RESULT, SPEC
@@ -180,7 +182,8 @@ def _paths() -> list[str]:
 
 
 def _environment(folder: Path, threads: int, *, paths: Sequence[str]) -> dict[str, str]:
-    """Nothing of the gateway's own; the hash seed is fixed, so that nothing depends on the order of a set."""
+    """Nothing of the gateway's own but which GPUs it may see. The hash seed is fixed, so that nothing depends on the
+    order of a set, and so is the memory in which a GPU multiplies, on which its rounding depends."""
     return {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
@@ -189,6 +192,8 @@ def _environment(folder: Path, threads: int, *, paths: Sequence[str]) -> dict[st
         "MPLBACKEND": "agg",
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": "0",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **accelerator(),
         **{f"{library}_NUM_THREADS": str(threads) for library in _THREADS},
     }
 

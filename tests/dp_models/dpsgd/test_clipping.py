@@ -13,62 +13,8 @@ from torch import Tensor, nn
 
 from dp_models.dpsgd.clipping import Clipping, Ghost, PerUnit, clipped_sums, unknown_layers
 from synthgate.errors import InternalError
+from tests.dp_models.dpsgd.cases import CASES, Sequence, perceptron
 from tests.dp_models.dpsgd.gradients import AUTOMATIC, FLAT, OPEN, UNITS, far, losses, one_by_one, words
-
-
-class Sequence(nn.Module):
-    """Words to numbers: an embedding, a layer norm, a convolution and a linear layer over positions."""
-
-    def __init__(self, *, padding: int | None = None) -> None:
-        super().__init__()
-        self.words, self.norm = nn.Embedding(11, 6, padding_idx=padding), nn.LayerNorm(6)
-        self.near, self.out = nn.Conv1d(6, 8, 3, padding=1, stride=2), nn.Linear(8, 3, bias=False)
-
-    def forward(self, words: Tensor) -> Tensor:
-        inner = torch.tanh(self.near(self.norm(self.words(words)).transpose(1, 2)))
-        return self.out(inner.transpose(1, 2))
-
-
-class Image(nn.Module):
-    """A convolution over a picture, then a linear layer over all of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.near, self.out = nn.Conv2d(2, 4, (3, 2), padding=(1, 0), dilation=(1, 2)), nn.Linear(4 * 5 * 4, 3)
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.out(torch.relu(self.near(picture)).flatten(1))
-
-
-class Frozen(nn.Module):
-    """A branch that is not trained, one that only its bias is, and one that never runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.idle = nn.Linear(5, 4), nn.Linear(4, 3), nn.Linear(2, 2)
-        self.first.requires_grad_(False)
-        self.second.weight.requires_grad_(False)
-
-    def forward(self, cells: Tensor) -> Tensor:
-        return self.second(torch.tanh(self.first(cells)))
-
-
-def _perceptron() -> nn.Module:
-    return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.LayerNorm(7), nn.Linear(7, 3))
-
-
-CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
-    "one position": (_perceptron, lambda: torch.randn(UNITS, 5)),
-    "two positions": (_perceptron, lambda: torch.randn(UNITS, 2, 5)),
-    "many positions": (_perceptron, lambda: torch.randn(UNITS, 40, 5)),
-    "rows and draws": (_perceptron, lambda: torch.randn(UNITS, 3, 4, 5)),
-    "wide layer": (lambda: nn.Linear(64, 48), lambda: torch.randn(UNITS, 3, 64)),
-    "word": (Sequence, lambda: words(1)),
-    "bare index": (lambda: nn.Sequential(nn.Embedding(11, 6), nn.Linear(6, 3)), lambda: torch.arange(UNITS)),
-    "sentence": (Sequence, lambda: words(12)),
-    "picture": (Image, lambda: torch.randn(UNITS, 2, 5, 6)),
-    "frozen parts": (Frozen, lambda: torch.randn(UNITS, 5)),
-}
 
 
 @pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
@@ -109,7 +55,7 @@ def test_a_padding_index_learns_nothing(made: Callable[[], nn.Module], batch: Ca
 
 
 def test_parameters_are_as_before_and_hold_no_gradient() -> None:
-    module = _perceptron()
+    module = perceptron()
     sums = Ghost(module)
     sums.sums(lambda: losses(module, torch.randn(4, 5)), FLAT)
     assert all(p.requires_grad and p.grad is None for p in module.parameters())
@@ -133,7 +79,7 @@ def test_no_unit_is_longer_than_the_norm() -> None:
 @pytest.mark.parametrize("way", [Ghost, PerUnit])
 def test_a_unit_without_a_finite_gradient_counts_as_nothing(way: type[Ghost] | type[PerUnit], poison: float) -> None:
     torch.manual_seed(3)
-    module, batch = _perceptron(), torch.randn(UNITS, 5)
+    module, batch = perceptron(), torch.randn(UNITS, 5)
     scaled = torch.ones(UNITS)
     scaled[4] = poison
     wanted = one_by_one(module, batch, FLAT)
@@ -208,17 +154,8 @@ def test_unknown_layers_fall_back_to_opacus(unknown: nn.Module) -> None:
     batch = torch.randn(UNITS, 5).double()  # group norm of three values nearly alike loses more than 1e-5 in single
     assert unknown_layers(module) == ["2"]
     found = clipped_sums(module)
-    assert isinstance(found, PerUnit) and isinstance(clipped_sums(_perceptron()), Ghost)
+    assert isinstance(found, PerUnit) and isinstance(clipped_sums(perceptron()), Ghost)
     with pytest.raises(InternalError, match="no rule"):
         Ghost(module)
     wanted = one_by_one(copy.deepcopy(module), batch, FLAT)
     assert far(found.sums(lambda: losses(module, batch), FLAT), wanted) < 1e-5
-
-
-@pytest.mark.gpu
-def test_a_gpu_gives_the_same_sums(case: tuple[nn.Module, Tensor]) -> None:
-    module, batch = case
-    wanted = Ghost(module).sums(lambda: losses(module, batch), FLAT)
-    there, moved = copy.deepcopy(module).to("cuda"), batch.to("cuda")
-    found = Ghost(there).sums(lambda: losses(there, moved), FLAT)
-    assert far([one.cpu() for one in found], wanted) < 1e-4

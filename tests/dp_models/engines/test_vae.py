@@ -11,9 +11,7 @@ import torch
 from torch import nn
 
 from dp_models.base import IntArray
-from dp_models.dpsgd import clipping, separation
 from dp_models.dpsgd.clipping import Clipping, Ghost
-from dp_models.dpsgd.training import PrivateSteps, Schedule
 from dp_models.encoding.codes import Codec
 from dp_models.engines.chain import Chain
 from dp_models.engines.tree import Tree
@@ -156,12 +154,6 @@ def test_gradients_are_taken_where_noise_is_shorter_than_half_of_them() -> None:
     assert found == {True, False}
 
 
-@pytest.mark.gpu
-def test_a_gpu_finds_what_the_tree_lacks_too() -> None:
-    assert torch.cuda.is_available()
-    test_gradients_find_what_the_tree_lacks()
-
-
 def test_much_noise_leaves_the_residual_near_zero() -> None:
     vae = Vae(most_noise=1e6)
     plan = vae.plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(0.05, 1e-6))
@@ -188,28 +180,3 @@ def test_gradients_find_what_the_tree_lacks() -> None:
     drawn = _drawn(model, 20_000)
     left = [np.mean([far(sample, true, pair, chain.sizes) for pair in apart]) for sample in (drawn, tree)]
     assert left[0] < 0.6 * left[1]
-
-
-@pytest.mark.filterwarnings("ignore:for .*. copying from a non-meta parameter")
-def test_every_tensor_of_a_private_step_lies_on_the_device_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For machines without a GPU: torch's meta device computes shapes alone, and refuses what lies on two devices. What
-    reads values (`separation`, whether norms are finite) is answered for it."""
-    chain = _chain(3)
-    units = chain.groups(chain.tree.columns.codec.encode(people(120, seed=4))).T.reshape(40, 3, -1)
-    rng, meta = np.random.default_rng(3), torch.device("meta")
-    network = Autoencoder(chain.sizes, hidden=HIDDEN, latent=LATENT, generator=rng).requires_grad_(False)
-    losses, head = _losses(units, chain, network, 2, rng, meta), nn.Linear(HIDDEN, sum(chain.sizes), device=meta)
-    for module, answer in ((clipping, True), (separation, False)):
-        monkeypatch.setattr(module, "bool", lambda _, answer=answer: answer, raising=False)
-    monkeypatch.setattr(clipping, "check_whole", lambda *_: None)
-    optimizer = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9)
-    schedule = Schedule(
-        sampling_rate=0.5, noise_multiplier=1.0, steps=2, clip_norm=1.0, learning_rate=0.1, expected_batch=50.0
-    )
-    steps = PrivateSteps(head, optimizer, schedule, noise=rng)
-    steps.step(lambda: losses(head, torch.arange(40)))
-    steps.step(None)
-    assert {p.device for p in steps.parameters} == {p.grad.device for p in steps.parameters} == {meta}
-    elsewhere = _losses(units, chain, network, 2, rng, torch.device("cpu"))
-    with pytest.raises(RuntimeError, match="device"):
-        steps.step(lambda: elsewhere(head, torch.arange(40)))

@@ -12,6 +12,7 @@ import time
 import psutil
 import pytest
 
+from server.config import ACCELERATOR
 from server.jobs import processes
 from server.jobs.runner import JobFailed, Limits, Reason, run, run_module
 from server.jobs.worker import EXIT_REFUSED
@@ -60,11 +61,25 @@ def test_a_worker_gets_a_spec_a_secret_and_nothing_else(tmp_path, monkeypatch):
     assert SECRET.hex() not in json.dumps([got["argv"], got["environment"], got["spec"]])
     assert set(got["environment"]) <= {
         "PATH", "LANG", "HOME", "TMPDIR", "MPLBACKEND", "PYTHONPATH", "PYTHONHASHSEED", "LC_CTYPE",
+        "CUBLAS_WORKSPACE_CONFIG", *ACCELERATOR,
         *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")),
     }  # fmt: skip
     assert got["cwd"] == str(folder)
     assert got["environment"]["HOME"].startswith(str(folder))
     assert not [path for path in got["opened"] if "ledger.db" in path]
+
+
+def test_a_worker_sees_the_gpus_that_the_gateway_may_see(tmp_path, monkeypatch):
+    for name in ACCELERATOR:
+        monkeypatch.delenv(name, raising=False)
+    assert not set(ACCELERATOR) & set(job(tmp_path / "any", "echo")["environment"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/driver")
+    got = job(tmp_path / "none", "echo")["environment"]
+    assert {name: got[name] for name in ACCELERATOR if name in got} == {
+        "CUDA_VISIBLE_DEVICES": "",
+        "LD_LIBRARY_PATH": "/opt/driver",
+    }
 
 
 def test_everything_in_the_folder_is_private(tmp_path):

@@ -1,0 +1,172 @@
+"""Private steps run on another device than the processor, and give what the processor gives. `-m gpu` runs the same on
+CUDA; elsewhere a second device stands in, which has memory of its own (`tests/second_device.py`)."""
+
+import copy
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dp_models.dpsgd import placement
+from dp_models.dpsgd.clipping import clipped_sums
+from dp_models.dpsgd.placement import device_of
+from dp_models.engines import vae_network
+from dp_models.engines.vae import Vae
+from dp_models.engines.vae_model import VaeModel
+from dp_models.mechanisms.attempt import AttemptNoise
+from dp_models.mechanisms.journal import Journal
+from synthgate.budget import PrivacyBudget
+from synthgate.errors import FailedPrecondition
+from tests.dp_models.dpsgd.cases import CASES
+from tests.dp_models.dpsgd.gradients import FLAT, far, losses
+from tests.dp_models.hidden_class import CLASSES, classes
+from tests.dp_models.private_tables import sizes_of
+from tests.evaluation.seeded import SeededNoise
+from tests.second_device import second_device
+
+UNKNOWN = (lambda: nn.Sequential(nn.Linear(5, 6), nn.GroupNorm(2, 6)), lambda: torch.randn(12, 5))
+
+
+@pytest.fixture(params=["second", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return second_device() if request.param == "second" else torch.device("cuda")
+
+
+@pytest.mark.parametrize("made", [*CASES.values(), UNKNOWN], ids=[*CASES, "unknown layer"])
+def test_clipped_sums_are_those_of_the_processor(
+    made: tuple[Callable[[], nn.Module], Callable[[], Tensor]], device: torch.device
+) -> None:
+    torch.manual_seed(3)
+    module, batch = made[0](), made[1]()
+    wanted = clipped_sums(module).sums(lambda: losses(module, batch), FLAT)
+    there, moved = copy.deepcopy(module).to(device), batch.to(device)
+    found = clipped_sums(there).sums(lambda: losses(there, moved), FLAT)
+    assert {one.device.type for one in found} == {device.type}
+    assert far([one.cpu() for one in found], wanted) < 1e-4
+
+
+def test_a_whole_fit_is_that_of_the_processor(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = _fit(monkeypatch, torch.device("cpu")), _fit(monkeypatch, device)
+    assert np.abs(here.decoder.head).max() > 0.01
+    np.testing.assert_allclose(there.decoder.head, here.decoder.head, rtol=0, atol=1e-3)
+    for one, other in zip(there.chain.links, here.chain.links, strict=True):
+        np.testing.assert_allclose(one.logs, other.logs, rtol=0, atol=1e-2)
+
+
+def test_a_fit_is_the_same_to_the_bit_every_time(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, again = _fit(monkeypatch, device), _fit(monkeypatch, device)
+    assert np.array_equal(once.decoder.head, again.decoder.head)
+    assert np.array_equal(once.decoder.head_bias, again.decoder.head_bias)
+
+
+def _fit(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> VaeModel:
+    """A fit with the same noise every time. CUDA is found; other devices are given to it."""
+    used: list[str] = []
+    train = vae_network.train
+
+    def watched(head: nn.Module, *rest: object, **named: object) -> None:
+        train(head, *rest, **named)  # type: ignore[arg-type]
+        used.extend(parameter.device.type for parameter in head.parameters())
+
+    with monkeypatch.context() as patch:
+        if device.type != "cuda":
+            patch.setattr(vae_network, "device_of", lambda _: nullcontext(device))
+        patch.setattr(vae_network, "train", watched)
+        plan = Vae().plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(20.0, 1e-6))
+        model = Vae().fit(classes(2_000), CLASSES, plan, noise=SeededNoise(5))
+    assert set(used) == {device.type}
+    assert isinstance(model, VaeModel)
+    return model
+
+
+def test_a_tensor_left_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = vae_network._losses
+    monkeypatch.setattr(vae_network, "_losses", lambda *given: made(*given[:-1], torch.device("cpu")))
+    with pytest.raises(RuntimeError, match="device"):
+        _fit(monkeypatch, second_device())
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda there: there + torch.ones(3),
+        lambda there: torch.cat([there, torch.ones(3)]),
+        lambda there: there.numpy(),
+        lambda there: there.normal_(generator=torch.Generator()),
+    ],
+    ids=["sum", "list", "numpy", "generator"],
+)
+def test_the_second_device_refuses_what_a_gpu_does(misuse: Callable[[Tensor], object]) -> None:
+    with pytest.raises((RuntimeError, TypeError), match="device"):
+        misuse(torch.ones(3).to(second_device()))
+
+
+@dataclass
+class Cuda:
+    """What is asked of ``torch.cuda``: a GPU's name, and its free memory or None for one that does not answer."""
+
+    name: str
+    free: int | None
+
+    def is_available(self) -> bool:
+        return bool(self.name)
+
+    def mem_get_info(self) -> tuple[int, int]:
+        if self.free is None:
+            raise torch.AcceleratorError("CUDA-capable device(s) is/are busy or unavailable")
+        return self.free, 2 * placement.ROOM_BYTES
+
+    def get_device_name(self) -> str:
+        return self.name
+
+    def get_device_capability(self) -> tuple[int, int]:
+        return 9, 0
+
+
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cuda], torch.device]:
+    """Where an attempt runs, and its replays, on a machine with such a GPU."""
+    monkeypatch.setattr(placement.torch, "ones", lambda *_, **__: torch.zeros(1))
+
+    def run(cuda: Cuda) -> torch.device:
+        monkeypatch.setattr(placement.torch, "cuda", cuda)
+        with Journal(tmp_path / "journal", bytes(32)) as journal, device_of(AttemptNoise(journal, bytes(32))) as device:
+            assert torch.are_deterministic_algorithms_enabled() is (device.type == "cuda")
+            return device
+
+    return run
+
+
+ROOM = placement.ROOM_BYTES
+
+
+@pytest.mark.parametrize(
+    ("cuda", "wanted"),
+    [(Cuda("A", ROOM), "cuda"), (Cuda("A", ROOM - 1), "cpu"), (Cuda("A", None), "cpu"), (Cuda("", 0), "cpu")],
+    ids=["free", "full", "busy", "none"],
+)
+def test_a_gpu_without_room_or_answer_is_left_alone(
+    cuda: Cuda, wanted: str, found: Callable[[Cuda], torch.device]
+) -> None:
+    assert found(cuda) == torch.device(wanted)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(Cuda("A", ROOM), Cuda("A", 0)), (Cuda("A", 0), Cuda("A", ROOM)), (Cuda("", 0), Cuda("A", ROOM))],
+)
+def test_a_replay_runs_where_its_attempt_began(first: Cuda, then: Cuda, found: Callable[[Cuda], torch.device]) -> None:
+    assert found(first) == found(then)
+
+
+@pytest.mark.parametrize("gone", [Cuda("B", ROOM), Cuda("", 0)])
+def test_a_replay_without_its_gpu_is_refused(gone: Cuda, found: Callable[[Cuda], torch.device]) -> None:
+    found(Cuda("A", ROOM))
+    with pytest.raises(FailedPrecondition, match="began on A"):
+        found(gone)
