@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.cuda import DeferredCudaCallError
 
 from dp_models.base import Noise
 from synthgate.errors import FailedPrecondition
@@ -42,7 +43,7 @@ def best() -> str:
             torch.ones(1, device="cuda").sum().item()
             free, _ = torch.cuda.mem_get_info()
             return _gpu() if free >= ROOM_BYTES else _PROCESSOR
-        except RuntimeError:
+        except (RuntimeError, DeferredCudaCallError):
             return _PROCESSOR
     return _PROCESSOR
 

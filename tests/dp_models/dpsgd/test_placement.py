@@ -1,7 +1,12 @@
 """Private steps run on another device than the processor, and give what the processor gives. `-m gpu` runs the same on
-CUDA; elsewhere a second device stands in, which has memory of its own (`tests/second_device.py`)."""
+CUDA; elsewhere a second device stands in, which has memory of its own (`tests/second_device.py`).
+
+Torch takes in no device once it has gone backward, so the tests of the second one get a process to themselves."""
 
 import copy
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.cuda import DeferredCudaCallError
 
 from dp_models.dpsgd import placement
 from dp_models.dpsgd.clipping import clipped_sums
@@ -27,12 +33,24 @@ from tests.dp_models.dpsgd.gradients import FLAT, far, losses
 from tests.dp_models.hidden_class import CLASSES, classes
 from tests.dp_models.private_tables import sizes_of
 from tests.evaluation.seeded import SeededNoise
-from tests.second_device import second_device
+from tests.second_device import COMPILER, second_device
 
 UNKNOWN = (lambda: nn.Sequential(nn.Linear(5, 6), nn.GroupNorm(2, 6)), lambda: torch.randn(12, 5))
 
 
-@pytest.fixture(params=["second", pytest.param("cuda", marks=pytest.mark.gpu)])
+SECOND = pytest.mark.second_device
+
+
+def test_what_runs_on_a_second_device() -> None:
+    if shutil.which(COMPILER) is None:
+        pytest.skip(f"needs a C++ compiler ({COMPILER}), to build a second device")
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "second_device", __file__]
+    run = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " skipped" not in run.stdout
+
+
+@pytest.fixture(params=[pytest.param("second", marks=SECOND), pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> torch.device:
     return second_device() if request.param == "second" else torch.device("cuda")
 
@@ -84,6 +102,7 @@ def _fit(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> VaeModel:
     return model
 
 
+@SECOND
 def test_a_tensor_left_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = vae_network._losses
     monkeypatch.setattr(vae_network, "_losses", lambda *given: made(*given[:-1], torch.device("cpu")))
@@ -91,6 +110,7 @@ def test_a_tensor_left_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         _fit(monkeypatch, second_device())
 
 
+@SECOND
 @pytest.mark.parametrize(
     "misuse",
     [
@@ -108,17 +128,17 @@ def test_the_second_device_refuses_what_a_gpu_does(misuse: Callable[[Tensor], ob
 
 @dataclass
 class Cuda:
-    """What is asked of ``torch.cuda``: a GPU's name, and its free memory or None for one that does not answer."""
+    """What is asked of ``torch.cuda``: a GPU's name, and its free memory or what one that does not answer raises."""
 
     name: str
-    free: int | None
+    free: int | Exception
 
     def is_available(self) -> bool:
         return bool(self.name)
 
     def mem_get_info(self) -> tuple[int, int]:
-        if self.free is None:
-            raise torch.AcceleratorError("CUDA-capable device(s) is/are busy or unavailable")
+        if isinstance(self.free, Exception):
+            raise self.free
         return self.free, 2 * placement.ROOM_BYTES
 
     def get_device_name(self) -> str:
@@ -131,6 +151,7 @@ class Cuda:
 @pytest.fixture
 def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cuda], torch.device]:
     """Where an attempt runs, and its replays, on a machine with such a GPU."""
+    torch.use_deterministic_algorithms(False)  # loads more of torch, which needs the true ``torch.cuda``
     monkeypatch.setattr(placement.torch, "ones", lambda *_, **__: torch.zeros(1))
 
     def run(cuda: Cuda) -> torch.device:
@@ -147,8 +168,14 @@ ROOM = placement.ROOM_BYTES
 
 @pytest.mark.parametrize(
     ("cuda", "wanted"),
-    [(Cuda("A", ROOM), "cuda"), (Cuda("A", ROOM - 1), "cpu"), (Cuda("A", None), "cpu"), (Cuda("", 0), "cpu")],
-    ids=["free", "full", "busy", "none"],
+    [
+        (Cuda("A", ROOM), "cuda"),
+        (Cuda("A", ROOM - 1), "cpu"),
+        (Cuda("A", torch.AcceleratorError("all CUDA-capable devices are busy")), "cpu"),
+        (Cuda("A", DeferredCudaCallError("no kernel image is available")), "cpu"),
+        (Cuda("", 0), "cpu"),
+    ],
+    ids=["free", "full", "busy", "unknown", "none"],
 )
 def test_a_gpu_without_room_or_answer_is_left_alone(
     cuda: Cuda, wanted: str, found: Callable[[Cuda], torch.device]
