@@ -24,8 +24,8 @@ BUILT_IN_ENGINES = (
     "aim", "gan", "independent", "mst", "smartnoise-aim", "smartnoise-mst", "smartnoise-mwem", "star", "tree", "vae",
 )  # fmt: skip
 
-ACCELERATOR = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
-"""What of the gateway's environment decides whether a job finds a GPU, and which."""
+ACCELERATOR = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+"""What of the gateway's environment decides which GPUs a job sees."""
 
 _PRINCIPAL = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 
@@ -229,5 +229,5 @@ class Settings(BaseSettings):
 
 
 def accelerator() -> dict[str, str]:
-    """The variables of `ACCELERATOR` that are set, an empty one too: it hides every GPU."""
+    """What shows a job the GPUs that this process sees. An empty ``CUDA_VISIBLE_DEVICES`` hides them all."""
     return {name: os.environ[name] for name in ACCELERATOR if name in os.environ}

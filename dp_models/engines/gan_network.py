@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dp_models.base import IntArray, Noise
+from dp_models.dpsgd.placement import on_processor
 from dp_models.dpsgd.sampling import poisson_batches
 from dp_models.dpsgd.training import PrivateSteps, Schedule
 from dp_models.engines.chain import Chain
@@ -110,7 +111,7 @@ def fit_adversary(units: UnitCodes, chain: Chain, parameters: Mapping[str, Any],
     """Pre-train on the chain's own rows, then play the game on ``units`` (units, rows, columns) of groups, -1 in rows
     that are padding: ``steps_each`` steps of the discriminator, one of the generator, until all steps are done."""
     free = noise.generator("gan: pre-training, generated rows and calibration")
-    with one_thread():
+    with one_thread(), on_processor():
         generator = Generator(chain, pretrained(chain, parameters, free).rows.weight.detach(), parameters)
         known = generator.summed(torch.from_numpy(chain.sample(_ROWS, generator=free).T.copy()))
         discriminator = Discriminator(known)

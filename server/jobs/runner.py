@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -166,7 +166,7 @@ def _start(module: str, *, folder: Path, limits: Limits, python: Path | None) ->
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=folder,
-            env=_environment(folder, limits.threads, paths=_paths() if python is None else [str(lay_out(folder))]),
+            env=_environment(folder, limits.threads, foreign=python is not None),
             start_new_session=True,
             close_fds=True,
             umask=0o077,
@@ -181,19 +181,21 @@ def _paths() -> list[str]:
     return [str(Path(entry).absolute()) for entry in sys.path if entry]
 
 
-def _environment(folder: Path, threads: int, *, paths: Sequence[str]) -> dict[str, str]:
-    """Nothing of the gateway's own but which GPUs it may see. The hash seed is fixed, so that nothing depends on the
-    order of a set, and so is the memory in which a GPU multiplies, on which its rounding depends."""
+def _environment(folder: Path, threads: int, *, foreign: bool) -> dict[str, str]:
+    """Nothing of the gateway's own but which GPUs it may see, and none of them in a ``foreign`` interpreter or in JAX,
+    where no attempt is bound to one. The hash seed is fixed, so that nothing depends on the order of a set, and so is
+    the memory in which a GPU multiplies, on which its rounding depends."""
     return {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         "HOME": str(folder / "tmp"),
         "TMPDIR": str(folder / "tmp"),
         "MPLBACKEND": "agg",
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": os.pathsep.join([str(lay_out(folder))] if foreign else _paths()),
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        **accelerator(),
+        "JAX_PLATFORMS": "cpu",
+        **({"CUDA_VISIBLE_DEVICES": ""} if foreign else accelerator()),
         **{f"{library}_NUM_THREADS": str(threads) for library in _THREADS},
     }
 

@@ -122,3 +122,16 @@ def test_whatever_the_other_interpreter_dies_of_is_a_failure_without_its_words(
         )  # fmt: skip
     assert caught.value.reason is reason
     assert "Private" not in caught.value.message
+
+
+def test_another_interpreter_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    python, seen = tmp_path / "python", tmp_path / "seen"
+    python.write_text(f"#!/bin/sh\nenv > {seen}\nexit 1\n")
+    python.chmod(0o700)
+    with pytest.raises(JobFailed):
+        run(
+            "fit", {}, folder=tmp_path / "job", secret=bytes(32), limits=Limits(timeout_s=30),
+            cancelled=threading.Event(), progress=print, python=python,
+        )  # fmt: skip
+    assert {"CUDA_VISIBLE_DEVICES=", "JAX_PLATFORMS=cpu"} <= set(seen.read_text().splitlines())

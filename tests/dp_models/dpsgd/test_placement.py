@@ -4,6 +4,7 @@ CUDA; elsewhere a second device stands in, which has memory of its own (`tests/s
 Torch takes in no device once it has gone backward, so the tests of the second one get a process to themselves."""
 
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -22,10 +24,12 @@ from dp_models.dpsgd import placement
 from dp_models.dpsgd.clipping import clipped_sums
 from dp_models.dpsgd.placement import device_of
 from dp_models.engines import vae_network
+from dp_models.engines.gan import Gan
 from dp_models.engines.vae import Vae
 from dp_models.engines.vae_model import VaeModel
 from dp_models.mechanisms.attempt import AttemptNoise
 from dp_models.mechanisms.journal import Journal
+from dp_models.mechanisms.noise import SystemNoise
 from synthgate.budget import PrivacyBudget
 from synthgate.errors import FailedPrecondition
 from tests.dp_models.dpsgd.cases import CASES
@@ -33,7 +37,7 @@ from tests.dp_models.dpsgd.gradients import FLAT, far, losses
 from tests.dp_models.hidden_class import CLASSES, classes
 from tests.dp_models.private_tables import sizes_of
 from tests.evaluation.seeded import SeededNoise
-from tests.second_device import COMPILER, second_device
+from tests.second_device import ALONE, COMPILER, second_device
 
 UNKNOWN = (lambda: nn.Sequential(nn.Linear(5, 6), nn.GroupNorm(2, 6)), lambda: torch.randn(12, 5))
 
@@ -45,14 +49,20 @@ def test_what_runs_on_a_second_device() -> None:
     if shutil.which(COMPILER) is None:
         pytest.skip(f"needs a C++ compiler ({COMPILER}), to build a second device")
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "second_device", __file__]
-    run = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"} | {ALONE: "1"}
+    run = subprocess.run(words, env=environment, cwd=Path(__file__).parents[3], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert " skipped" not in run.stdout
 
 
 @pytest.fixture(params=[pytest.param("second", marks=SECOND), pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> torch.device:
-    return second_device() if request.param == "second" else torch.device("cuda")
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """CUDA as jobs have it, and without the short floats that its convolutions take by default."""
+    if request.param == "second":
+        return second_device()
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return torch.device("cuda")
 
 
 @pytest.mark.parametrize("made", [*CASES.values(), UNKNOWN], ids=[*CASES, "unknown layer"])
@@ -128,10 +138,15 @@ def test_the_second_device_refuses_what_a_gpu_does(misuse: Callable[[Tensor], ob
 
 @dataclass
 class Cuda:
-    """What is asked of ``torch.cuda``: a GPU's name, and its free memory or what one that does not answer raises."""
+    """What is asked of ``torch.cuda``: a GPU's name, generation and multiprocessors, and its free memory or what one
+    that does not answer raises, at once or when it is to ``work``."""
 
     name: str
     free: int | Exception
+    work: Exception | None = None
+    multi_processor_count: int = 132
+    major: int = 9
+    minor: int = 0
 
     def is_available(self) -> bool:
         return bool(self.name)
@@ -139,31 +154,41 @@ class Cuda:
     def mem_get_info(self) -> tuple[int, int]:
         if isinstance(self.free, Exception):
             raise self.free
-        return self.free, 2 * placement.ROOM_BYTES
+        return self.free, 2 * ROOM
 
-    def get_device_name(self) -> str:
-        return self.name
+    def ones(self, *_: object, **__: object) -> Tensor:
+        if self.work:
+            raise self.work
+        return torch.zeros(1)
 
-    def get_device_capability(self) -> tuple[int, int]:
-        return 9, 0
+    def get_device_properties(self, device: int) -> "Cuda":
+        assert device == 0
+        return self
+
+
+ROOM = placement.ROOM_BYTES
+BUSY = torch.AcceleratorError("all CUDA-capable devices are busy")
+UNKNOWN_GPU = DeferredCudaCallError("no kernel image is available")
 
 
 @pytest.fixture
 def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cuda], torch.device]:
     """Where an attempt runs, and its replays, on a machine with such a GPU."""
     torch.use_deterministic_algorithms(False)  # loads more of torch, which needs the true ``torch.cuda``
-    monkeypatch.setattr(placement.torch, "ones", lambda *_, **__: torch.zeros(1))
 
     def run(cuda: Cuda) -> torch.device:
         monkeypatch.setattr(placement.torch, "cuda", cuda)
+        monkeypatch.setattr(placement.torch, "ones", cuda.ones)
         with Journal(tmp_path / "journal", bytes(32)) as journal, device_of(AttemptNoise(journal, bytes(32))) as device:
-            assert torch.are_deterministic_algorithms_enabled() is (device.type == "cuda")
-            return device
+            there = device.type == "cuda"
+            assert torch.are_deterministic_algorithms_enabled() is there
+            assert torch.is_deterministic_algorithms_warn_only_enabled() is there
+            assert torch.cuda.is_available() is there
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.cuda.is_available() is bool(cuda.name)
+        return device
 
     return run
-
-
-ROOM = placement.ROOM_BYTES
 
 
 @pytest.mark.parametrize(
@@ -171,17 +196,40 @@ ROOM = placement.ROOM_BYTES
     [
         (Cuda("A", ROOM), "cuda"),
         (Cuda("A", ROOM - 1), "cpu"),
-        (Cuda("A", torch.AcceleratorError("all CUDA-capable devices are busy")), "cpu"),
-        (Cuda("A", DeferredCudaCallError("no kernel image is available")), "cpu"),
+        (Cuda("A", BUSY), "cpu"),
+        (Cuda("A", UNKNOWN_GPU), "cpu"),
+        (Cuda("A", ROOM, work=BUSY), "cpu"),
         (Cuda("", 0), "cpu"),
     ],
-    ids=["free", "full", "busy", "unknown", "none"],
+    ids=["free", "full", "busy", "unknown", "idle", "none"],
 )
 def test_a_gpu_without_room_or_answer_is_left_alone(
     cuda: Cuda, wanted: str, found: Callable[[Cuda], torch.device]
 ) -> None:
     assert found(cuda) == torch.device(wanted)
-    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("engine", [Vae(), Gan()], ids=["vae", "gan"])
+@pytest.mark.parametrize("broken", [BUSY, UNKNOWN_GPU], ids=["busy", "unknown"])
+def test_a_gpu_that_does_not_answer_ends_no_fit(
+    broken: Exception, engine: Vae | Gan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch behaves there: an optimizer asks the accelerator that is available for its stream."""
+
+    def fails(*_: object) -> NoReturn:
+        raise broken
+
+    for name in ("mem_get_info", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, fails)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Cuda("A", broken))
+    monkeypatch.setattr(torch._C, "_accelerator_getAccelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", fails)
+    with pytest.raises(type(broken)):
+        torch.optim.Adam([torch.ones(1, requires_grad=True)]).step()
+    plan = engine.plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(20.0, 1e-6))
+    assert "noise_multiplier" in plan.parameters
+    assert engine.fit(classes(2_000), CLASSES, plan, noise=SeededNoise(5)).sample(9, generator=np.random.default_rng(1))
 
 
 @pytest.mark.parametrize(
@@ -192,8 +240,30 @@ def test_a_replay_runs_where_its_attempt_began(first: Cuda, then: Cuda, found: C
     assert found(first) == found(then)
 
 
-@pytest.mark.parametrize("gone", [Cuda("B", ROOM), Cuda("", 0)])
+@pytest.mark.parametrize(
+    "gone", [Cuda("B", ROOM), Cuda("A", ROOM, minor=1), Cuda("A", ROOM, multi_processor_count=66), Cuda("", 0)]
+)
 def test_a_replay_without_its_gpu_is_refused(gone: Cuda, found: Callable[[Cuda], torch.device]) -> None:
     found(Cuda("A", ROOM))
     with pytest.raises(FailedPrecondition, match="began on A"):
         found(gone)
+
+
+def test_memory_that_runs_out_on_a_gpu_is_what_a_job_dies_of(
+    found: Callable[[Cuda], torch.device],
+) -> None:
+    found(Cuda("A", ROOM))
+    with pytest.raises(MemoryError), device_of(SystemNoise()):
+        raise torch.OutOfMemoryError
+
+
+def test_a_fit_that_began_on_the_processor_ends_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Vae().plan(CLASSES, sizes_of(2_000), PrivacyBudget.spend(20.0, 1e-6))
+    heads = []
+    for cuda in (Cuda("", 0), Cuda("A", ROOM)):
+        with monkeypatch.context() as patch, Journal(tmp_path / "journal", bytes(32)) as journal:
+            patch.setattr(torch.cuda, "is_available", cuda.is_available)
+            noise = AttemptNoise(journal, bytes(32))
+            heads.append(Vae().fit(classes(2_000), CLASSES, plan, noise=noise).decoder.head)  # type: ignore[union-attr]
+            noise.finish()
+    assert np.array_equal(*heads)
