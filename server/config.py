@@ -1,5 +1,5 @@
-"""Settings of the gateway: the one place of the server that reads the environment (``SYNTHGATE_*``, and
-what shows GPUs to jobs)."""
+"""Settings of the gateway: the one place of the server that reads the environment: ``SYNTHGATE_*``, and
+what shows GPUs to jobs."""
 
 import os
 import re

@@ -24,7 +24,7 @@ _BROKEN = (RuntimeError, DeferredCudaCallError)
 def device_of(noise: Noise) -> Iterator[torch.device]:
     """The device of one fit. Raises FailedPrecondition in a replay where the attempt's GPU is not there any more, and
     MemoryError where a GPU runs out of memory."""
-    name = noise.decided("device", best)
+    name = noise.decided("device", _best)
     if name == _PROCESSOR:
         with on_processor():
             yield torch.device("cpu")
@@ -53,7 +53,7 @@ def on_processor() -> Iterator[None]:
         torch.cuda.is_available = found
 
 
-def best() -> str:
+def _best() -> str:
     """The name of CUDA's first device where it answers and has ``ROOM_BYTES`` free, else ``cpu``. A GPU that is found
     broken, taken or full costs time, not the job: by now its budget is spent."""
     name = _gpu()

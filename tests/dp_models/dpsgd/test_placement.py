@@ -40,8 +40,6 @@ from tests.evaluation.seeded import SeededNoise
 from tests.second_device import ALONE, COMPILER, second_device
 
 UNKNOWN = (lambda: nn.Sequential(nn.Linear(5, 6), nn.GroupNorm(2, 6)), lambda: torch.randn(12, 5))
-
-
 SECOND = pytest.mark.second_device
 
 
@@ -249,9 +247,7 @@ def test_a_replay_without_its_gpu_is_refused(gone: Cuda, found: Callable[[Cuda],
         found(gone)
 
 
-def test_memory_that_runs_out_on_a_gpu_is_what_a_job_dies_of(
-    found: Callable[[Cuda], torch.device],
-) -> None:
+def test_memory_that_runs_out_on_a_gpu_is_what_a_job_dies_of(found: Callable[[Cuda], torch.device]) -> None:
     found(Cuda("A", ROOM))
     with pytest.raises(MemoryError), device_of(SystemNoise()):
         raise torch.OutOfMemoryError
